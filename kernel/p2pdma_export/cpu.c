@@ -161,7 +161,8 @@ int p2pe_cpu_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	struct p2pe_export *exp = dmabuf->priv;
 	int ret;
 
-	if (!(vma->vm_flags & VM_SHARED))
+	/* Not VM_SHARED: a shared mapping of a read-only descriptor doesn't have it. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	if (READ_ONCE(exp->is_revoked))
 		return -ENODEV;
