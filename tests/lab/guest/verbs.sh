@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+# The verbs that scenarios are written in. Every test case is one of
+#   ok NAME COMMAND...                  passes when the command exits 0 (77: skipped)
+#   fails NAME COMMAND...               passes when it exits 1..125
+#   fails_with ERRNO NAME COMMAND...    ... and its output names that errno
+#   prints TEXT NAME COMMAND...         passes when it exits 0 and prints TEXT
+#   tap PROGRAM ARGUMENTS...            a program that reports its own cases (TAP)
+#   skip NAME REASON
+# A command is ended after $LIMIT seconds. Its output is sent when it failed.
+LIMIT=${LIMIT:-60}
+OUT=/tmp/out
+
+report() {
+	echo "$1 $2" >&3
+}
+
+note() {
+	echo "| $*" >&3
+}
+
+tell_file() {
+	[ -s "$1" ] && sed 's/^/| /' "$1" >&3
+}
+
+# run COMMAND...: under the time limit, output in $OUT. Shell functions run as they are.
+run() {
+	echo "> $*" >&3
+	case $(type "$1" 2>/dev/null) in
+	*function*) "$@" >$OUT 2>&1 </dev/null ;;
+	*) timeout -k 5 "$LIMIT" "$@" >$OUT 2>&1 </dev/null ;;
+	esac
+	RC=$?
+	[ $RC -eq 143 ] || [ $RC -eq 124 ] && echo "(ended after $LIMIT s)" >>$OUT
+	return $RC
+}
+
+verdict() {
+	if [ "$1" = 0 ]; then
+		report ok "$2"
+		[ -n "${VERBOSE:-}" ] && tell_file $OUT
+	else
+		report "not ok" "$2"
+		note "exit status $RC"
+		tell_file $OUT
+	fi
+	return 0
+}
+
+ok() {
+	_name=$1
+	shift
+	run "$@"
+	if [ $RC -eq 77 ]; then
+		skip "$_name" "$(tail -n 1 $OUT)"
+		return
+	fi
+	verdict $RC "$_name"
+}
+
+fails() {
+	_name=$1
+	shift
+	run "$@"
+	[ $RC -ge 1 ] && [ $RC -le 125 ] && [ $RC -ne 124 ]
+	verdict $? "$_name"
+}
+
+fails_with() {
+	_errno=$1
+	_name=$2
+	shift 2
+	run "$@"
+	[ $RC -ge 1 ] && [ $RC -le 125 ] && [ $RC -ne 124 ] && grep -qw -e "$_errno" $OUT
+	verdict $? "$_name"
+}
+
+prints() {
+	_text=$1
+	_name=$2
+	shift 2
+	run "$@"
+	[ $RC -eq 0 ] && grep -qF -e "$_text" $OUT
+	verdict $? "$_name"
+}
+
+skip() {
+	echo "skip $1 # $2" >&3
+}
+
+# tap PROGRAM ARGUMENTS...: "ok N - NAME", "not ok ...", "... # SKIP reason", and a plan "1..N".
+tap() {
+	run "$@"
+	awk -v program="$(basename "$1")" -v status=$RC -f /lab/tap.awk $OUT >&3
+}
+
+# figure KEY VALUE UNIT: a measured number for the result file.
+figure() {
+	echo "figure $1 $2 $3" >&3
+}
+
+# row KEY=VALUE...: a row of docs/matrix.md.
+row() {
+	echo "row $*" >&3
+}
+
+# host REQUEST...: ask the host (see lablib/host.py); prints its answer.
+host() {
+	echo "host $*" >&3
+	read -r _word _rc _answer <&3
+	[ -n "$_answer" ] && echo "$_answer"
+	return "$_rc"
+}
+
+# bdf_of ID: the PCI address of the QEMU device ID.
+bdf_of() {
+	host bdf "$1"
+}
+
+driver_of() {
+	[ -e "/sys/bus/pci/devices/$1/driver" ] || return 1
+	basename "$(readlink "/sys/bus/pci/devices/$1/driver")"
+}
+
+unbind() {
+	[ -e "/sys/bus/pci/devices/$1/driver" ] || return 0
+	echo "$1" >"/sys/bus/pci/devices/$1/driver/unbind"
+}
+
+# bind BDF DRIVER: by driver_override; the one before lets go first.
+bind() {
+	_dev=/sys/bus/pci/devices/$1
+	unbind "$1" || return 1
+	echo "$2" >"$_dev/driver_override" || return 1
+	echo "$1" >/sys/bus/pci/drivers_probe || return 1
+	[ "$(driver_of "$1")" = "$2" ]
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	_end=$(($(cut -d. -f1 /proc/uptime) + $1))
+	shift
+	until "$@"; do
+		[ "$(cut -d. -f1 /proc/uptime)" -lt "$_end" ] || return 1
+		sleep 0.1
+	done
+}
+
+# spawn TAG COMMAND...: in the background, output in /tmp/TAG.out.
+spawn() {
+	_tag=$1
+	shift
+	echo "> $* &" >&3
+	"$@" >"/tmp/$_tag.out" 2>&1 </dev/null &
+	echo $! >"/tmp/$_tag.pid"
+}
+
+# says TAG TEXT: has the background command TAG printed TEXT?
+says() {
+	grep -qF -e "$2" "/tmp/$1.out"
+}
+
+# finish TAG: wait for a background command (at most $LIMIT s); its exit status, its output.
+finish() {
+	_pid=$(cat "/tmp/$1.pid")
+	_waited=0
+	while [ -d "/proc/$_pid" ] && [ "$(cut -d' ' -f3 "/proc/$_pid/stat" 2>/dev/null)" != Z ]; do
+		sleep 0.1
+		_waited=$((_waited + 1))
+		if [ $_waited -ge $((LIMIT * 10)) ]; then
+			cat "/tmp/$1.out"
+			echo "($1 still runs after $LIMIT s)"
+			kill -9 "$_pid"
+			return 124
+		fi
+	done
+	wait "$_pid"
+	_status=$?
+	cat "/tmp/$1.out"
+	return $_status
+}
+
+# slab_count CACHE: active objects of a slab cache, after what is deferred has run.
+slab_count() {
+	sync
+	echo 2 >/proc/sys/vm/drop_caches
+	awk -v name="$1" '$1 == name { print $2; found = 1 } END { exit !found }' /proc/slabinfo
+}
+
+# feature FILE TEXT: is TEXT in FILE? For kernel config and /proc files.
+has_symbol() {
+	grep -qw "$1" /proc/kallsyms
+}
+
+# rxe_up ID: soft-RoCE on the network card ID (or on the interface of that name).
+rxe_up() {
+	_if=$1
+	if [ ! -e "/sys/class/net/$1" ]; then
+		_bdf=$(bdf_of "$1") || return 1
+		_if=$(basename "$(echo "/sys/bus/pci/devices/$_bdf"/virtio*/net/*)")
+	fi
+	modprobe rdma_rxe && modprobe ib_uverbs || return 1
+	ip addr add 192.0.2.1/24 dev "$_if" || return 1
+	ip link set "$_if" up || return 1
+	rdma_link add "${2:-rxe0}" rxe "$_if" || return 1
+	wait_for 10 [ -e /dev/infiniband/uverbs0 ]
+}

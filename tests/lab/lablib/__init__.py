@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The lab: a virtual machine with real PCI, real DMABUFs and soft RDMA."""

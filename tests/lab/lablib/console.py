@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""What the guest's kernel log must not say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Each of these fails a run, whatever the test cases said.
+BAD = tuple(re.compile(pattern) for pattern in (
+    r"Kernel panic",
+    r"^(\[[^]]*\] )?WARNING: ",
+    r"\bBUG: ",
+    r"kernel BUG at",
+    r"\bOops: ",
+    r"general protection fault",
+    r"KASAN:",
+    r"KFENCE:",
+    r"UBSAN:",
+    r"possible circular locking",
+    r"possible recursive locking",
+    r"possible irq lock inversion",
+    r"inconsistent lock state",
+    r"suspicious RCU usage",
+    r"INFO: possible",
+    r"INFO: rcu\w* (self-)?detected",
+    r"rcu: INFO:",
+    r"bad unlock balance",
+    r"held lock freed",
+    r"DMA-API: ",
+    r"scheduling while atomic",
+    r"sleeping function called",
+    r"INFO: task .* blocked for more than",
+    r"soft lockup",
+    r"hard LOCKUP",
+    r"unregister_netdevice: waiting",
+    r"refcount_t: ",
+    r"list_(add|del) corruption",
+    r"Slab corruption|Object already free|Poison overwritten|Redzone overwritten",
+    r"kmem_cache_destroy .* Slab cache still has objects",
+    r"DMAR: \[.*fault",
+    r"DMAR: DRHD: handling fault",
+    r"unchecked MSR access",
+    r"possible memory leak|new suspected memory leaks",
+    r"Out of memory|invoked oom-killer",
+    r"segfault at",
+    r"trap invalid opcode",
+    r"Modules linked in:",
+))
+
+# Lines that look bad and are not: told here with the reason.
+HARMLESS = tuple(re.compile(pattern) for pattern in (
+    # Emulated CPUs lack mitigations or MSRs that the kernel asks for at boot.
+    r"unchecked MSR access error: (RDMSR|WRMSR).*native_",
+))
+
+
+@dataclass
+class Finding:
+    """One bad line of the kernel log."""
+
+    number: int
+    text: str
+
+
+def check(log: str, allowed: list[str]) -> list[Finding]:
+    """The bad lines of a kernel log; @allowed are patterns a scenario expects."""
+    expected = [re.compile(p) for p in allowed]
+    found = []
+    for number, line in enumerate(log.splitlines(), 1):
+        if not any(p.search(line) for p in BAD):
+            continue
+        if any(p.search(line) for p in (*HARMLESS, *expected)):
+            continue
+        found.append(Finding(number, line.strip()))
+    return found

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The programs that run in the guest: this tree's own, built here.
+
+Two kinds: tests/lab/guest/*.c, one program a file, that drive the kernel's
+ABI without the library; and everything CMake builds in examples/, tests/
+and cli/. The shared libraries they need are taken from this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from .base import LAB, REPO, LabError, cache_dir, digest, lock, made, need, run, say, tree_digest
+from .cpio import Cpio
+
+LIBRARY_DIR = "lib/x86_64-linux-gnu"
+CMAKE_PLACES = ("examples", "cli", "tests/integration", "tests/bench")
+GUEST_FLAGS = ["-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"]
+
+
+def guest_programs() -> Path:
+    """Compile tests/lab/guest/*.c; the directory with the programs."""
+    sources = LAB / "guest"
+    uapi = REPO / "include/uapi"
+
+    def make(work: Path) -> None:
+        need("gcc", "gcc")
+        programs = sorted(sources.glob("*.c"))
+        say(f"building {len(programs)} guest programs")
+        shared = sorted((sources / "common").glob("*.c"))
+        for source in programs:
+            run(["gcc", *GUEST_FLAGS, f"-I{sources}", f"-I{uapi}", source, *shared,
+                 "-Wl,--as-needed", "-libverbs", "-o", work / source.stem],
+                what=f"building {source.name}")
+    return made(cache_dir() / "guest" / tree_digest([sources, uapi]), make)
+
+
+def cmake_build() -> Path | None:
+    """Bring the lab's own CMake build of this tree up to date; None before there is one."""
+    if not (REPO / "CMakeLists.txt").exists():
+        return None
+    build = cache_dir() / "build" / digest([str(REPO)])
+    with lock("cmake-build"):
+        if not (build / "CMakeCache.txt").exists():
+            say("configuring this tree for the guest")
+            generator = ["-G", "Ninja"] if _has("ninja") else []
+            run([need("cmake", "cmake"), "-S", REPO, "-B", build, *generator,
+                 "-DCMAKE_BUILD_TYPE=RelWithDebInfo"], what="cmake")
+        say("building this tree for the guest")
+        run(["cmake", "--build", build, "-j", str(min(os.cpu_count() or 1, 4))],
+            what="the build of this tree")
+    return build
+
+
+def _has(tool: str) -> bool:
+    return subprocess.run(["sh", "-c", f"command -v {tool}"], capture_output=True,
+                          check=False).returncode == 0
+
+
+def _is_program(path: Path) -> bool:
+    if not path.is_file() or path.is_symlink() or not os.access(path, os.X_OK):
+        return False
+    with open(path, "rb") as handle:
+        return handle.read(4) == b"\x7fELF" and ".so" not in path.name
+
+
+def find_programs(build: Path | None) -> list[Path]:
+    """Every program for the guest; names must be unique."""
+    found: dict[str, Path] = {}
+    places = [guest_programs()]
+    if build:
+        places += [build / place for place in CMAKE_PLACES]
+    for place in places:
+        for path in sorted(place.rglob("*")) if place.exists() else []:
+            if "CMakeFiles" in path.parts or not _is_program(path):
+                continue
+            if path.name in found:
+                raise LabError(f"two guest programs are called {path.name}")
+            found[path.name] = path
+    return list(found.values())
+
+
+def library_closure(programs: list[Path]) -> dict[str, Path]:
+    """Each shared library that @programs load, by soname."""
+    found: dict[str, Path] = {}
+    for program in programs:
+        done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
+        for line in done.stdout.splitlines():
+            match = re.match(r"\s*(\S+) => (\S+) \(", line)
+            if match:
+                found[match[1]] = Path(match[2])
+            elif "not found" in line:
+                raise LabError(f"{program.name} needs a library that is missing: {line.strip()}")
+            else:
+                loader = re.match(r"\s*(/\S*/ld-linux\S+) \(", line)
+                if loader:
+                    found[Path(loader[1]).name] = Path(loader[1])
+    return found
+
+
+def add_programs(archive: Cpio, programs: list[Path], extra: list[Path]) -> None:
+    """Put @programs and all libraries they and @extra load into the image."""
+    for program in programs:
+        archive.file(f"usr/bin/{program.name}", program.read_bytes(), 0o755)
+    for soname, path in sorted(library_closure([*programs, *extra]).items()):
+        archive.file(f"{LIBRARY_DIR}/{soname}", path.resolve().read_bytes(), 0o755)
+    archive.symlink("lib64/ld-linux-x86-64.so.2", f"../{LIBRARY_DIR}/ld-linux-x86-64.so.2")
+    for name in ("usr/lib", "usr/lib64"):
+        archive.symlink(name, f"../{name.removeprefix('usr/')}")

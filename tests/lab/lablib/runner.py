@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""Runs scenarios, several guests at once if wanted, and says how they went."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+
+from . import initrd, qemu, results, topology
+from .base import LabError, say
+from .results import Result
+from .scenario import Scenario
+from .workshop import Prepared, Workshop
+
+# Emulation is slower on a busy machine; a debug kernel is slower still.
+DEBUG_TIMEOUT_FACTOR = 5
+CMDLINE = ["console=ttyS0", "panic=-1", "oops=panic", "net.ifnames=0", "nokaslr",
+           "slab_nomerge", "no_hash_pointers", "mitigations=off", "random.trust_cpu=on",
+           "printk.time=1", "hung_task_panic=0", "sysctl.kernel.hung_task_timeout_secs=20",
+           "pci=realloc"]
+
+
+class Runner:
+    """One `lab run`."""
+
+    def __init__(self, shop: Workshop, out: Path, kernel: str, jobs: int, verbose: bool,
+                 factor: float = 1.0) -> None:
+        self.shop = shop
+        self.out = out
+        self.kernel = kernel
+        self.jobs = jobs
+        self.verbose = verbose
+        self.factor = factor
+        self.kvm = False
+        self._print = threading.Lock()
+
+    def prepare(self, scenarios: list[Scenario]) -> Prepared:
+        """Everything that is shared, before the first guest starts."""
+        prepared = self.shop.by_key(self.kernel)
+        for kind in sorted({s.values["librxe"] for s in scenarios}):
+            self.shop.layers(self.kernel, kind)
+        programs = {p.name for p in self.shop.programs()}
+        for scenario in scenarios:
+            missing = [n for n in scenario.values["needs"].split() if n not in programs]
+            if missing:
+                raise LabError(f"{scenario.title} needs {', '.join(missing)}, "
+                               "which this tree does not build")
+        self.kvm = self._probe_kvm()
+        return prepared
+
+    def _probe_kvm(self) -> bool:
+        target = self.out / "probe.cpio"
+        if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            return False
+        layers = self.shop.layers(self.kernel, "stock")
+        files = {"lab/config": "MODULES=''\nINTERACTIVE=''\n",
+                 "lab/scenario.sh": "ok 'the guest boots' true\n"}
+        initrd.assemble(target, layers, initrd.scenario_layer(files))
+        return qemu.kvm_boots(self.shop.by_key(self.kernel).vmlinuz, target)
+
+    def machine(self, scenario: Scenario, image: Path) -> qemu.Machine:
+        """The virtual machine for one scenario."""
+        values = scenario.values
+        board = topology.load(values["topology"])
+        memory = dict(board.memory_mib)
+        for extra in scenario.lists["file"]:
+            name, _, mib = extra.partition(":")
+            memory[name] = int(mib)
+        board.memory_mib = memory
+        arguments = topology.qemu_arguments(board, Path("@files@"), values["iommu"],
+                                            scenario.lists["device"])
+        arguments += [word for line in scenario.lists["qemu"] for word in line.split()]
+        cmdline = [*CMDLINE, *topology.kernel_arguments(values["iommu"]),
+                   *values["cmdline"].split()]
+        prepared = self.shop.by_key(self.kernel)
+        memory_mib = int(values["memory"]) * (2 if prepared.is_debug else 1)
+        return qemu.Machine(prepared.vmlinuz, image, cmdline, arguments, values["cpu"],
+                            memory_mib, memory, self.kvm)
+
+    def image(self, scenario: Scenario, where: Path, interactive: bool = False) -> Path:
+        """The initrd of one scenario."""
+        layers = list(self.shop.layers(self.kernel, scenario.values["librxe"]))
+        if scenario.values["layer"]:
+            layers.append(self.shop.extra_layer(scenario.values["layer"]))
+        files = {"lab/config": scenario.config(interactive), "lab/scenario.sh": scenario.body}
+        return initrd.assemble(where / "initrd.cpio", layers, initrd.scenario_layer(files))
+
+    def run_one(self, scenario: Scenario) -> Result:
+        """Run one scenario in a guest of its own."""
+        prepared = self.shop.by_key(self.kernel)
+        where = self.out / scenario.title.replace("/", "_")
+        where.mkdir(parents=True, exist_ok=True)
+        image = self.image(scenario, where)
+        timeout = scenario.timeout_s * self.factor
+        if prepared.is_debug:
+            timeout *= DEBUG_TIMEOUT_FACTOR
+        try:
+            outcome = qemu.run(self.machine(scenario, image), where, timeout)
+        finally:
+            image.unlink(missing_ok=True)
+        return results.judge(scenario, outcome, prepared.label)
+
+    def run_all(self, scenarios: list[Scenario]) -> list[Result]:
+        """Run @scenarios, at most self.jobs at a time; results in their order."""
+        todo: queue.SimpleQueue[tuple[int, Scenario]] = queue.SimpleQueue()
+        for item in enumerate(scenarios):
+            todo.put(item)
+        found: dict[int, Result] = {}
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            while not failures:
+                try:
+                    index, scenario = todo.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    found[index] = self.run_one(scenario)
+                except BaseException as error:  # handed to the main thread below
+                    failures.append(error)
+                    return
+                self._show(len(found), len(scenarios), found[index], scenario)
+
+        threads = [threading.Thread(target=work) for _ in range(self.jobs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+        return [found[index] for index in sorted(found)]
+
+    def _show(self, number: int, total: int, result: Result, scenario: Scenario) -> None:
+        width = len(str(total))
+        counts = f"{result.count('passed')} ok"
+        for kind in ("failed", "skipped"):
+            if result.count(kind):
+                counts += f", {result.count(kind)} {kind}"
+        word = "ok    " if result.passed else "FAILED"
+        with self._print:
+            print(f"[{number:{width}}/{total}] {word} {result.scenario:<52} {counts:<16} "
+                  f"{result.wall_s:5.1f} s", flush=True)
+            for case in result.cases:
+                if case.result == "failed" or self.verbose:
+                    mark = {"passed": "ok", "failed": "not ok", "skipped": "skip"}[case.result]
+                    print(f"    {mark} {case.name}")
+                    for line in case.detail:
+                        print(f"        {line}")
+            if self.verbose:
+                for key, value, unit in result.figures:
+                    print(f"    {key} = {value:g} {unit}")
+            where = self.out / scenario.title.replace("/", "_")
+            if result.full_log:
+                print("    the whole kernel log:")
+                text = (where / "console.log").read_text(encoding="utf-8", errors="replace")
+                for line in text.splitlines():
+                    print(f"      {line.rstrip()}")
+            if not result.passed:
+                print(f"    transcript and logs: {where}")
+            sys.stdout.flush()
+
+
+def default_jobs() -> int:
+    """Guests at once: half of the idle processors, at least one."""
+    idle = (os.cpu_count() or 1) - os.getloadavg()[0]
+    return max(1, min(8, int(idle / 2)))
+
+
+def summary(found: list[Result], begin: float, out: Path) -> bool:
+    """The last lines of a run; did everything pass?"""
+    passed, failed, skipped = (sum(r.count(kind) for r in found)
+                               for kind in ("passed", "failed", "skipped"))
+    say(f"{len(found)} guests in {time.monotonic() - begin:.0f} s; logs in {out}")
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return failed == 0 and passed > 0

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""The machine a scenario runs on: topologies/NAME.toml and what it becomes.
+
+A topology is a list of QEMU devices (`pcie-root-port,id=rp0,...`) and of
+memory files ("BAR files") that stand behind device BARs, so that the host
+can look at the bytes a device memory holds. The ids "exporter" and "nic"
+are what most scenarios ask for.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .base import LAB, LabError
+
+IOMMU_KINDS = ("off", "on", "pt")
+CPUS = ("EPYC", "Skylake-Client")
+
+
+@dataclass
+class Topology:
+    """A named machine."""
+
+    name: str
+    title: str
+    devices: list[str]
+    memory_mib: dict[str, int] = field(default_factory=dict)
+    machine: list[str] = field(default_factory=list)
+
+
+def names() -> list[str]:
+    """All topologies in the tree."""
+    return sorted(p.stem for p in (LAB / "topologies").glob("*.toml"))
+
+
+def load(name: str) -> Topology:
+    """Read one topology."""
+    path = LAB / "topologies" / f"{name}.toml"
+    if not path.exists():
+        raise LabError(f"there is no topology {name}; there are: {', '.join(names())}")
+    with open(path, "rb") as handle:
+        data = tomllib.load(handle)
+    unknown = data.keys() - {"title", "devices", "memory_mib", "machine"}
+    if unknown:
+        raise LabError(f"{path.name}: unknown keys {', '.join(sorted(unknown))}")
+    return Topology(name, data["title"], data["devices"], data.get("memory_mib", {}),
+                    data.get("machine", []))
+
+
+def qemu_arguments(topology: Topology, files: Path, iommu: str, extra: list[str]) -> list[str]:
+    """QEMU's arguments for @topology; @files is where the BAR files lie."""
+    args: list[str] = list(topology.machine)
+    if iommu != "off":
+        args += ["-device", "intel-iommu,intremap=on,aw-bits=48"]
+    for name, mib in topology.memory_mib.items():
+        args += ["-object", f"memory-backend-file,id={name},share=on,size={mib}M,"
+                            f"mem-path={files / name}"]
+    # A network with nobody else on it: soft-RoCE only talks to itself here.
+    nets = sorted({part.removeprefix("netdev=") for device in [*topology.devices, *extra]
+                   for part in device.split(",") if part.startswith("netdev=")})
+    for number, net in enumerate(nets):
+        args += ["-netdev", f"hubport,id={net},hubid={number}"]
+    for device in [*topology.devices, *extra]:
+        if device.startswith("virtio-net-pci"):
+            device += ",disable-legacy=on"
+            if iommu != "off":
+                device += ",iommu_platform=on"
+        args += ["-device", device]
+    return args
+
+
+def kernel_arguments(iommu: str) -> list[str]:
+    """What the guest's command line says about the IOMMU."""
+    return {"off": ["intel_iommu=off"], "on": ["intel_iommu=on"],
+            "pt": ["intel_iommu=on", "iommu=pt"]}[iommu]

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Brings together what a guest needs: kernel, modules, programs, image layers."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import initrd, kernel, librxe, modules, programs, pyverbs
+from .apt import Archive
+from .base import LabError, say
+from .kernel import Kernel
+
+
+@dataclass
+class Prepared:
+    """A kernel with this tree's modules built for it."""
+
+    release: str
+    label: str
+    vmlinuz: Path
+    modules_dir: Path
+    own: list[Path]
+    is_debug: bool = False
+
+
+class Workshop:
+    """Makes each thing once, when it is first asked for."""
+
+    def __init__(self, wanted: str = "", build_dir: Path | None = None) -> None:
+        self._wanted = wanted
+        self._build_dir = build_dir
+
+    @functools.cached_property
+    def archive(self) -> Archive:
+        """The Debian archive."""
+        return Archive()
+
+    @functools.cached_property
+    def kernels(self) -> list[Kernel]:
+        """The kernels to try, best first."""
+        return kernel.choose(self.archive, self._wanted)
+
+    @functools.cached_property
+    def prepared(self) -> Prepared:
+        """The newest kernel of the archive that our modules build for."""
+        first_error: LabError | None = None
+        for candidate in self.kernels:
+            try:
+                own = self._build_modules(candidate)
+            except modules.BuildError as error:
+                if candidate.name in kernel.tested() or self._wanted:
+                    raise
+                say(f"{error}\nLinux {candidate.release} is new to this tree and the modules "
+                    "do not fit it: taking the next older kernel of the archive")
+                first_error = first_error or error
+                continue
+            if candidate.version < kernel.NEWEST_WANTED:
+                say(f"note: Linux {candidate.name} is older than 7.3")
+            return Prepared(candidate.release, candidate.name, candidate.vmlinuz(self.archive),
+                            candidate.modules(self.archive), own)
+        raise first_error or LabError("the archive has no kernel to try")
+
+    def _build_modules(self, candidate: Kernel) -> list[Path]:
+        tree = modules.distribution_tree(candidate, self.archive)
+        source = candidate.source(self.archive, [modules.RXE_DIR], "rxe")
+        return modules.build_all(tree, source)
+
+    def kbuild(self) -> Path:
+        """The header tree of the kernel that would be used (nothing of ours is built)."""
+        return self.kernels[0].kbuild(self.archive)
+
+    @functools.cached_property
+    def build(self) -> Path | None:
+        """The CMake build directory whose programs go into the guest."""
+        return self._build_dir or programs.cmake_build()
+
+    def programs(self) -> list[Path]:
+        """Every program that is in the guest."""
+        return programs.find_programs(self.build)
+
+    def extra_layer(self, name: str) -> Path:
+        """An image layer that only some scenarios use."""
+        if name == "pyverbs":
+            return pyverbs.layer(self.archive, self.provider("rebuilt"))
+        raise LabError(f"there is no image layer {name}")
+
+    def provider(self, kind: str) -> Path:
+        """librxe, stock or rebuilt."""
+        return librxe.stock() if kind == "stock" else librxe.rebuilt(self.archive)
+
+    @functools.cache
+    def layers(self, prepared_key: str, kind: str) -> list[Path]:
+        """The cached image layers for one kernel and one librxe."""
+        prepared = self.by_key(prepared_key)
+        return [initrd.base_layer(self.archive, prepared.release, prepared.modules_dir,
+                                  prepared.own),
+                initrd.programs_layer(self.build, self.provider(kind))]
+
+    def by_key(self, key: str) -> Prepared:
+        """The prepared kernel called @key: distribution or debug."""
+        if key == "distribution":
+            return self.prepared
+        raise LabError(f"no kernel is called {key}")
