@@ -53,7 +53,7 @@ struct p2pe_revocation {
 	u32 nr_revoked;
 };
 
-/* What keeps a revoked export from being quiet. */
+/* What keeps a revoked export from being quiet: a revocable pin alone reaches nothing. */
 static u32 p2pe_count_holding(const struct p2pe_count *count)
 {
 	return count->maps[P2PE_REVOCABLE] + count->maps[P2PE_UNREVOCABLE] +
@@ -234,7 +234,7 @@ static int p2pe_revoke_walk(struct p2pe_revocation *rev,
 	return ret;
 }
 
-/* Mappings, pins and vmaps that are alive now. */
+/* What reaches the memory, or may, now. */
 static u32 p2pe_revoke_count(struct p2pe_revocation *rev)
 {
 	unsigned long index;
@@ -244,7 +244,7 @@ static u32 p2pe_revoke_count(struct p2pe_revocation *rev)
 	lockdep_assert_held(&rev->pe->lock);
 	xa_for_each_range(rev->exports, index, exp, rev->first, rev->last) {
 		spin_lock(&exp->lock);
-		nr += p2pe_count_holding(&exp->count) + exp->count.pins[P2PE_REVOCABLE];
+		nr += p2pe_count_holding(&exp->count);
 		spin_unlock(&exp->lock);
 	}
 	return nr;

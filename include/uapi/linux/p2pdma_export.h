@@ -189,8 +189,9 @@ struct p2pdma_export_export {
  * @timeout_ms: in: how long to wait for importers that can't be revoked, if
  *	the export allowed any; 0 doesn't wait
  * @nr_revoked: out: exports that this call revoked; 0 where all already were
- * @nr_mappings: out: device mappings, kernel mappings (vmap) and pins, in all
- *	exports named, that were alive before the call and no longer are
+ * @nr_mappings: out: device mappings, kernel mappings (vmap) and pins of
+ *	importers that can't be revoked, in all exports named, that were alive
+ *	before the call and no longer are
  * @nr_remaining: out: those that are still alive; always 0 unless an export
  *	allowed importers that can't be revoked
  * @reserved: zero
