@@ -191,14 +191,20 @@ has_symbol() {
 	grep -qw "$1" /proc/kallsyms
 }
 
+# interface_of BDF: the name of a virtio card's network interface.
+interface_of() {
+	set -- "/sys/bus/pci/devices/$1"/virtio*/net/*
+	[ -e "$1" ] && basename "$1"
+}
+
 # rxe_up ID: soft-RoCE on the network card ID (or on the interface of that name).
 rxe_up() {
 	_if=$1
+	modprobe virtio_net && modprobe rdma_rxe && modprobe ib_uverbs || return 1
 	if [ ! -e "/sys/class/net/$1" ]; then
 		_bdf=$(bdf_of "$1") || return 1
-		_if=$(basename "$(echo "/sys/bus/pci/devices/$_bdf"/virtio*/net/*)")
+		_if=$(interface_of "$_bdf") || return 1
 	fi
-	modprobe rdma_rxe && modprobe ib_uverbs || return 1
 	ip addr add 192.0.2.1/24 dev "$_if" || return 1
 	ip link set "$_if" up || return 1
 	rdma_link add "${2:-rxe0}" rxe "$_if" || return 1

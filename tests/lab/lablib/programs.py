@@ -30,11 +30,16 @@ def guest_programs() -> Path:
         need("gcc", "gcc")
         programs = sorted(sources.glob("*.c"))
         say(f"building {len(programs)} guest programs")
-        shared = sorted((sources / "common").glob("*.c"))
+        compile_with = ["gcc", *GUEST_FLAGS, f"-I{sources}", f"-I{uapi}", f"-I{uapi.parent}"]
+        shared = []
+        for source in sorted((sources / "common").glob("*.c")):
+            shared.append(work / f"{source.stem}.o")
+            run([*compile_with, "-c", source, "-o", shared[-1]], what=f"building {source.name}")
         for source in programs:
-            run(["gcc", *GUEST_FLAGS, f"-I{sources}", f"-I{uapi}", source, *shared,
-                 "-Wl,--as-needed", "-libverbs", "-o", work / source.stem],
-                what=f"building {source.name}")
+            run([*compile_with, source, *shared, "-Wl,--as-needed", "-libverbs",
+                 "-o", work / source.stem], what=f"building {source.name}")
+        for unwanted in shared:
+            unwanted.unlink()
     return made(cache_dir() / "guest" / tree_digest([sources, uapi]), make)
 
 

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connected pair on one device: qp[0] asks, qp[1] answers. Any completion with
+ * an error leaves both unusable; pair_reconnect() makes new ones.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "labtest.h"
+#include "pair.h"
+
+#define TRANSFER_TIMEOUT_NS	(20 * 1000000000LL)
+#define PORT			1
+
+static struct ibv_context *open_device(const char *name)
+{
+	struct ibv_device **list = ibv_get_device_list(NULL);
+	struct ibv_context *context = NULL;
+	int i;
+
+	for (i = 0; list && list[i]; i++)
+		if (!strcmp(ibv_get_device_name(list[i]), name))
+			context = ibv_open_device(list[i]);
+	if (list)
+		ibv_free_device_list(list);
+	return context;
+}
+
+/* The first RoCE v2 address that maps an IPv4 one; it is there once the interface is up. */
+static int find_gid(struct pair *pair)
+{
+	struct ibv_gid_entry entry;
+	uint8_t i;
+
+	for (i = 0; i < 16; i++) {
+		if (ibv_query_gid_ex(pair->context, PORT, i, &entry, 0))
+			continue;
+		if (entry.gid_type != IBV_GID_TYPE_ROCE_V2 || entry.gid.raw[10] != 0xff ||
+		    entry.gid.raw[11] != 0xff)
+			continue;
+		pair->gid = entry.gid;
+		pair->gid_index = i;
+		return 0;
+	}
+	return -EADDRNOTAVAIL;
+}
+
+static int to_init(struct ibv_qp *qp)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_INIT,
+		.port_num = PORT,
+		.qp_access_flags = MR_ALL_ACCESS | IBV_ACCESS_REMOTE_ATOMIC,
+	};
+
+	return -ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
+			      IBV_QP_ACCESS_FLAGS);
+}
+
+static int to_ready(struct pair *pair, struct ibv_qp *qp, struct ibv_qp *peer)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_RTR,
+		.path_mtu = IBV_MTU_1024,
+		.dest_qp_num = peer->qp_num,
+		.max_dest_rd_atomic = 1,
+		.min_rnr_timer = 12,
+		.ah_attr = {
+			.is_global = 1,
+			.port_num = PORT,
+			.grh = {
+				.dgid = pair->gid,
+				.sgid_index = pair->gid_index,
+				.hop_limit = 1,
+			},
+		},
+	};
+	int err = -ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU |
+				 IBV_QP_DEST_QPN | IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC |
+				 IBV_QP_MIN_RNR_TIMER);
+
+	if (err)
+		return err;
+	attr = (struct ibv_qp_attr){
+		.qp_state = IBV_QPS_RTS,
+		.timeout = 16,
+		.retry_cnt = 7,
+		.rnr_retry = 7,
+		.max_rd_atomic = 1,
+	};
+	return -ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
+			      IBV_QP_RNR_RETRY | IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
+}
+
+static int connect_pair(struct pair *pair)
+{
+	struct ibv_qp_init_attr init = {
+		.send_cq = pair->cq,
+		.recv_cq = pair->cq,
+		.qp_type = IBV_QPT_RC,
+		.cap = { .max_send_wr = 16, .max_recv_wr = 16, .max_send_sge = 1, .max_recv_sge = 1 },
+	};
+	int i, err = 0;
+
+	for (i = 0; i < 2; i++) {
+		pair->qp[i] = ibv_create_qp(pair->pd, &init);
+		if (!pair->qp[i])
+			return -errno;
+		err = err ? err : to_init(pair->qp[i]);
+	}
+	for (i = 0; i < 2 && !err; i++)
+		err = to_ready(pair, pair->qp[i], pair->qp[!i]);
+	return err;
+}
+
+static void disconnect_pair(struct pair *pair)
+{
+	struct ibv_wc wc;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (pair->qp[i])
+			ibv_destroy_qp(pair->qp[i]);
+		pair->qp[i] = NULL;
+	}
+	while (pair->cq && ibv_poll_cq(pair->cq, 1, &wc) > 0)
+		;
+}
+
+int pair_reconnect(struct pair *pair)
+{
+	disconnect_pair(pair);
+	return connect_pair(pair);
+}
+
+int pair_open(const char *device, struct pair *pair)
+{
+	int tries, err = -EADDRNOTAVAIL;
+
+	memset(pair, 0, sizeof(*pair));
+	pair->context = open_device(device);
+	if (!pair->context)
+		return -ENODEV;
+	for (tries = 0; tries < 50 && err; tries++) {
+		err = find_gid(pair);
+		if (err)
+			usleep(100000);
+	}
+	if (err)
+		return err;
+	pair->pd = ibv_alloc_pd(pair->context);
+	pair->cq = ibv_create_cq(pair->context, 64, NULL, NULL, 0);
+	if (!pair->pd || !pair->cq)
+		return -errno;
+	return connect_pair(pair);
+}
+
+void pair_close(struct pair *pair)
+{
+	disconnect_pair(pair);
+	if (pair->cq)
+		ibv_destroy_cq(pair->cq);
+	if (pair->pd)
+		ibv_dealloc_pd(pair->pd);
+	if (pair->context)
+		ibv_close_device(pair->context);
+	memset(pair, 0, sizeof(*pair));
+}
+
+int pair_transfer(struct pair *pair, const struct transfer *transfer)
+{
+	struct ibv_sge sge = { transfer->local, transfer->length, transfer->lkey };
+	struct ibv_send_wr *bad, wr = {
+		.sg_list = &sge,
+		.num_sge = 1,
+		.opcode = transfer->opcode,
+		.send_flags = IBV_SEND_SIGNALED,
+		.wr.rdma = { transfer->remote, transfer->rkey },
+	};
+	int64_t deadline = now_ns() + TRANSFER_TIMEOUT_NS;
+	struct ibv_wc wc;
+	int n, err;
+
+	err = ibv_post_send(pair->qp[0], &wr, &bad);
+	if (err)
+		return -abs(err);
+	do {
+		n = ibv_poll_cq(pair->cq, 1, &wc);
+		if (n < 0)
+			return -EIO;
+		if (n > 0)
+			return (int)wc.status;
+		sched_yield();
+	} while (now_ns() < deadline);
+	return -ETIMEDOUT;
+}

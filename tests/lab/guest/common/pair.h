@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two connected queue pairs of one RDMA device in one process, and memory regions
+ * over DMABUFs: RDMA without a second machine and without the library.
+ */
+#ifndef LAB_PAIR_H
+#define LAB_PAIR_H
+
+#include <infiniband/verbs.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pair {
+	struct ibv_context *context;
+	struct ibv_pd *pd;
+	struct ibv_cq *cq;
+	struct ibv_qp *qp[2];
+	union ibv_gid gid;
+	uint8_t gid_index;
+};
+
+int pair_open(const char *device, struct pair *ret_pair);
+void pair_close(struct pair *pair);
+/* New queue pairs, after an error has spoilt these. */
+int pair_reconnect(struct pair *pair);
+
+struct transfer {
+	enum ibv_wr_opcode opcode;
+	uint64_t local;
+	uint32_t lkey;
+	uint64_t remote;
+	uint32_t rkey;
+	uint32_t length;
+};
+
+/* Post and wait: the completion's status (enum ibv_wc_status), or -errno; -ETIMEDOUT after 20 s. */
+int pair_transfer(struct pair *pair, const struct transfer *transfer);
+
+/* Through ibv_reg_dmabuf_mr(), or through the uverbs method itself. */
+enum mr_way { MR_VERBS, MR_IOCTL };
+
+struct dmabuf_mr {
+	struct ibv_mr *mr;
+	uint32_t handle;
+	uint32_t lkey;
+	uint32_t rkey;
+	enum mr_way way;
+};
+
+struct mr_request {
+	int fd;
+	uint64_t offset;
+	uint64_t length;
+	uint64_t iova;
+	uint32_t access;
+};
+
+/* 0, or the kernel's -errno. */
+int dmabuf_mr_register(struct pair *pair, enum mr_way way, const struct mr_request *request,
+		       struct dmabuf_mr *ret_mr);
+int dmabuf_mr_deregister(struct pair *pair, struct dmabuf_mr *mr);
+
+#define MR_ALL_ACCESS (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
+
+#endif /* LAB_PAIR_H */
