@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef P2PDMA_EVENT_H
+#define P2PDMA_EVENT_H
+
+#include <stdint.h>
+
+#include <p2pdma/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct p2pdma_buffer;
+struct p2pdma_context;
+
+/* What happened. Unknown types may come; skip them. */
+enum p2pdma_event_type {
+	P2PDMA_EVENT_NONE = 0,
+	/* Somebody wants the buffer back: stop posting, then p2pdma_buffer_revoke(). */
+	P2PDMA_EVENT_REVOKE_REQUESTED = 1,
+	/* The buffer was revoked; once for each buffer, whoever did it. */
+	P2PDMA_EVENT_REVOKED = 2,
+	/* The device of buffers has gone; after the REVOKED events of its buffers. */
+	P2PDMA_EVENT_DEVICE_GONE = 3,
+	/* The device of a buffer reported an error. */
+	P2PDMA_EVENT_ERROR = 4,
+	/* An importer attached to the buffer or detached from it. */
+	P2PDMA_EVENT_ATTACHED = 5,
+	P2PDMA_EVENT_DETACHED = 6,
+	/* A PCI function came, or went; no buffer. */
+	P2PDMA_EVENT_FUNCTION_ADDED = 7,
+	P2PDMA_EVENT_FUNCTION_GONE = 8,
+};
+
+/**
+ * struct p2pdma_event - one event
+ * @size_bytes:  in: sizeof(struct p2pdma_event)
+ * @type:        enum p2pdma_event_type
+ * @reason:      enum p2pdma_reason
+ * @lost:        events of the same device dropped before this one
+ * @buffer:      borrowed, NULL for a function as a whole; valid until it is freed
+ * @deadline_ns: CLOCK_MONOTONIC; REVOKE_REQUESTED: the memory is taken then in
+ *               any case. 0: whoever asked waits as long as it takes
+ * @time_ns:     CLOCK_MONOTONIC, when it happened
+ * @function:    address of the device's PCI function, "" where unknown
+ * @importer:    ATTACHED, DETACHED: address of the importer's function, "" where
+ *               it has none
+ */
+struct p2pdma_event {
+	uint32_t size_bytes;
+	uint32_t type;
+	uint32_t reason;
+	uint32_t lost;
+	struct p2pdma_buffer *buffer;
+	uint64_t deadline_ns;
+	uint64_t time_ns;
+	char function[24];
+	char importer[24];
+};
+
+#define P2PDMA_EVENT_INIT                                                                          \
+	{                                                                                          \
+		(uint32_t)sizeof(struct p2pdma_event), 0, 0, 0, 0, 0, 0, {0},                      \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
+	}
+
+/**
+ * p2pdma_next_event() - take the next event
+ * @context:   borrowed
+ * @ret_event: size_bytes set by the caller
+ *
+ * Looks at every device of the context. What it learns takes effect before it
+ * returns, for all buffers, not only the one of the event returned: after
+ * REVOKED, p2pdma_mr_enter() fails. Events of a buffer that is freed are
+ * dropped.
+ *
+ * Blocking: no; poll p2pdma_context_fd()
+ * Threads:  any; each event goes to one of them
+ * Kernel:   read of the export device, VFIO eventfds, netlink uevents
+ * Since:    0.1
+ *
+ * Return: 0, or -EAGAIN when there is none; -EINVAL
+ */
+P2PDMA_API int p2pdma_next_event(struct p2pdma_context *context, struct p2pdma_event *ret_event);
+
+/**
+ * p2pdma_event_name() - the name of an event type, to print
+ * @type: enum p2pdma_event_type
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: a word such as "revoke-requested", "unknown" for an unknown one
+ */
+P2PDMA_API const char *p2pdma_event_name(uint32_t type);
+
+/**
+ * p2pdma_reason_name() - the name of a reason, to print
+ * @reason: enum p2pdma_reason
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: a word such as "remove", "unknown" for an unknown one
+ */
+P2PDMA_API const char *p2pdma_reason_name(uint32_t reason);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* P2PDMA_EVENT_H */

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef P2PDMA_PROVIDER_H
+#define P2PDMA_PROVIDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <p2pdma/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct p2pdma_context;
+
+/*
+ * One memory BAR of one PCI function, as it was when it was looked at. It is
+ * named 0000:41:00.0/2 (function / BAR). The name may end in @generation: then
+ * it means this arrival of the function and never another device that is
+ * plugged into the same slot later.
+ *
+ * A provider holds no descriptor, belongs to no context and never changes:
+ * every getter may be called from any thread, never blocks and never fails.
+ * The strings it returns live as long as the provider.
+ */
+struct p2pdma_provider;
+
+/* What p2pdma_provider_list_query() found, in order of the PCI address. */
+struct p2pdma_provider_list;
+
+/* How a slice becomes a DMABUF. */
+enum p2pdma_backend {
+	P2PDMA_BACKEND_AUTO = 0,   /* the first of the others that works here */
+	P2PDMA_BACKEND_EXPORT = 1, /* the p2pdma_export kernel module */
+	P2PDMA_BACKEND_VFIO = 2,   /* vfio-pci, by cdev and iommufd or by group */
+	P2PDMA_BACKEND_ADOPT = 3,  /* somebody else's DMABUF */
+};
+
+/**
+ * p2pdma_provider_list_query() - look at every memory BAR of this machine
+ * @context:  borrowed
+ * @ret_list: the list, owned by the caller; p2pdma_provider_list_free()
+ *
+ * A function that goes away while it is looked at is left out.
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   /sys/bus/pci/devices; opens no device node
+ * Since:    0.1
+ *
+ * Return: 0, or -EINVAL for NULL; -ENOENT when the machine has no PCI; -EMFILE, -ENFILE, -ENOMEM
+ */
+P2PDMA_API int p2pdma_provider_list_query(struct p2pdma_context *context,
+					  struct p2pdma_provider_list **ret_list);
+
+/**
+ * p2pdma_provider_list_count() - how many providers a list has
+ * @list: borrowed; NULL counts 0
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   none
+ * Since:    0.1
+ *
+ * Return: the number
+ */
+P2PDMA_API size_t p2pdma_provider_list_count(const struct p2pdma_provider_list *list);
+
+/**
+ * p2pdma_provider_list_at() - one provider of a list
+ * @list:  borrowed
+ * @index: 0 .. count - 1
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   none
+ * Since:    0.1
+ *
+ * Return: the provider, borrowed from the list (p2pdma_provider_ref() keeps
+ * it), or NULL beyond the end
+ */
+P2PDMA_API struct p2pdma_provider *p2pdma_provider_list_at(const struct p2pdma_provider_list *list,
+							   size_t index);
+
+/**
+ * p2pdma_provider_list_free() - release a list and its references
+ * @list: consumed; NULL is allowed
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   none
+ * Since:    0.1
+ */
+P2PDMA_API void p2pdma_provider_list_free(struct p2pdma_provider_list *list);
+
+/**
+ * p2pdma_provider_find() - look at one BAR by name
+ * @context:      borrowed
+ * @name:         "0000:41:00.0/2" or "0000:41:00.0/2@1234"
+ * @ret_provider: new reference; p2pdma_provider_unref()
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   /sys/bus/pci/devices
+ * Since:    0.1
+ *
+ * Return: 0, or -EINVAL when @name isn't a name; -ENODEV when there is no such
+ * function; -ENOENT when the function has no such memory BAR; -ESTALE when the
+ * name has a generation and the function in the slot is another one; -EIO when
+ * sysfs can't be made sense of; -EMFILE, -ENFILE, -ENOMEM
+ */
+P2PDMA_API int p2pdma_provider_find(struct p2pdma_context *context, const char *name,
+				    struct p2pdma_provider **ret_provider);
+
+/**
+ * p2pdma_provider_ref() - take one more reference
+ * @provider: borrowed; NULL is allowed
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   none
+ * Since:    0.1
+ *
+ * Return: @provider
+ */
+P2PDMA_API struct p2pdma_provider *p2pdma_provider_ref(struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_unref() - give a reference back
+ * @provider: consumed; NULL is allowed
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   none
+ * Since:    0.1
+ */
+P2PDMA_API void p2pdma_provider_unref(struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_can_export() - can this backend make a DMABUF of the BAR?
+ * @provider: borrowed
+ * @backend:  P2PDMA_BACKEND_EXPORT or P2PDMA_BACKEND_VFIO; AUTO asks for any
+ * @ret_why:  a sentence that says why, or why not and what to change; borrowed
+ *            from the provider; NULL is allowed
+ *
+ * What sysfs and the device nodes said when the provider was looked at. Only
+ * p2pdma_buffer_new() asks the kernel itself.
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   none
+ * Since:    0.1
+ *
+ * Return: 1 for yes; 0 for no; -EINVAL for an unknown backend or NULL
+ */
+P2PDMA_API int p2pdma_provider_can_export(const struct p2pdma_provider *provider,
+					  enum p2pdma_backend backend, const char **ret_why);
+
+/**
+ * p2pdma_provider_name() - the name without a generation
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: "0000:41:00.0/2"
+ */
+P2PDMA_API const char *p2pdma_provider_name(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_unique_name() - the name with the generation
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: "0000:41:00.0/2@1234"
+ */
+P2PDMA_API const char *p2pdma_provider_unique_name(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_function() - the address of the PCI function
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: "0000:41:00.0"
+ */
+P2PDMA_API const char *p2pdma_provider_function(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_driver() - the kernel driver that the function was bound to
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: its name, "" for none
+ */
+P2PDMA_API const char *p2pdma_provider_driver(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_bar() - the number of the BAR
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: 0 .. 5
+ */
+P2PDMA_API uint32_t p2pdma_provider_bar(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_size_bytes() - the size of the BAR
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: bytes
+ */
+P2PDMA_API uint64_t p2pdma_provider_size_bytes(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_generation() - which arrival of a function this is
+ * @provider: borrowed
+ *
+ * Grows from one arrival in the machine to the next. It is the number that
+ * sysfs gave the function's directory, so it needs no driver and no daemon; it
+ * means nothing across a reboot.
+ *
+ * Blocking: no. Threads: any. Kernel: st_ino of the sysfs directory. Since: 0.1
+ *
+ * Return: the generation
+ */
+P2PDMA_API uint64_t p2pdma_provider_generation(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_numa_node() - where the function is
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: the NUMA node, -1 where unknown
+ */
+P2PDMA_API int32_t p2pdma_provider_numa_node(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_vendor_id() - PCI vendor id
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: the id
+ */
+P2PDMA_API uint32_t p2pdma_provider_vendor_id(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_device_id() - PCI device id
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: the id
+ */
+P2PDMA_API uint32_t p2pdma_provider_device_id(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_is_64bit() - can the BAR lie above 4 GiB?
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: 1 or 0
+ */
+P2PDMA_API int p2pdma_provider_is_64bit(const struct p2pdma_provider *provider);
+
+/**
+ * p2pdma_provider_is_prefetchable() - is reading the BAR free of side effects?
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: 1 or 0
+ */
+P2PDMA_API int p2pdma_provider_is_prefetchable(const struct p2pdma_provider *provider);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* P2PDMA_PROVIDER_H */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BACKEND_H
+#define BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <p2pdma/buffer.h>
+
+#include "common/pci.h"
+
+struct p2pdma_context;
+struct device;
+
+/* A checked request: ranges aligned, inside the BAR, disjoint. */
+struct export_request {
+	uint32_t bar;
+	uint32_t flags; /* P2PDMA_BUFFER_* */
+	size_t nr_ranges;
+	const struct p2pdma_range *ranges;
+};
+
+/* What a backend made of it. */
+struct export_result {
+	int fd;
+	uint32_t export_id;
+	uint64_t size_bytes;
+};
+
+/*
+ * A way to make DMABUFs. One file each; whatever else the library does goes
+ * through this table. All functions return 0 or -errno with the cause told by
+ * context_fail().
+ */
+struct backend {
+	const char *name;
+	enum p2pdma_backend id;
+	uint32_t flags; /* P2PDMA_BUFFER_* that it can honour */
+
+	/* A guess from sysfs and device nodes, with a sentence for either answer. */
+	bool (*can_export)(const struct p2pdma_context *context,
+			   const struct pci_function *function, uint32_t bar, char *ret_why,
+			   size_t size);
+
+	/* Under context->open_lock. open() leaves the device out of all lists. */
+	int (*open)(struct p2pdma_context *context, const struct pci_function *function,
+		    struct device **ret_device);
+	void (*close)(struct device *device);
+	int (*export)(struct device *device, const struct export_request *request,
+		      struct export_result *ret_result);
+
+	/* The sources of events of a device that is in the list; under context->lock. */
+	int (*watch)(struct device *device);
+	void (*unwatch)(struct device *device);
+
+	/*
+	 * The kernel's part of a revocation; no lock held, the buffer marked, all
+	 * outputs of the result but nr_buffers and nr_posts.
+	 */
+	int (*revoke)(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
+		      struct p2pdma_revoke_result *result);
+	/* Must the whole function be revoked together? */
+	bool is_function_wide;
+
+	/* Ask the kernel; fills what it knows and takes the state over. No lock held. */
+	void (*query)(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status);
+
+	/* A CPU mapping; the range is checked. No lock held. */
+	int (*map)(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
+		   int protection, void **ret_address);
+};
+
+extern const struct backend backend_export;
+extern const struct backend backend_vfio;
+extern const struct backend backend_adopt;
+
+/* In the order in which AUTO tries them; ends with NULL. */
+extern const struct backend *const backends[];
+
+/* NULL: AUTO, ADOPT or unknown. */
+const struct backend *backend_find(uint32_t id);
+
+#endif /* BACKEND_H */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BUFFER_H
+#define BUFFER_H
+
+#include <p2pdma/buffer.h>
+#include <p2pdma/event.h>
+
+#include "device.h"
+
+/* A CPU mapping. */
+struct mapping {
+	struct list link;
+	void *address;
+	size_t length_bytes;
+};
+
+struct p2pdma_buffer {
+	struct list link; /* in device->buffers */
+	struct p2pdma_context *context;
+	const struct backend *backend;
+	struct device *device; /* NULL: adopted */
+	unsigned int refs;     /* the caller's and one for each MR; atomic */
+	int fd;
+	uint32_t flags; /* P2PDMA_BUFFER_* */
+	uint32_t export_id;
+	uint64_t size_bytes;
+	uint64_t inode;
+	char name[PCI_PROVIDER_NAME_SIZE];
+	void *user_data;
+	bool is_freed; /* by the caller; MRs keep it */
+
+	/* Under context->lock. */
+	uint32_t state;
+	uint32_t reason;
+	bool is_revoke_told; /* its REVOKED event is queued or taken */
+	struct list mrs;
+	uint32_t nr_mrs;
+	struct list mappings;
+
+	uint32_t bar;
+	size_t nr_ranges;
+	struct p2pdma_range ranges[]; /* 0 for an adopted one */
+};
+
+/* Everything but the references is set up by the caller; takes over @fd. Publishes it. */
+int buffer_create(struct p2pdma_context *context, const struct backend *backend,
+		  const struct export_request *request, const struct export_result *result,
+		  struct p2pdma_buffer **ret_buffer);
+void buffer_ref(struct p2pdma_buffer *buffer);
+void buffer_unref(struct p2pdma_buffer *buffer);
+
+/*
+ * Under context->lock. @state: REVOKING or REVOKED, which is GONE for a reason that takes the
+ * device. Goes forward only, the first reason stays; shuts the guards. True for a change.
+ */
+bool buffer_mark(struct p2pdma_buffer *buffer, uint32_t state, uint32_t reason);
+/* Under context->lock: marks a buffer that is revoked for sure, and tells it once. */
+void buffer_revoked(struct p2pdma_buffer *buffer, uint32_t reason, uint64_t time_ns);
+
+/* What calls on it answer: 0, -ESTALE or -ENODEV with its cause. Takes context->lock. */
+int buffer_check(struct p2pdma_buffer *buffer);
+/* After a failure: does the kernel say that the buffer is at its end? Then its error, else @error. */
+int buffer_check_after(struct p2pdma_buffer *buffer, int error);
+
+/* A REMOVE or a SHUTDOWN ends the device too. */
+bool reason_is_gone(uint32_t reason);
+
+/* Checks ranges against a BAR; *ret_size_bytes is their sum. */
+int ranges_check(const struct p2pdma_context *context, const char *name, uint64_t bar_bytes,
+		 const struct p2pdma_range *ranges, size_t nr_ranges, uint64_t *ret_size_bytes);
+
+/* Unmaps or, where @is_cover, replaces by pages that raise SIGBUS. Under context->lock. */
+void mappings_end(struct p2pdma_buffer *buffer, bool is_cover);
+
+/* Revokes without waiting for anything that can't be revoked; for the last reference. */
+void buffer_take_back(struct p2pdma_buffer *buffer);
+
+#endif /* BUFFER_H */

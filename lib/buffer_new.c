@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Making a buffer: check the request, choose the backend, open the function,
+ * export, publish.
+ *
+ * Everything that can be checked without the kernel is checked before anything
+ * is opened. AUTO looks at the function as it is now, not as it was when the
+ * provider was looked up, and takes the first backend that says it can; a
+ * backend asked for by name is simply tried, so that the kernel's own answer is
+ * what the caller gets. A buffer is linked to its device, and so visible to
+ * events and revocation, only when it is complete.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <linux/magic.h>
+
+#include "buffer.h"
+#include "options.h"
+#include "provider.h"
+
+#ifndef DMA_BUF_MAGIC
+#define DMA_BUF_MAGIC 0x444d4142
+#endif
+
+#define KNOWN_FLAGS                                                                                \
+	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
+
+static int load_options(const struct p2pdma_context *context,
+			const struct p2pdma_buffer_options *options,
+			struct p2pdma_buffer_options *ret_known)
+{
+	struct p2pdma_buffer_options known = P2PDMA_BUFFER_OPTIONS_INIT;
+	int r;
+
+	if (options) {
+		r = options_load(&known, sizeof(known), sizeof(known), options);
+		if (r)
+			return context_fail(context, r, "the buffer options have a wrong size");
+	}
+	if (known.flags & ~KNOWN_FLAGS || known.reserved)
+		return context_fail(context, -EINVAL, "unknown buffer flags 0x%" PRIx32,
+				    known.flags & ~KNOWN_FLAGS);
+	if (known.backend == P2PDMA_BACKEND_ADOPT)
+		return context_fail(context, -EINVAL,
+				    "the adopt backend makes no DMABUF: use p2pdma_buffer_adopt()");
+	if (known.backend != P2PDMA_BACKEND_AUTO && !backend_find(known.backend))
+		return context_fail(context, -EINVAL, "unknown backend %" PRIu32, known.backend);
+	*ret_known = known;
+	return 0;
+}
+
+static int choose_backend(struct p2pdma_context *context, const struct p2pdma_provider *provider,
+			  uint32_t wanted, const struct backend **ret_backend)
+{
+	char whys[NR_EXPORTERS][192];
+	struct pci_function function;
+	int r;
+
+	if (wanted != P2PDMA_BACKEND_AUTO) {
+		*ret_backend = backend_find(wanted);
+		return 0;
+	}
+	r = pci_function_query(context->sysfs_fd, &provider->function.address, &function);
+	if (r)
+		return context_fail(context, r, "can't look at %s: %s", provider->function_name,
+				    r == -ENODEV ? "it has gone" : error_name(r));
+	for (size_t i = 0; i < NR_EXPORTERS; i++) {
+		if (backends[i]->can_export(context, &function, provider->bar, whys[i],
+					    sizeof(whys[i]))) {
+			*ret_backend = backends[i];
+			return 0;
+		}
+	}
+	return context_fail(context, -EOPNOTSUPP, "nothing here can export %s: %s; %s",
+			    provider->name, whys[0], whys[1]);
+}
+
+/* Under open_lock. */
+static int export_locked(struct p2pdma_context *context, const struct backend *backend,
+			 struct p2pdma_provider *provider, const struct export_request *request,
+			 struct p2pdma_buffer **ret_buffer)
+{
+	struct export_result result;
+	struct p2pdma_buffer *buffer;
+	struct device *device;
+	int r;
+
+	r = device_acquire(context, backend, provider, &device);
+	if (r)
+		return r;
+	r = backend->export(device, request, &result);
+	if (r)
+		goto release;
+	r = buffer_create(context, backend, request, &result, &buffer);
+	if (r)
+		goto close;
+	memcpy(buffer->name, provider->unique_name, sizeof(buffer->name));
+	buffer->device = device;
+	pthread_mutex_lock(&context->lock);
+	list_append(&device->buffers, &buffer->link);
+	/* The device may have gone since its export: then nobody told this buffer. */
+	if (device->is_gone)
+		buffer_revoked(buffer, P2PDMA_REASON_REMOVE, 0);
+	pthread_mutex_unlock(&context->lock);
+	*ret_buffer = buffer;
+	return 0;
+
+close:
+	context->sys->close(result.fd);
+release:
+	device_release(device);
+	return r;
+}
+
+int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *provider,
+		      const struct p2pdma_range *ranges, size_t nr_ranges,
+		      const struct p2pdma_buffer_options *options,
+		      struct p2pdma_buffer **ret_buffer)
+{
+	struct p2pdma_buffer_options known;
+	const struct backend *backend;
+	struct export_request request;
+	struct p2pdma_buffer *buffer;
+	struct p2pdma_range whole;
+	uint64_t bar_bytes, size_bytes;
+	int r;
+
+	if (!context)
+		return -EINVAL;
+	if (!provider || !ret_buffer || (!ranges && nr_ranges))
+		return context_fail(context, -EINVAL,
+				    "no provider, no ranges, or no place for the buffer");
+	r = load_options(context, options, &known);
+	if (r)
+		return r;
+	bar_bytes = p2pdma_provider_size_bytes(provider);
+	if (!nr_ranges && !ranges) {
+		whole = (struct p2pdma_range){ .length_bytes = bar_bytes };
+		ranges = &whole;
+		nr_ranges = 1;
+	}
+	r = ranges_check(context, provider->name, bar_bytes, ranges, nr_ranges, &size_bytes);
+	if (r)
+		return r;
+	r = choose_backend(context, provider, known.backend, &backend);
+	if (r)
+		return r;
+	if (known.flags & ~backend->flags)
+		return context_fail(context, -EOPNOTSUPP,
+				    "the %s backend can't let importers in that can't be revoked",
+				    backend->name);
+	request = (struct export_request){
+		.bar = provider->bar,
+		.flags = known.flags,
+		.nr_ranges = nr_ranges,
+		.ranges = ranges,
+	};
+	pthread_mutex_lock(&context->open_lock);
+	r = export_locked(context, backend, provider, &request, &buffer);
+	pthread_mutex_unlock(&context->open_lock);
+	if (r)
+		return r;
+	buffer->user_data = known.user_data;
+	*ret_buffer = buffer;
+	return 0;
+}
+
+static int query_adopted(const struct p2pdma_context *context, int fd,
+			 struct export_result *ret_result)
+{
+	uint64_t type, size_bytes;
+	int r;
+
+	r = context->sys->fs_type(fd, &type);
+	if (r)
+		return context_fail(context, r, "can't look at descriptor %d: %s", fd,
+				    error_name(r));
+	/* DMABUFs are the only files of their filesystem, so this is proof. */
+	if (type != DMA_BUF_MAGIC)
+		return context_fail(context, -EINVAL,
+				    "descriptor %d is no DMABUF (its filesystem is 0x%" PRIx64 ")",
+				    fd, type);
+	r = context->sys->size(fd, &size_bytes);
+	if (r)
+		return context_fail(context, r, "can't ask for the size of the DMABUF: %s",
+				    error_name(r));
+	ret_result->size_bytes = size_bytes;
+	ret_result->export_id = 0;
+	return 0;
+}
+
+int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void *user_data,
+			struct p2pdma_buffer **ret_buffer)
+{
+	struct export_request request = { .nr_ranges = 0 };
+	struct export_result result;
+	struct p2pdma_buffer *buffer;
+	int r;
+
+	if (!context)
+		return -EINVAL;
+	if (!ret_buffer)
+		return context_fail(context, -EINVAL, "no place for the buffer was given");
+	r = query_adopted(context, fd, &result);
+	if (r)
+		return r;
+	r = context->sys->access_mode(fd);
+	if (r < 0)
+		return context_fail(context, r, "can't ask for the mode of the DMABUF");
+	if (r == O_RDONLY)
+		request.flags |= P2PDMA_BUFFER_READ_ONLY;
+	r = context->sys->dup(fd);
+	if (r < 0)
+		return context_fail(context, r, "can't duplicate the DMABUF: %s", error_name(r));
+	result.fd = r;
+	r = buffer_create(context, &backend_adopt, &request, &result, &buffer);
+	if (r) {
+		context->sys->close(result.fd);
+		return r;
+	}
+	snprintf(buffer->name, sizeof(buffer->name), "dmabuf:%" PRIu64, buffer->inode);
+	buffer->user_data = user_data;
+	*ret_buffer = buffer;
+	return 0;
+}

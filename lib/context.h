@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CONTEXT_H
+#define CONTEXT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <p2pdma/context.h>
+#include <p2pdma/event.h>
+
+#include "list.h"
+#include "sys.h"
+
+struct hotplug;
+struct vfio_iommufd;
+
+/* Something with a descriptor in the context's epoll; ready() runs under context->lock. */
+struct event_source {
+	int fd;
+	void (*ready)(struct event_source *source);
+};
+
+struct event_queue {
+	struct list events;
+	uint32_t count;
+	uint32_t lost;
+};
+
+struct p2pdma_context {
+	uint64_t serial;
+	unsigned int refs; /* the caller's and one for each buffer; atomic */
+	const struct sys_ops *sys;
+	int sysfs_fd;
+	int dev_fd;
+	uint64_t page_size_bytes;
+
+	uint32_t log_level;
+	void (*log_handler)(void *log_data, int level, const char *message);
+	void *log_data;
+
+	/*
+	 * open_lock: opening and closing devices, making and revoking whole
+	 * functions; may be held while the kernel works. lock: every state below and
+	 * in devices, buffers and MRs; never held across a blocking call. Taken
+	 * in this order.
+	 */
+	pthread_mutex_t open_lock;
+	pthread_mutex_t lock;
+	struct list devices;
+	struct list vfio_groups;       /* under open_lock */
+	struct vfio_iommufd *iommufd; /* under open_lock; NULL: none is open */
+	struct event_queue queue;
+	struct hotplug *hotplug;
+	int epoll_fd; /* -1 once closed by the caller */
+	int wake_fd;  /* an eventfd, readable while the queue isn't empty */
+};
+
+/* What p2pdma_context_open() opens, and tests open elsewhere. */
+struct context_roots {
+	const struct sys_ops *sys;
+	const char *sysfs;
+	const char *dev;
+};
+
+int context_open(const struct p2pdma_context_options *options, const struct context_roots *roots,
+		 struct p2pdma_context **ret_context);
+void context_ref(struct p2pdma_context *context);
+void context_unref(struct p2pdma_context *context);
+
+/* Both under context->lock. */
+int context_watch(struct p2pdma_context *context, struct event_source *source);
+void context_unwatch(struct p2pdma_context *context, struct event_source *source);
+
+/* Keeps the sentence for p2pdma_context_error(). */
+void context_tell_cause(const struct p2pdma_context *context, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The same, and is @error, a -errno: a macro so that the compiler sees that it isn't 0. */
+#define context_fail(context, error, ...)                                                          \
+	({                                                                                         \
+		int error_ = (error);                                                              \
+                                                                                                   \
+		context_tell_cause(context, error_, __VA_ARGS__);                                  \
+		error_;                                                                            \
+	})
+
+void context_log(const struct p2pdma_context *context, int level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* "EINVAL" for -EINVAL. */
+const char *error_name(int error);
+
+/* What this thread's last context_fail() said; "" where it was on another context. */
+const char *cause_get(uint64_t serial);
+
+#endif /* CONTEXT_H */

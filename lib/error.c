@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Causes and messages.
+ *
+ * Every failure of a public call leaves one sentence in a place of the calling
+ * thread, together with the serial number of the context it was about. The
+ * number, not the address: a context opened where a closed one was has another.
+ * Serial 0 stands for contexts that could not be opened. The place is
+ * thread-local, so no lock is needed and no thread sees another's cause.
+ *
+ * A failure is logged at debug level as well; the caller decides whether it is
+ * worth more.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "context.h"
+
+static _Thread_local struct {
+	uint64_t serial;
+	char text[384];
+} cause;
+
+const char *cause_get(uint64_t serial)
+{
+	return cause.serial == serial ? cause.text : "";
+}
+
+const char *error_name(int error)
+{
+	const char *name = strerrorname_np(error < 0 ? -error : error);
+
+	return name ? name : "unknown error";
+}
+
+static void log_text(const struct p2pdma_context *context, int level, const char *text)
+{
+	if (context->log_handler && level <= (int)context->log_level)
+		context->log_handler(context->log_data, level, text);
+}
+
+void context_tell_cause(const struct p2pdma_context *context, int error, const char *format, ...)
+{
+	char text[sizeof(cause.text)];
+	va_list arguments;
+
+	/* Through a copy: an argument may be the cause before. */
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	cause.serial = context ? context->serial : 0;
+	memcpy(cause.text, text, sizeof(text));
+	if (context) {
+		char line[sizeof(text) + 32];
+
+		snprintf(line, sizeof(line), "%s: %s", error_name(error), text);
+		log_text(context, P2PDMA_LOG_DEBUG, line);
+	}
+}
+
+void context_log(const struct p2pdma_context *context, int level, const char *format, ...)
+{
+	char text[sizeof(cause.text)];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_text(context, level, text);
+}

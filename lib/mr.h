@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MR_H
+#define MR_H
+
+#include <p2pdma/mr.h>
+
+#include "list.h"
+
+struct ibv_context;
+struct p2pdma_buffer;
+struct p2pdma_context;
+
+struct p2pdma_mr {
+	struct p2pdma_mr_guard guard; /* first: the inline guard counts on it */
+	unsigned int refs;	      /* the caller's and a revocation's that waits; atomic */
+	struct list link;	      /* in buffer->mrs, under context->lock */
+	struct p2pdma_buffer *buffer;
+	enum p2pdma_mr_method method;
+	struct ibv_mr *ibv_mr;	     /* VERBS, VERBS_EX */
+	struct ibv_context *verbs;   /* UVERBS: whose cmd_fd */
+	uint32_t handle;	     /* UVERBS */
+	uint32_t driver_id;	     /* UVERBS */
+	uint32_t lkey;
+	uint32_t rkey;
+	uint64_t iova;
+	uint64_t length_bytes;
+};
+
+void mr_unref(struct p2pdma_mr *mr);
+
+/* The rules that need no kernel; *ret_access is what to hand on. */
+int mr_check(const struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
+	     const struct p2pdma_mr_attr *attr, int *ret_access);
+
+/* Fills in method, keys and handles. The cause of a failure is told. */
+int mr_methods_register(struct ibv_pd *pd, const struct p2pdma_mr_attr *attr, int access,
+			struct p2pdma_mr *mr);
+int mr_methods_deregister(const struct p2pdma_context *context, struct p2pdma_mr *mr);
+
+/* ibv_reg_mr_ex() with a DMA handle, where libibverbs has it, else -EOPNOTSUPP. */
+int mr_ex_register(struct ibv_pd *pd, int fd, const struct p2pdma_mr_attr *attr, int access,
+		   struct ibv_mr **ret_mr);
+
+#endif /* MR_H */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SYS_H
+#define SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct ibv_mr;
+struct ibv_pd;
+
+/*
+ * The seam to the kernel and to libibverbs. There is one real table; unit tests
+ * bring another and play the kernel, also in ways that a real one rarely does.
+ * Everything returns 0, a non-negative value or -errno.
+ */
+struct sys_ops {
+	int (*open_at)(int dir_fd, const char *path, int flags);
+	int (*access_at)(int dir_fd, const char *path, int mode);
+	int (*close)(int fd);
+	int (*dup)(int fd);
+	int (*ioctl)(int fd, unsigned long request, void *argument);
+	ssize_t (*read)(int fd, void *data, size_t size);
+	ssize_t (*pread)(int fd, void *data, size_t size, uint64_t offset);
+	ssize_t (*pwrite)(int fd, const void *data, size_t size, uint64_t offset);
+	int (*map)(void *where, size_t length, int protection, int flags, int fd, uint64_t offset,
+		   void **ret_address);
+	int (*unmap)(void *address, size_t length);
+	int (*stat)(int fd, struct stat *ret_status);
+	int (*fs_type)(int fd, uint64_t *ret_type);
+	int (*size)(int fd, uint64_t *ret_size_bytes);
+	int (*access_mode)(int fd); /* O_RDONLY, O_WRONLY or O_RDWR */
+	/* NULL and errno become a negative return, as everywhere. */
+	int (*reg_dmabuf_mr)(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
+			     int fd, int access, struct ibv_mr **ret_mr);
+	int (*dereg_mr)(struct ibv_mr *mr);
+};
+
+extern const struct sys_ops sys_real;
+
+#endif /* SYS_H */
