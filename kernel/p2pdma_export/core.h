@@ -7,7 +7,7 @@
  * (struct p2pe_export) is one DMABUF; it lives as long as the DMABUF does, which
  * may be longer than its file and longer than the function.
  *
- * Locks, outermost first:
+ * Locks, outermost first; of the first two, one at a time:
  *
  *   pe->lock (mutex)        the device's state, its lists, which file owns an
  *                           export, whether an export's DMABUF is still there
@@ -15,9 +15,11 @@
  *   exp->lock (spinlock)    an export's counters and the end of a revocation
  *   events->lock (spinlock) the queue of a file
  *
- * pe->cpu_lock (mutex) orders CPU mappings by cache attribute; inside it only
- * the architecture's memtype calls happen. attach, detach, map, unmap, pin,
- * unpin, vmap and vunmap run inside importers and never take pe->lock.
+ * Whoever walks over exports holds their DMABUF instead of pe->lock.
+ * pe->cpu_lock (mutex, inside the resv lock or alone) orders CPU mappings by cache
+ * attribute; inside it only the architecture's memtype calls happen. attach,
+ * detach, map, unmap, pin, unpin, vmap and vunmap run inside importers and never
+ * take pe->lock, and importers' callbacks never run under it.
  */
 #ifndef P2PE_CORE_H
 #define P2PE_CORE_H
@@ -42,6 +44,7 @@
 #define P2PE_CAN_TELL_REVOCABLE	1
 #endif
 
+struct dma_fence;
 struct eventfd_ctx;
 struct poll_table_struct;
 
@@ -54,7 +57,8 @@ struct poll_table_struct;
  * @bars: mask of the BARs that can be exported
  * @lock: see above
  * @is_gone: unregistered
- * @nr_quiesced: quiesce calls not yet undone by resume
+ * @quiesced: mask of the reasons (enum p2pdma_export_reason) that keep new
+ *	exports out
  * @exports: all exports that have a DMABUF, by serial number
  * @last_serial: the last serial number given out
  * @files: struct p2pe_file.entry
@@ -69,7 +73,7 @@ struct p2pdma_export_dev {
 	unsigned long bars;
 	struct mutex lock;	/* see the top of this file */
 	bool is_gone;
-	unsigned int nr_quiesced;
+	unsigned long quiesced;
 	struct xarray exports;
 	unsigned long last_serial;
 	struct list_head files;
@@ -126,17 +130,20 @@ struct p2pe_count {
  * @id: names it on its file
  * @flags: P2PDMA_EXPORT_F_*
  * @is_read_only: exported O_RDONLY
+ * @bar: BAR number
  * @size: bytes
- * @nr_ranges: entries of @ranges
- * @ranges: physical addresses
+ * @nr_ranges: entries of @ranges and @sorted
+ * @ranges: physical addresses, in the DMABUF's order
+ * @sorted: the same within the BAR, by offset
  * @cpu_entry: in pe->cpu_mapped; under pe->cpu_lock
  * @is_cpu_mapped: whether it is; under pe->cpu_lock
+ * @fence: work that was in progress when it was revoked; under the resv lock
  * @lock: guards what follows
  * @is_revoked: changed under the resv lock and @lock, read under either
- * @has_waited: the fences of a revoked export have signalled
+ * @has_waited: the fence of a revoked export has signalled
  * @is_quiet: revoked, and nothing is left
- * @is_pending_told: the owner knows that removal waits for it
  * @reason: why it was revoked
+ * @told: for which other reason the owner was told that it is waited for
  * @count: what is alive
  * @revoke_start: when @is_revoked was set
  * @revoke_ns: from there to @is_quiet
@@ -153,18 +160,21 @@ struct p2pe_export {
 	u32 id;
 	u32 flags;
 	bool is_read_only;
+	u32 bar;
 	size_t size;
 	size_t nr_ranges;
 	struct phys_vec *ranges;
+	struct p2pdma_export_range *sorted;
 	struct list_head cpu_entry;
 	bool is_cpu_mapped;
+	struct dma_fence *fence;
 
 	spinlock_t lock;	/* guards what follows */
 	bool is_revoked;
 	bool has_waited;
 	bool is_quiet;
-	bool is_pending_told;
 	enum p2pdma_export_reason reason;
+	enum p2pdma_export_reason told;
 	struct p2pe_count count;
 	ktime_t revoke_start;
 	u64 revoke_ns;
@@ -215,7 +225,6 @@ void p2pe_events_unref(struct p2pe_events *events);
 int p2pe_events_set_eventfd(struct p2pe_events *events, int fd);
 void p2pe_events_post(struct p2pe_events *events, enum p2pdma_export_event_type type, u32 id,
 		      enum p2pdma_export_reason reason, struct device *client);
-void p2pe_events_hang_up(struct p2pe_events *events);
 ssize_t p2pe_events_read(struct p2pe_events *events, char __user *buf, size_t len,
 			 bool is_nonblocking);
 __poll_t p2pe_events_poll(struct p2pe_events *events, struct file *filp,

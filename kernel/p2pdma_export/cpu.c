@@ -9,8 +9,8 @@
  *
  * One physical page must not be mapped write-combining and uncached at a time.
  * Two exports may name the same page, so the first mapping of an export claims
- * the attribute for its ranges until the export's end, and a claim of the other
- * attribute on an overlapping range is refused.
+ * the attribute for its ranges until the export is revoked or ends, and a claim
+ * of the other attribute on an overlapping range is refused.
  *
  * A kernel mapping can't be taken back, so it counts as an importer that can't
  * be revoked.
@@ -33,13 +33,20 @@ static bool p2pe_cpu_is_wc(const struct p2pe_export *exp)
 
 static bool p2pe_cpu_overlap(const struct p2pe_export *a, const struct p2pe_export *b)
 {
-	size_t i, j;
+	size_t i = 0, j = 0;
 
-	for (i = 0; i < a->nr_ranges; i++)
-		for (j = 0; j < b->nr_ranges; j++)
-			if (a->ranges[i].paddr < b->ranges[j].paddr + b->ranges[j].len &&
-			    b->ranges[j].paddr < a->ranges[i].paddr + a->ranges[i].len)
-				return true;
+	if (a->bar != b->bar)
+		return false;
+	while (i < a->nr_ranges && j < b->nr_ranges) {
+		const struct p2pdma_export_range *x = &a->sorted[i], *y = &b->sorted[j];
+
+		if (x->offset + x->length <= y->offset)
+			i++;
+		else if (y->offset + y->length <= x->offset)
+			j++;
+		else
+			return true;
+	}
 	return false;
 }
 
@@ -74,6 +81,11 @@ static int p2pe_cpu_claim(struct p2pe_export *exp)
 	int ret = 0;
 
 	mutex_lock(&pe->cpu_lock);
+	/* Asked in here, since a revocation gives the claim back in here. */
+	if (READ_ONCE(exp->is_revoked)) {
+		ret = -ENODEV;
+		goto out;
+	}
 	if (exp->is_cpu_mapped)
 		goto out;
 	list_for_each_entry(other, &pe->cpu_mapped, cpu_entry) {
@@ -93,7 +105,7 @@ out:
 	return ret;
 }
 
-/* The export ends; no mapping of it is left. */
+/* The export is revoked or ends: no mapping of it is left, and none will be. */
 void p2pe_cpu_forget(struct p2pe_export *exp)
 {
 	mutex_lock(&exp->pe->cpu_lock);
@@ -144,7 +156,10 @@ static vm_fault_t p2pe_cpu_fault(struct vm_fault *vmf)
 	struct dma_buf *dmabuf = vmf->vma->vm_file->private_data;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
-	if (dma_resv_lock_interruptible(dmabuf->resv, NULL))
+	/* The kernel itself would come back at once, signal or not. */
+	if (!(vmf->flags & FAULT_FLAG_USER))
+		dma_resv_lock(dmabuf->resv, NULL);
+	else if (dma_resv_lock_interruptible(dmabuf->resv, NULL))
 		return VM_FAULT_NOPAGE;
 	if (!exp->is_revoked)
 		ret = p2pe_cpu_insert(exp, vmf);
@@ -164,8 +179,6 @@ int p2pe_cpu_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	/* Not VM_SHARED: a shared mapping of a read-only descriptor doesn't have it. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
-	if (READ_ONCE(exp->is_revoked))
-		return -ENODEV;
 	if (exp->is_read_only) {
 		if (vma->vm_flags & VM_WRITE)
 			return -EACCES;
@@ -175,8 +188,9 @@ int p2pe_cpu_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	if (ret)
 		return ret;
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_page_prot = p2pe_cpu_is_wc(exp) ? pgprot_writecombine(vma->vm_page_prot) :
-						  pgprot_noncached(vma->vm_page_prot);
+	vma->vm_page_prot = pgprot_decrypted(p2pe_cpu_is_wc(exp) ?
+						     pgprot_writecombine(vma->vm_page_prot) :
+						     pgprot_noncached(vma->vm_page_prot));
 	vma->vm_private_data = exp;
 	vma->vm_ops = &p2pe_cpu_vm_ops;
 	return 0;

@@ -2,8 +2,8 @@
 /*
  * The registered functions and their character devices.
  *
- * States of a device: live, quiesced (no new exports; counted, since a reset may
- * happen inside a suspend), gone. Gone is final: the structure then only waits
+ * States of a device: live, quiesced (no new exports; for one or more reasons,
+ * since a reset may happen inside a suspend), gone. Gone is final: the structure then only waits
  * for the files and DMABUFs that still refer to it. The function itself
  * (pe->pdev) is used under pe->lock while the device isn't gone, and by mappings
  * under the resv lock of an export that isn't revoked; unregister ends both
@@ -58,7 +58,8 @@ static unsigned long p2pe_usable_bars(struct pci_dev *pdev, unsigned long wanted
 	BUILD_BUG_ON(P2PDMA_EXPORT_MAX_BARS != PCI_STD_NUM_BARS);
 	for_each_set_bit(bar, &wanted, PCI_STD_NUM_BARS) {
 		if (!(pci_resource_flags(pdev, bar) & IORESOURCE_MEM) ||
-		    !pci_resource_len(pdev, bar) ||
+		    pci_resource_flags(pdev, bar) & IORESOURCE_UNSET ||
+		    !pci_resource_n(pdev, bar)->parent || !pci_resource_len(pdev, bar) ||
 		    !PAGE_ALIGNED(pci_resource_start(pdev, bar)) ||
 		    !PAGE_ALIGNED(pci_resource_len(pdev, bar)))
 			continue;
@@ -144,7 +145,8 @@ void p2pdma_export_unregister(struct p2pdma_export_dev *pe)
 	mutex_lock(&pe->lock);
 	pe->pdev = NULL;
 	list_for_each_entry(file, &pe->files, entry)
-		p2pe_events_hang_up(file->events);
+		p2pe_events_post(file->events, P2PDMA_EXPORT_EVENT_GONE, 0,
+				 P2PDMA_EXPORT_REASON_REMOVE, NULL);
 	mutex_unlock(&pe->lock);
 	put_device(&pe->dev);
 }
@@ -154,17 +156,16 @@ int p2pdma_export_quiesce(struct p2pdma_export_dev *pe, enum p2pdma_export_reaso
 			  unsigned long flags)
 {
 	mutex_lock(&pe->lock);
-	pe->nr_quiesced++;
+	pe->quiesced |= BIT(reason);
 	mutex_unlock(&pe->lock);
 	return p2pe_revoke_device(pe, reason, flags & P2PDMA_EXPORT_QUIESCE_WAIT);
 }
 EXPORT_SYMBOL_GPL(p2pdma_export_quiesce);
 
-void p2pdma_export_resume(struct p2pdma_export_dev *pe)
+void p2pdma_export_resume(struct p2pdma_export_dev *pe, enum p2pdma_export_reason reason)
 {
 	mutex_lock(&pe->lock);
-	if (!WARN_ON(!pe->nr_quiesced))
-		pe->nr_quiesced--;
+	pe->quiesced &= ~BIT(reason);
 	mutex_unlock(&pe->lock);
 }
 EXPORT_SYMBOL_GPL(p2pdma_export_resume);

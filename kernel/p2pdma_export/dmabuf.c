@@ -9,21 +9,27 @@
  * export that isn't revoked there may use its provider until the lock is
  * dropped.
  *
- * A device mapping is made of one mapping per range. The kernel's helper takes
- * several ranges, but up to 7.3 it links them all to the first IOVA, so only
- * one is ever handed to it.
+ * A device mapping is made of parts, each mapped by a call of the kernel's helper.
+ * The helper takes several ranges of any size, but up to 7.3 it links them all
+ * to the first IOVA, and unmaps what needs more than one scatterlist entry in
+ * other pieces than it mapped. So it is handed one range at a time, cut small
+ * enough for one entry.
  */
 #include <linux/dma-resv.h>
 #include <linux/scatterlist.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "core.h"
+
+/* The most that one part maps. */
+#define P2PE_PART_MAX	SZ_2G
 
 /**
  * struct p2pe_mapping - what one importer has mapped
  * @sgt: the importer's view: all parts in a row
  * @nr_parts: entries of @parts
- * @parts: from the kernel's helper, one for each range
+ * @parts: from the kernel's helper, NULL from the first that isn't mapped on
  */
 struct p2pe_mapping {
 	struct sg_table sgt;
@@ -156,28 +162,55 @@ static int p2pe_mapping_join(struct p2pe_mapping *mapping)
 	return 0;
 }
 
+/* Maps the parts of one range; @parts is where the first of them belongs. */
+static int p2pe_mapping_add(struct sg_table **parts, struct dma_buf_attachment *attach,
+			    const struct phys_vec *range, enum dma_data_direction dir)
+{
+	struct p2pe_export *exp = attach->dmabuf->priv;
+	struct sg_table *part;
+	u64 done;
+
+	for (done = 0; done < range->len; done += P2PE_PART_MAX) {
+		struct phys_vec piece = {
+			.paddr = range->paddr + done,
+			.len = min_t(u64, range->len - done, P2PE_PART_MAX),
+		};
+
+		part = dma_buf_phys_vec_to_sgt(attach, exp->provider, &piece, 1, piece.len, dir);
+		if (IS_ERR(part))
+			return PTR_ERR(part);
+		*parts++ = part;
+	}
+	return 0;
+}
+
+static size_t p2pe_range_parts(const struct phys_vec *range)
+{
+	return DIV_ROUND_UP_ULL((u64)range->len, P2PE_PART_MAX);
+}
+
 static struct p2pe_mapping *p2pe_mapping_new(struct p2pe_export *exp,
 					     struct dma_buf_attachment *attach,
 					     enum dma_data_direction dir)
 {
 	struct p2pe_mapping *mapping;
+	struct sg_table **next;
+	size_t nr_parts = 0;
 	size_t i;
 	int ret;
 
-	mapping = kzalloc(struct_size(mapping, parts, exp->nr_ranges), GFP_KERNEL_ACCOUNT);
+	for (i = 0; i < exp->nr_ranges; i++)
+		nr_parts += p2pe_range_parts(&exp->ranges[i]);
+	mapping = kzalloc(struct_size(mapping, parts, nr_parts), GFP_KERNEL_ACCOUNT);
 	if (!mapping)
 		return ERR_PTR(-ENOMEM);
-	mapping->nr_parts = exp->nr_ranges;
+	mapping->nr_parts = nr_parts;
+	next = mapping->parts;
 	for (i = 0; i < exp->nr_ranges; i++) {
-		struct sg_table *part;
-
-		part = dma_buf_phys_vec_to_sgt(attach, exp->provider, &exp->ranges[i], 1,
-					       exp->ranges[i].len, dir);
-		if (IS_ERR(part)) {
-			ret = PTR_ERR(part);
+		ret = p2pe_mapping_add(next, attach, &exp->ranges[i], dir);
+		if (ret)
 			goto err_free;
-		}
-		mapping->parts[i] = part;
+		next += p2pe_range_parts(&exp->ranges[i]);
 	}
 	ret = p2pe_mapping_join(mapping);
 	if (ret)

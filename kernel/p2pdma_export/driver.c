@@ -32,6 +32,8 @@ static int p2pdma_export_probe(struct pci_dev *pdev, const struct pci_device_id 
 	if (IS_ERR(pe))
 		return dev_err_probe(&pdev->dev, PTR_ERR(pe), "no BAR can be exported\n");
 	pci_set_drvdata(pdev, pe);
+	/* For error recovery: what slot_reset() restores. */
+	pci_save_state(pdev);
 	return 0;
 }
 
@@ -42,7 +44,8 @@ static void p2pdma_export_remove(struct pci_dev *pdev)
 
 static void p2pdma_export_shutdown(struct pci_dev *pdev)
 {
-	p2pdma_export_quiesce(pci_get_drvdata(pdev), P2PDMA_EXPORT_REASON_SHUTDOWN, 0);
+	if (p2pdma_export_quiesce(pci_get_drvdata(pdev), P2PDMA_EXPORT_REASON_SHUTDOWN, 0))
+		pci_warn(pdev, "goes down while an importer that can't be revoked uses it\n");
 }
 
 static int p2pdma_export_suspend(struct device *dev)
@@ -53,14 +56,14 @@ static int p2pdma_export_suspend(struct device *dev)
 	ret = p2pdma_export_quiesce(pe, P2PDMA_EXPORT_REASON_SUSPEND, 0);
 	if (ret) {
 		dev_warn(dev, "can't be suspended: an importer can't be revoked\n");
-		p2pdma_export_resume(pe);
+		p2pdma_export_resume(pe, P2PDMA_EXPORT_REASON_SUSPEND);
 	}
 	return ret;
 }
 
 static int p2pdma_export_pm_resume(struct device *dev)
 {
-	p2pdma_export_resume(dev_get_drvdata(dev));
+	p2pdma_export_resume(dev_get_drvdata(dev), P2PDMA_EXPORT_REASON_SUSPEND);
 	return 0;
 }
 
@@ -75,7 +78,9 @@ static void p2pdma_export_reset_prepare(struct pci_dev *pdev)
 
 static void p2pdma_export_reset_done(struct pci_dev *pdev)
 {
-	p2pdma_export_resume(pci_get_drvdata(pdev));
+	/* A reset mends what error recovery could not. */
+	p2pdma_export_resume(pci_get_drvdata(pdev), P2PDMA_EXPORT_REASON_ERROR);
+	p2pdma_export_resume(pci_get_drvdata(pdev), P2PDMA_EXPORT_REASON_RESET);
 }
 
 static pci_ers_result_t p2pdma_export_error_detected(struct pci_dev *pdev,
@@ -91,13 +96,14 @@ static pci_ers_result_t p2pdma_export_error_detected(struct pci_dev *pdev,
 static pci_ers_result_t p2pdma_export_slot_reset(struct pci_dev *pdev)
 {
 	pci_restore_state(pdev);
+	pci_save_state(pdev);
 	pci_clear_master(pdev);
 	return PCI_ERS_RESULT_RECOVERED;
 }
 
 static void p2pdma_export_error_resume(struct pci_dev *pdev)
 {
-	p2pdma_export_resume(pci_get_drvdata(pdev));
+	p2pdma_export_resume(pci_get_drvdata(pdev), P2PDMA_EXPORT_REASON_ERROR);
 }
 
 static const struct pci_error_handlers p2pdma_export_err_handler = {
@@ -114,6 +120,8 @@ static struct pci_driver p2pdma_export_driver = {
 	.remove = p2pdma_export_remove,
 	.shutdown = p2pdma_export_shutdown,
 	.err_handler = &p2pdma_export_err_handler,
+	/* It starts no DMA, so siblings in its IOMMU group may belong to userspace. */
+	.driver_managed_dma = true,
 	.driver.pm = pm_sleep_ptr(&p2pdma_export_pm_ops),
 };
 module_pci_driver(p2pdma_export_driver);

@@ -102,6 +102,21 @@ static void p2pe_event_set_client(struct p2pdma_export_event *event, struct devi
 	event->client_devfn = pdev->devfn;
 }
 
+static void p2pe_events_add(struct p2pe_events *events, const struct p2pdma_export_event *event)
+{
+	lockdep_assert_held(&events->lock);
+	if (events->has_hung_up)
+		return;
+	if (events->head - events->tail == P2PE_EVENTS_MAX) {
+		/* What the dropped record knew of earlier losses goes on to its successor. */
+		events->tail++;
+		events->lost++;
+	}
+	events->ring[events->head++ % P2PE_EVENTS_MAX] = *event;
+	if (events->eventfd)
+		eventfd_signal(events->eventfd);
+}
+
 void p2pe_events_post(struct p2pe_events *events, enum p2pdma_export_event_type type, u32 id,
 		      enum p2pdma_export_reason reason, struct device *client)
 {
@@ -115,23 +130,10 @@ void p2pe_events_post(struct p2pe_events *events, enum p2pdma_export_event_type 
 
 	p2pe_event_set_client(&event, client);
 	spin_lock(&events->lock);
-	if (events->head - events->tail == P2PE_EVENTS_MAX) {
-		/* What the dropped record knew of earlier losses goes on to its successor. */
-		events->tail++;
-		events->lost++;
-	}
-	events->ring[events->head++ % P2PE_EVENTS_MAX] = event;
-	if (events->eventfd)
-		eventfd_signal(events->eventfd);
-	spin_unlock(&events->lock);
-	wake_up_interruptible(&events->wait);
-}
-
-void p2pe_events_hang_up(struct p2pe_events *events)
-{
-	p2pe_events_post(events, P2PDMA_EXPORT_EVENT_GONE, 0, P2PDMA_EXPORT_REASON_REMOVE, NULL);
-	spin_lock(&events->lock);
-	events->has_hung_up = true;
+	p2pe_events_add(events, &event);
+	/* The last one: what comes later would follow an end of file. */
+	if (type == P2PDMA_EXPORT_EVENT_GONE)
+		events->has_hung_up = true;
 	spin_unlock(&events->lock);
 	wake_up_interruptible(&events->wait);
 }

@@ -8,7 +8,7 @@
  * references of operations that had found it before.
  */
 #include <linux/capability.h>
-#include <linux/dma-mapping.h>
+#include <linux/dma-fence.h>
 #include <linux/fcntl.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
@@ -23,7 +23,9 @@ static void p2pe_export_free(struct kref *ref)
 {
 	struct p2pe_export *exp = container_of(ref, struct p2pe_export, ref);
 
+	dma_fence_put(exp->fence);
 	kvfree(exp->ranges);
+	kfree(exp->sorted);
 	p2pe_events_unref(exp->events);
 	put_device(&exp->pe->dev);
 	kfree(exp);
@@ -57,24 +59,21 @@ static int p2pe_range_compare(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Sorts them. */
-static bool p2pe_ranges_overlap(struct p2pdma_export_range *ranges, size_t nr)
+static bool p2pe_ranges_overlap(const struct p2pdma_export_range *ranges, size_t nr)
 {
 	size_t i;
 
-	sort(ranges, nr, sizeof(*ranges), p2pe_range_compare, NULL);
 	for (i = 1; i < nr; i++)
 		if (ranges[i].offset - ranges[i - 1].offset < ranges[i - 1].length)
 			return true;
 	return false;
 }
 
-/* Fills exp->ranges and exp->size with addresses relative to the BAR. */
+/* Fills in the ranges, all of them relative to the BAR. */
 static int p2pe_export_read_ranges(struct p2pe_export *exp, u64 address, u32 nr)
 {
 	struct p2pdma_export_range *ranges;
 	u64 size = 0;
-	int ret = 0;
 	u32 i;
 
 	if (address != (unsigned long)address)
@@ -82,33 +81,27 @@ static int p2pe_export_read_ranges(struct p2pe_export *exp, u64 address, u32 nr)
 	ranges = memdup_array_user(u64_to_user_ptr(address), nr, sizeof(*ranges));
 	if (IS_ERR(ranges))
 		return PTR_ERR(ranges);
+	exp->sorted = ranges;
 	exp->ranges = kvcalloc(nr, sizeof(*exp->ranges), GFP_KERNEL_ACCOUNT);
-	if (!exp->ranges) {
-		ret = -ENOMEM;
-		goto out;
-	}
+	if (!exp->ranges)
+		return -ENOMEM;
 	for (i = 0; i < nr; i++) {
 		u64 end;
 
 		if (!ranges[i].length || !PAGE_ALIGNED(ranges[i].offset | ranges[i].length) ||
 		    check_add_overflow(ranges[i].offset, ranges[i].length, &end) ||
-		    check_add_overflow(size, ranges[i].length, &size)) {
-			ret = -EINVAL;
-			goto out;
-		}
+		    check_add_overflow(size, ranges[i].length, &size))
+			return -EINVAL;
 		exp->ranges[i].paddr = ranges[i].offset;
 		exp->ranges[i].len = ranges[i].length;
 	}
+	sort(ranges, nr, sizeof(*ranges), p2pe_range_compare, NULL);
 	/* The DMA layer keeps the top bit of a size for itself. */
-	if (size > SIZE_MAX >> 1 || p2pe_ranges_overlap(ranges, nr)) {
-		ret = -EINVAL;
-		goto out;
-	}
+	if (size > SIZE_MAX >> 1 || p2pe_ranges_overlap(ranges, nr))
+		return -EINVAL;
 	exp->size = size;
 	exp->nr_ranges = nr;
-out:
-	kfree(ranges);
-	return ret;
+	return 0;
 }
 
 /* Binds what p2pe_export_read_ranges() found to a BAR of the live function. */
@@ -124,6 +117,7 @@ static int p2pe_export_place(struct p2pe_export *exp, unsigned int bar)
 	bar = array_index_nospec(bar, P2PDMA_EXPORT_MAX_BARS);
 	start = pci_resource_start(pe->pdev, bar);
 	length = pci_resource_len(pe->pdev, bar);
+	exp->bar = bar;
 	exp->provider = pcim_p2pdma_provider(pe->pdev, bar);
 	if (!exp->provider)
 		return -EINVAL;
@@ -174,7 +168,7 @@ static struct dma_buf *p2pe_export_publish(struct p2pe_export *exp, struct p2pe_
 	lockdep_assert_held(&pe->lock);
 	if (pe->is_gone)
 		return ERR_PTR(-ENODEV);
-	if (pe->nr_quiesced)
+	if (pe->quiesced)
 		return ERR_PTR(-EBUSY);
 	ret = p2pe_export_place(exp, arg->bar);
 	if (ret)

@@ -69,7 +69,7 @@ int p2pe_info(struct p2pe_file *file, struct p2pdma_export_info *info)
 		return -ENODEV;
 	}
 	pdev = pe->pdev;
-	if (pe->nr_quiesced)
+	if (pe->quiesced)
 		info->flags |= P2PDMA_EXPORT_INFO_QUIESCED;
 	info->domain = pci_domain_nr(pdev->bus);
 	info->bus = pdev->bus->number;

@@ -25,12 +25,14 @@ union p2pe_arg {
 /**
  * struct p2pe_call - one ioctl in progress
  * @file: the open file
+ * @can_write: it was opened for writing
  * @arg: the argument; what it holds at the end goes back to the caller
  * @dmabuf: a new DMABUF to be published as descriptor arg.export.fd
  * @has_reply: the argument goes back although the call failed
  */
 struct p2pe_call {
 	struct p2pe_file *file;
+	bool can_write;
 	union p2pe_arg arg;
 	struct dma_buf *dmabuf;
 	bool has_reply;
@@ -50,6 +52,8 @@ static int p2pe_ioctl_export(struct p2pe_call *call)
 	if (arg->reserved || arg->open_flags & ~(O_ACCMODE | O_CLOEXEC) ||
 	    ((arg->open_flags & O_ACCMODE) != O_RDONLY && (arg->open_flags & O_ACCMODE) != O_RDWR))
 		return -EINVAL;
+	if (!call->can_write && (arg->open_flags & O_ACCMODE) != O_RDONLY)
+		return -EACCES;
 	dmabuf = p2pe_export_new(call->file, arg);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
@@ -65,8 +69,11 @@ static int p2pe_ioctl_export(struct p2pe_call *call)
 
 static int p2pe_ioctl_revoke(struct p2pe_call *call)
 {
-	int ret = p2pe_revoke(call->file, &call->arg.revoke);
+	int ret;
 
+	if (!call->can_write)
+		return -EACCES;
+	ret = p2pe_revoke(call->file, &call->arg.revoke);
 	call->has_reply = ret == -EBUSY || ret == -EINTR;
 	return ret;
 }
@@ -123,7 +130,10 @@ static const struct p2pe_ioctl_op *p2pe_ioctl_find(unsigned int cmd)
 
 long p2pe_ioctl(struct file *filp, unsigned int cmd, unsigned long user_arg)
 {
-	struct p2pe_call call = { .file = filp->private_data };
+	struct p2pe_call call = {
+		.file = filp->private_data,
+		.can_write = filp->f_mode & FMODE_WRITE,
+	};
 	void __user *uarg = (void __user *)user_arg;
 	const struct p2pe_ioctl_op *op;
 	u32 argsz;

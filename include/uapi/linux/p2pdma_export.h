@@ -14,6 +14,8 @@
  *    @argsz bytes.
  *  - Reserved fields and unknown flag bits must be zero, or the answer is
  *    -EINVAL. An unknown ioctl number is -ENOTTY.
+ *  - A file that was opened for reading only may ask, but neither take nor give:
+ *    P2PDMA_EXPORT_REVOKE and a writable P2PDMA_EXPORT_EXPORT are -EACCES.
  *  - -ENODEV means that the function is gone (unbound, unplugged): the file
  *    can only be closed.
  *  - Nothing has happened when an ioctl fails, unless it says otherwise below.
@@ -129,7 +131,9 @@ struct p2pdma_export_info {
 #define P2PDMA_EXPORT_F_MMAP_WC			(1U << 0)
 /*
  * Importers that can't be revoked may pin, map and vmap this export. Taking the
- * function away then waits for them. Needs CAP_SYS_ADMIN, or -EPERM.
+ * function away then waits for them, without limit and with the PCI core's
+ * rescan lock held: hot plug of the whole machine stands still until the process
+ * that uses the importer ends. Needs CAP_SYS_ADMIN, or -EPERM.
  */
 #define P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE	(1U << 1)
 
@@ -153,7 +157,8 @@ struct p2pdma_export_range {
  *	DMABUF they follow each other in this order. They must not overlap.
  * @open_flags: in: O_CLOEXEC and O_RDONLY or O_RDWR for the new descriptor.
  *	O_RDONLY binds the CPU and the importers: a writable mmap and a mapping
- *	that lets a device write are refused (-EACCES).
+ *	that lets a device write are refused (-EACCES). Most RDMA drivers always
+ *	map for both directions, so for them such a DMABUF can't be registered.
  * @fd: out: the DMABUF's descriptor, owned by the caller
  * @export_id: out: names this export on this file in the other ioctls; never
  *	reused on one file

@@ -39,8 +39,9 @@ struct p2pdma_export_dev *p2pdma_export_register(struct pci_dev *pdev, unsigned 
  * Revokes every export and returns when no CPU and no device can reach the BARs
  * through them. That takes as long as importers need to unmap; an importer that
  * can't be revoked (which only an administrator could let in) is waited for
- * without limit, its owner is told (P2PDMA_EXPORT_EVENT_REMOVAL_PENDING) and
- * the log names it. To be called from remove(), as the first step.
+ * without limit, the export's owner is told
+ * (P2PDMA_EXPORT_EVENT_REMOVAL_PENDING) and the log names the importer. To be
+ * called from remove(), as the first step.
  *
  * Context: process context, sleeps; the device lock of @pdev may be held.
  */
@@ -56,8 +57,9 @@ void p2pdma_export_unregister(struct p2pdma_export_dev *pe);
  * @flags: P2PDMA_EXPORT_QUIESCE_WAIT or 0
  *
  * For reset_prepare(), suspend() and shutdown(). What was revoked stays
- * revoked; new exports are possible after as many p2pdma_export_resume() calls
- * as there were of this, whatever it returned.
+ * revoked; new exports are possible after p2pdma_export_resume() for each reason
+ * that this was called for, whatever it returned. Calling it again for the same
+ * reason changes nothing.
  *
  * Context: process context, sleeps.
  * Return: 0 when nothing reaches the BARs any more; -EBUSY when an importer that
@@ -69,9 +71,10 @@ int p2pdma_export_quiesce(struct p2pdma_export_dev *pe, enum p2pdma_export_reaso
 /**
  * p2pdma_export_resume() - allow new exports again
  * @pe: from p2pdma_export_register()
+ * @reason: of p2pdma_export_quiesce(); nothing happens when there was none
  *
  * Context: process context, may sleep.
  */
-void p2pdma_export_resume(struct p2pdma_export_dev *pe);
+void p2pdma_export_resume(struct p2pdma_export_dev *pe, enum p2pdma_export_reason reason);
 
 #endif /* _LINUX_P2PDMA_EXPORT_H */
