@@ -29,10 +29,8 @@
 #endif
 
 #ifndef kzalloc_obj
-#define p2pe_second(first, second, ...)	second
-#define p2pe_gfp(...)	p2pe_second(0, ##__VA_ARGS__, GFP_KERNEL)
-#define kzalloc_obj(obj, ...)	kzalloc(sizeof(obj), p2pe_gfp(__VA_ARGS__))
-#define kvzalloc_obj(obj, ...)	kvzalloc(sizeof(obj), p2pe_gfp(__VA_ARGS__))
+#define kzalloc_obj(obj, gfp)	kzalloc(sizeof(obj), gfp)
+#define kvzalloc_obj(obj, gfp)	kvzalloc(sizeof(obj), gfp)
 #endif
 
 #endif /* P2PE_COMPAT_H */

@@ -74,7 +74,7 @@ static struct p2pdma_export_dev *p2pe_device_new(struct pci_dev *pdev, unsigned 
 	struct p2pdma_export_dev *pe;
 	int minor;
 
-	pe = kzalloc_obj(*pe);
+	pe = kzalloc_obj(*pe, GFP_KERNEL);
 	if (!pe)
 		return ERR_PTR(-ENOMEM);
 	minor = ida_alloc_max(&p2pe_minors, P2PE_MINORS - 1, GFP_KERNEL);
