@@ -20,8 +20,11 @@
 /* The device nodes live in /dev/P2PDMA_EDU_DIR, named by PCI address. */
 #define P2PDMA_EDU_DIR		"p2pdma-edu"
 
-/* The engine moves so many bytes in one step, and a step takes about 100 ms. */
-#define P2PDMA_EDU_STEP_BYTES	4096
+/*
+ * The engine moves at most so many bytes in one step, and a step takes about 100 ms.
+ * Its buffer has 4096, but QEMU 7.2 aborts when a step reaches its end.
+ */
+#define P2PDMA_EDU_STEP_BYTES	4088
 
 /* What the engine does with the memory of the DMABUF. */
 #define P2PDMA_EDU_READ		0x01

@@ -45,11 +45,6 @@ static struct setup {
 	uint8_t *window;
 } setup;
 
-static uint8_t pattern(unsigned int seed, size_t i)
-{
-	return (seed * 37 + i * 7 + i / 251) & 0xff;
-}
-
 /* Where byte @i of the export under test lies in the window. */
 static size_t piece_place(size_t i)
 {
@@ -61,8 +56,7 @@ static struct p2pdma_export_export make_export(uint32_t flags)
 {
 	struct p2pdma_export_export arg = { .flags = flags, .open_flags = O_RDWR };
 
-	if (export_bar(setup.exporter, setup.bar, pieces, 2, &arg))
-		die("P2PDMA_EXPORT_EXPORT");
+	must(export_bar(setup.exporter, setup.bar, pieces, 2, &arg), "P2PDMA_EXPORT_EXPORT");
 	return arg;
 }
 
@@ -71,7 +65,7 @@ static void *map_dmabuf(int fd, size_t size)
 	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (mem == MAP_FAILED)
-		die("mmap of a DMABUF");
+		die(-errno, "mmap of a DMABUF");
 	return mem;
 }
 
@@ -84,10 +78,10 @@ static void read_bar_address(const char *node)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", strrchr(node, '/') + 1);
 	file = fopen(path, "re");
 	if (!file)
-		die("%s", path);
+		die(-errno, "%s", path);
 	for (i = 0; i <= setup.bar; i++)
 		if (!fgets(line, sizeof(line), file))
-			die("%s", path);
+			die(-errno, "%s", path);
 	fclose(file);
 	setup.bar_address = strtoull(line, NULL, 16);
 }
@@ -102,12 +96,10 @@ static void set_up(const char *exporter, const char *bar, const char *edu)
 	setup.edu = open_node(edu);
 	setup.bar = atoi(bar);
 	read_bar_address(exporter);
-	if (export_bar(setup.exporter, setup.bar, &whole, 1, &arg))
-		die("export of the first %lu KiB of BAR %u", WINDOW / KIB, setup.bar);
+	must(export_bar(setup.exporter, setup.bar, &whole, 1, &arg), "export of the window");
 	setup.window = map_dmabuf(arg.fd, WINDOW);
 	node_address(edu, &path.client_domain, &path.client_bus, &path.client_devfn);
-	if (call(setup.exporter, P2PDMA_EXPORT_PATH, &path))
-		die("P2PDMA_EXPORT_PATH");
+	must(call(setup.exporter, P2PDMA_EXPORT_PATH, &path), "P2PDMA_EXPORT_PATH");
 	setup.path_type = path.map_type;
 }
 
@@ -163,7 +155,7 @@ static long wrong_byte(unsigned int seed)
 
 	memset(wanted, BACKGROUND, WINDOW);
 	for (i = 0; i < SPAN_SIZE; i++)
-		wanted[piece_place(SPAN_OFFSET + i)] = pattern(seed, i);
+		wanted[piece_place(SPAN_OFFSET + i)] = pattern_byte(seed, i);
 	for (i = 0; i < WINDOW; i++)
 		if (setup.window[i] != wanted[i])
 			return i;
@@ -174,27 +166,22 @@ static void test_data(int dmabuf)
 {
 	uint8_t *view = map_dmabuf(dmabuf, PIECES_SIZE);
 	static uint8_t buffer[SPAN_SIZE];
-	long wrong = -1;
-	size_t i;
+	int64_t wrong;
 	int ret;
 
 	memset(setup.window, BACKGROUND, WINDOW);
-	for (i = 0; i < SPAN_SIZE; i++)
-		buffer[i] = pattern(1, i);
+	pattern_fill(buffer, 1, SPAN_SIZE);
 	ret = edu_dma(setup.edu, P2PDMA_EDU_WRITE, SPAN_OFFSET, buffer, SPAN_SIZE);
 	tap_ok(ret == 0, "dma_write_succeeds", ret);
 	tap_ok(wrong_byte(1) < 0, "dma_write_lands_there_and_nowhere_else", wrong_byte(1));
 	ret = memcmp(view + SPAN_OFFSET, buffer, SPAN_SIZE);
 	tap_ok(ret == 0, "mmap_after_dma_write_shows_it", ret);
 
-	for (i = 0; i < SPAN_SIZE; i++)
-		view[SPAN_OFFSET + i] = pattern(2, i);
+	pattern_fill(view + SPAN_OFFSET, 2, SPAN_SIZE);
 	memset(buffer, 0, SPAN_SIZE);
 	ret = edu_dma(setup.edu, P2PDMA_EDU_READ, SPAN_OFFSET, buffer, SPAN_SIZE);
 	tap_ok(ret == 0, "dma_read_succeeds", ret);
-	for (i = 0; i < SPAN_SIZE && wrong < 0; i++)
-		if (buffer[i] != pattern(2, i))
-			wrong = i;
+	wrong = pattern_check(buffer, 2, SPAN_SIZE);
 	tap_ok(wrong < 0, "dma_read_returns_what_the_cpu_wrote", wrong);
 	munmap(view, PIECES_SIZE);
 }
@@ -209,8 +196,7 @@ static void test_access(void)
 	ret = edu_attach(setup.edu, export.fd, P2PDMA_EDU_WRITE, P2PDMA_EDU_ATTACH_PIN);
 	tap_ok(ret == -EOPNOTSUPP, "attach_unrevocable_eopnotsupp", ret);
 
-	if (export_bar(setup.exporter, setup.bar, pieces, 2, &read_only))
-		die("read-only export");
+	must(export_bar(setup.exporter, setup.bar, pieces, 2, &read_only), "read-only export");
 	ret = edu_attach(setup.edu, read_only.fd, P2PDMA_EDU_WRITE | P2PDMA_EDU_READ, 0);
 	tap_ok(ret == -EACCES, "attach_read_only_for_writing_eacces", ret);
 	ret = edu_attach(setup.edu, read_only.fd, P2PDMA_EDU_READ, 0);
@@ -231,8 +217,7 @@ static void test_revoke_idle(void)
 	uint8_t byte = 1;
 	int ret;
 
-	if (edu_attach(setup.edu, export.fd, P2PDMA_EDU_WRITE, 0))
-		die("attach");
+	must(edu_attach(setup.edu, export.fd, P2PDMA_EDU_WRITE, 0), "attach");
 	memset(setup.window, QUIET, WINDOW);
 	ret = export_revoke(setup.exporter, export.export_id, &revoke);
 	tap_ok(ret == 0 && revoke.nr_mappings == 1 && revoke.nr_remaining == 0,
@@ -277,18 +262,16 @@ static void test_revoke_traffic(void)
 	void *result;
 	int ret;
 
-	if (edu_attach(setup.edu, export.fd, P2PDMA_EDU_WRITE, 0))
-		die("attach");
+	must(edu_attach(setup.edu, export.fd, P2PDMA_EDU_WRITE, 0), "attach");
 	atomic_store(&traffic_steps, 0);
-	if (pthread_create(&thread, NULL, traffic, NULL))
-		die("pthread_create");
+	must(-pthread_create(&thread, NULL, traffic, NULL), "pthread_create");
 	while (atomic_load(&traffic_steps) < 2)
 		usleep(5000);
 	usleep(50000);
 	ret = export_revoke(setup.exporter, export.export_id, &revoke);
 	memset(setup.window, QUIET, WINDOW);
 	tap_ok(ret == 0 && revoke.nr_remaining == 0, "revoke_under_traffic_succeeds", ret);
-	printf("# revoke under traffic took %.1f ms\n", revoke.duration_ns / 1e6);
+	tap_figure("edu_revoke_traffic", revoke.duration_ns / 1e6, "ms");
 	pthread_join(thread, &result);
 	tap_ok((long)result == -ENODEV, "dma_during_revoke_enodev", (long)result);
 	/* Longer than a step takes: nothing that was under way may still arrive. */
@@ -327,9 +310,8 @@ static void test_close(const char *exporter)
 	uint8_t byte = 1;
 	int ret;
 
-	if (export_bar(owner, setup.bar, pieces, 2, &arg) ||
-	    edu_attach(setup.edu, arg.fd, P2PDMA_EDU_WRITE, 0))
-		die("export and attach");
+	must(export_bar(owner, setup.bar, pieces, 2, &arg), "P2PDMA_EXPORT_EXPORT");
+	must(edu_attach(setup.edu, arg.fd, P2PDMA_EDU_WRITE, 0), "attach");
 	close(owner);
 	ret = edu_dma(setup.edu, P2PDMA_EDU_WRITE, 0, &byte, 1);
 	tap_ok(ret == -ENODEV, "dma_after_owner_closed_enodev", ret);
@@ -342,7 +324,7 @@ static void test_close(const char *exporter)
 int main(int argc, char **argv)
 {
 	struct p2pdma_export_export export;
-	int opt;
+	int opt, ret;
 
 	while ((opt = getopt(argc, argv, "e:")) == 'e')
 		setup.expected = optarg;
@@ -358,8 +340,8 @@ int main(int argc, char **argv)
 	}
 
 	export = make_export(0);
-	if (tap_ok(edu_attach(setup.edu, export.fd, P2PDMA_EDU_READ | P2PDMA_EDU_WRITE, 0) == 0,
-		   "attach_revocable_succeeds", -errno)) {
+	ret = edu_attach(setup.edu, export.fd, P2PDMA_EDU_READ | P2PDMA_EDU_WRITE, 0);
+	if (tap_ok(ret == 0, "attach_revocable_succeeds", ret)) {
 		test_map_type();
 		test_data(export.fd);
 		edu_detach(setup.edu);

@@ -22,7 +22,7 @@ static bool wait_event(int exporter, uint32_t type, int64_t deadline)
 	struct pollfd pfd = { .fd = exporter, .events = POLLIN };
 	struct p2pdma_export_event event;
 
-	while (now_ms() < deadline) {
+	while (now_ns() < deadline) {
 		if (poll(&pfd, 1, 100) <= 0)
 			continue;
 		if (read(exporter, &event, sizeof(event)) != sizeof(event))
@@ -43,7 +43,7 @@ static void run_revocable(int edu, int64_t deadline)
 		if (steps++ == 0)
 			printf("# running\n");
 		fflush(stdout);
-	} while (!ret && now_ms() < deadline);
+	} while (!ret && now_ns() < deadline);
 	tap_ok(ret == -ENODEV, "dma_when_taken_away_enodev", ret);
 }
 
@@ -89,13 +89,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	argv += optind;
-	deadline = now_ms() + seconds * 1000LL;
+	deadline = now_ns() + seconds * 1000000000LL;
 	exporter = open_node(argv[0]);
 	edu = open_node(argv[2]);
 	if (flags)
 		export.flags = P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE;
-	if (export_bar(exporter, atoi(argv[1]), &range, 1, &export))
-		die("P2PDMA_EXPORT_EXPORT");
+	must(export_bar(exporter, atoi(argv[1]), &range, 1, &export), "P2PDMA_EXPORT_EXPORT");
 	ret = edu_attach(edu, export.fd, P2PDMA_EDU_WRITE, flags);
 	if (!tap_ok(ret == 0, "attach_succeeds", ret))
 		return tap_done();
