@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the programs that test soft-RoCE's DMABUF import share: TAP, two connected
+ * QPs on one device, and the uverbs methods themselves, because the stock
+ * provider library has no call for them.
+ *
+ * Calls return 0 or -errno. What is no test case but must work ends the program
+ * (die). Work requests are posted one at a time and return the completion's
+ * status; one that fails breaks both QPs and rig_connect() mends them.
+ */
+#ifndef RXE_COMMON_H
+#define RXE_COMMON_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <infiniband/verbs.h>
+#include <pthread.h>
+#include <rdma/ib_user_ioctl_cmds.h>
+#include <rdma/rdma_user_ioctl.h>
+#include <rdma/rdma_user_ioctl_cmds.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE		4096ULL
+#define HOST_SIZE	(1U << 20)
+
+#define ALL_RIGHTS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
+
+static unsigned int tap_count;
+static unsigned int tap_failures;
+
+/* One test case; @detail is what @passed was computed from. */
+static inline bool tap_ok(bool passed, const char *name, long long detail)
+{
+	tap_count++;
+	printf("%sok %u - %s\n", passed ? "" : "not ", tap_count, name);
+	if (!passed) {
+		tap_failures++;
+		printf("# got %lld\n", detail);
+	}
+	fflush(stdout);
+	return passed;
+}
+
+static inline void tap_is(long long got, long long want, const char *name)
+{
+	if (!tap_ok(got == want, name, got))
+		printf("# wanted %lld\n", want);
+}
+
+static inline void tap_skip(const char *name, const char *why)
+{
+	printf("ok %u - %s # SKIP %s\n", ++tap_count, name, why);
+	fflush(stdout);
+}
+
+static inline int tap_done(void)
+{
+	printf("1..%u\n", tap_count);
+	return tap_failures ? 1 : 0;
+}
+
+__attribute__((format(printf, 1, 2), noreturn)) static inline void die(const char *format, ...)
+{
+	va_list args;
+
+	printf("Bail out! ");
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	exit(1);
+}
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* Bytes that differ from place to place and from seed to seed. */
+static inline void fill_pattern(uint8_t *bytes, size_t length, uint32_t seed)
+{
+	uint32_t x = seed * 2654435761U + 1;
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		x = x * 1664525U + 1013904223U;
+		bytes[i] = x >> 24;
+	}
+}
+
+struct rig {
+	struct ibv_context *context;
+	struct ibv_pd *pd;
+	struct ibv_cq *cq;
+	struct ibv_qp *qp[2];		/* what the first sends the second receives */
+	union ibv_gid gid;
+	int gid_index;
+	uint8_t *host;			/* HOST_SIZE bytes of memory, registered */
+	struct ibv_mr *host_mr;
+};
+
+static inline void rig_find_gid(struct rig *rig)
+{
+	union ibv_gid gid;
+	int i;
+
+	for (i = 15; i >= 0; i--) {
+		if (ibv_query_gid(rig->context, 1, i, &gid) || !gid.global.interface_id)
+			continue;
+		rig->gid = gid;
+		rig->gid_index = i;
+		if (!gid.global.subnet_prefix)	/* made from an IPv4 address */
+			return;
+	}
+}
+
+static inline void modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask)
+{
+	int err = ibv_modify_qp(qp, attr, mask);
+
+	if (err)
+		die("modify_qp to state %d: %s", attr->qp_state, strerror(err));
+}
+
+static inline void connect_qp(struct rig *rig, struct ibv_qp *qp, struct ibv_qp *peer)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
+
+	modify_qp(qp, &attr, IBV_QP_STATE);
+
+	attr = (struct ibv_qp_attr){
+		.qp_state = IBV_QPS_INIT,
+		.port_num = 1,
+		.qp_access_flags = ALL_RIGHTS | IBV_ACCESS_REMOTE_ATOMIC,
+	};
+	modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
+
+	attr = (struct ibv_qp_attr){
+		.qp_state = IBV_QPS_RTR,
+		.path_mtu = IBV_MTU_1024,
+		.dest_qp_num = peer->qp_num,
+		.max_dest_rd_atomic = 4,
+		.min_rnr_timer = 12,
+		.ah_attr = {
+			.is_global = 1,
+			.port_num = 1,
+			.grh = { .dgid = rig->gid, .sgid_index = rig->gid_index, .hop_limit = 1 },
+		},
+	};
+	modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
+		  IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
+
+	attr = (struct ibv_qp_attr){
+		.qp_state = IBV_QPS_RTS,
+		.timeout = 14,
+		.retry_cnt = 7,
+		.rnr_retry = 7,
+		.max_rd_atomic = 4,
+	};
+	modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+		  IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
+}
+
+/* Both QPs ready, whatever happened to them. */
+static inline void rig_connect(struct rig *rig)
+{
+	struct ibv_wc wc;
+
+	connect_qp(rig, rig->qp[0], rig->qp[1]);
+	connect_qp(rig, rig->qp[1], rig->qp[0]);
+	while (ibv_poll_cq(rig->cq, 1, &wc) > 0)
+		;
+}
+
+static inline struct ibv_context *open_device(const char *name)
+{
+	struct ibv_device **list = ibv_get_device_list(NULL);
+	struct ibv_context *context = NULL;
+	int i;
+
+	for (i = 0; list && list[i]; i++)
+		if (!strcmp(ibv_get_device_name(list[i]), name))
+			context = ibv_open_device(list[i]);
+	if (!context)
+		die("no RDMA device %s", name);
+	ibv_free_device_list(list);
+	return context;
+}
+
+static inline void rig_init(struct rig *rig, const char *device)
+{
+	struct ibv_qp_init_attr_ex init = {
+		.qp_type = IBV_QPT_RC,
+		.sq_sig_all = 1,
+		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
+		.send_ops_flags = IBV_QP_EX_WITH_ATOMIC_WRITE,
+		.cap = { .max_send_wr = 64, .max_recv_wr = 64, .max_send_sge = 1, .max_recv_sge = 1 },
+	};
+	int i;
+
+	memset(rig, 0, sizeof(*rig));
+	rig->context = open_device(device);
+	rig_find_gid(rig);
+	rig->pd = ibv_alloc_pd(rig->context);
+	rig->cq = ibv_create_cq(rig->context, 256, NULL, NULL, 0);
+	if (!rig->pd || !rig->cq)
+		die("PD or CQ: %s", strerror(errno));
+
+	init.pd = rig->pd;
+	init.send_cq = rig->cq;
+	init.recv_cq = rig->cq;
+	for (i = 0; i < 2; i++) {
+		rig->qp[i] = ibv_create_qp_ex(rig->context, &init);
+		if (!rig->qp[i])
+			die("QP: %s", strerror(errno));
+	}
+
+	rig->host = mmap(NULL, HOST_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	rig->host_mr = ibv_reg_mr(rig->pd, rig->host, HOST_SIZE, ALL_RIGHTS);
+	if (!rig->host_mr)
+		die("memory of the host: %s", strerror(errno));
+	rig_connect(rig);
+}
+
+static inline void rig_done(struct rig *rig)
+{
+	if (ibv_destroy_qp(rig->qp[0]) || ibv_destroy_qp(rig->qp[1]) || ibv_dereg_mr(rig->host_mr) ||
+	    ibv_destroy_cq(rig->cq) || ibv_dealloc_pd(rig->pd) || ibv_close_device(rig->context))
+		die("taking the QPs down: %s", strerror(errno));
+	munmap(rig->host, HOST_SIZE);
+}
+
+/* The status of the next completion; 1000 when none comes within some seconds. */
+static inline int rig_wait(struct rig *rig)
+{
+	uint64_t end = now_ns() + 20000000000ULL;
+	struct ibv_wc wc;
+
+	while (now_ns() < end) {
+		int n = ibv_poll_cq(rig->cq, 1, &wc);
+
+		if (n < 0)
+			die("poll_cq");
+		if (n)
+			return wc.status;
+	}
+	return 1000;
+}
+
+/* One side of a transfer. */
+struct place {
+	uint64_t address;
+	uint32_t key;
+};
+
+static inline struct place host_at(struct rig *rig, size_t offset)
+{
+	return (struct place){ (uintptr_t)rig->host + offset, rig->host_mr->lkey };
+}
+
+/* RDMA or atomic from the first QP; the completion's status. */
+static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct place local,
+			 struct place remote, uint32_t length)
+{
+	struct ibv_sge sge = { .addr = local.address, .length = length, .lkey = local.key };
+	struct ibv_send_wr wr = { .opcode = opcode, .sg_list = &sge, .num_sge = 1 };
+	struct ibv_send_wr *bad;
+	int err;
+
+	if (opcode == IBV_WR_ATOMIC_FETCH_AND_ADD || opcode == IBV_WR_ATOMIC_CMP_AND_SWP) {
+		wr.wr.atomic.remote_addr = remote.address;
+		wr.wr.atomic.rkey = remote.key;
+		wr.wr.atomic.compare_add = 1;
+	} else if (opcode == IBV_WR_LOCAL_INV) {
+		wr.num_sge = 0;
+		wr.invalidate_rkey = remote.key;
+	} else {
+		wr.wr.rdma.remote_addr = remote.address;
+		wr.wr.rdma.rkey = remote.key;
+	}
+
+	err = ibv_post_send(rig->qp[0], &wr, &bad);
+	if (err)
+		die("post_send: %s", strerror(err));
+	return rig_wait(rig);
+}
+
+/* Eight bytes at once; ibv_post_send() has no place for them. */
+static inline int rig_atomic_write(struct rig *rig, struct place remote)
+{
+	struct ibv_qp_ex *qp = ibv_qp_to_qp_ex(rig->qp[0]);
+
+	ibv_wr_start(qp);
+	qp->wr_flags = IBV_SEND_SIGNALED;
+	ibv_wr_atomic_write(qp, remote.key, remote.address, "eight by");
+	if (ibv_wr_complete(qp))
+		die("posting an atomic write");
+	return rig_wait(rig);
+}
+
+/* A message from @from to @to; the worse of the two completions' statuses. */
+static inline int rig_send(struct rig *rig, struct place from, struct place to, uint32_t length)
+{
+	struct ibv_sge sge = { .addr = to.address, .length = length, .lkey = to.key };
+	struct ibv_recv_wr wr = { .sg_list = &sge, .num_sge = 1 };
+	struct ibv_recv_wr *bad;
+	int first, second;
+
+	if (ibv_post_recv(rig->qp[1], &wr, &bad))
+		die("post_recv");
+	first = rig_do(rig, IBV_WR_SEND, from, (struct place){}, length);
+	second = rig_wait(rig);
+	return first > second ? first : second;
+}
+
+/* A memory region on a DMABUF, made by the uverbs method. */
+struct dmabuf_mr {
+	uint32_t handle;
+	uint32_t lkey;
+	uint32_t rkey;
+};
+
+struct dmabuf_range {
+	int fd;
+	uint64_t offset;
+	uint64_t length;
+	uint64_t iova;
+	uint32_t access;
+};
+
+#define MAX_ATTRS	12
+
+struct method_call {
+	struct ib_uverbs_ioctl_hdr hdr;
+	struct ib_uverbs_attr attrs[MAX_ATTRS];
+};
+
+static inline void call_init(struct method_call *call, uint16_t object, uint16_t method)
+{
+	memset(call, 0, sizeof(*call));
+	call->hdr.object_id = object;
+	call->hdr.method_id = method;
+	call->hdr.driver_id = RDMA_DRIVER_RXE;
+}
+
+static inline void call_add(struct method_call *call, uint16_t id, uint16_t length, uint64_t data)
+{
+	struct ib_uverbs_attr *attr = &call->attrs[call->hdr.num_attrs++];
+
+	attr->attr_id = id;
+	attr->len = length;
+	attr->flags = UVERBS_ATTR_F_MANDATORY;
+	attr->data = data;
+}
+
+static inline int call_run(struct method_call *call, struct ibv_context *context)
+{
+	call->hdr.length = sizeof(call->hdr) + call->hdr.num_attrs * sizeof(call->attrs[0]);
+	return ioctl(context->cmd_fd, RDMA_VERBS_IOCTL, &call->hdr) ? -errno : 0;
+}
+
+static inline int dmabuf_reg(struct ibv_pd *pd, const struct dmabuf_range *range,
+			     struct dmabuf_mr *ret_mr)
+{
+	struct method_call call;
+	int err;
+
+	call_init(&call, UVERBS_OBJECT_MR, UVERBS_METHOD_REG_DMABUF_MR);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_HANDLE, 0, 0);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_PD_HANDLE, 0, pd->handle);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_OFFSET, 8, range->offset);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_LENGTH, 8, range->length);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_IOVA, 8, range->iova);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_FD, 4, (uint32_t)range->fd);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_ACCESS_FLAGS, 4, range->access);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_RESP_LKEY, 4, (uintptr_t)&ret_mr->lkey);
+	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_RESP_RKEY, 4, (uintptr_t)&ret_mr->rkey);
+	err = call_run(&call, pd->context);
+	if (!err)
+		ret_mr->handle = call.attrs[0].data;
+	return err;
+}
+
+static inline int dmabuf_dereg(struct ibv_context *context, struct dmabuf_mr *mr)
+{
+	struct method_call call;
+
+	call_init(&call, UVERBS_OBJECT_MR, UVERBS_METHOD_MR_DESTROY);
+	call_add(&call, UVERBS_ATTR_DESTROY_MR_HANDLE, 0, mr->handle);
+	return call_run(&call, context);
+}
+
+#endif
