@@ -31,6 +31,5 @@ endif()
 
 # A program that the lab copies into its guests.
 function(p2pdma_lab_program name)
-    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${P2PDMA_LAB_DIR})
     add_dependencies(lab-programs ${name})
 endfunction()

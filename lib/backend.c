@@ -6,7 +6,7 @@
  */
 #include "backend.h"
 
-const struct backend *const backends[] = { &backend_export, &backend_vfio, NULL };
+const struct backend *const backends[] = {&backend_export, &backend_vfio, NULL};
 
 const struct backend *backend_find(uint32_t id)
 {

@@ -68,7 +68,7 @@ static int query_info(struct export_device *export)
 {
 	struct p2pdma_context *context = export->device.context;
 	const struct pci_address *address = &export->device.function.address;
-	struct p2pdma_export_info info = { .argsz = sizeof(info) };
+	struct p2pdma_export_info info = {.argsz = sizeof(info)};
 	int r;
 
 	r = context->sys->ioctl(export->fd, P2PDMA_EXPORT_INFO, &info);
@@ -145,8 +145,9 @@ static int export_failed(const struct device *device, const struct export_reques
 	case -ENODEV:
 		return context_fail(context, r, "%s has gone", device->name);
 	case -EINVAL:
-		return context_fail(context, -EOPNOTSUPP, "the kernel can't export BAR %" PRIu32
-				    " of %s", request->bar, device->name);
+		return context_fail(context, -EOPNOTSUPP,
+				    "the kernel can't export BAR %" PRIu32 " of %s", request->bar,
+				    device->name);
 	default:
 		return context_fail(context, r, "can't export from %s: %s", device->name,
 				    error_name(r));
@@ -242,6 +243,11 @@ static int map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t len
 
 	r = buffer->context->sys->map(NULL, (size_t)length_bytes, protection, MAP_SHARED,
 				      buffer->fd, offset_bytes, ret_address);
+	if (r == -EBUSY)
+		return context_fail(buffer->context, r,
+				    "%s is mapped elsewhere with another caching: "
+				    "P2PDMA_BUFFER_MMAP_WC must be the same for both",
+				    buffer->name);
 	if (r)
 		return context_fail(buffer->context, r, "can't map %s: %s", buffer->name,
 				    error_name(r));

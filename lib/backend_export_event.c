@@ -21,7 +21,7 @@
 #define READ_BYTES (32 * sizeof(struct p2pdma_export_event))
 
 /* Bounds one look; what is left makes the descriptor readable again. */
-#define MAX_READS 8
+#define MAX_READS  8
 
 int export_query(struct p2pdma_buffer *buffer, struct p2pdma_export_status *ret_status)
 {
@@ -112,8 +112,8 @@ static void take_record(struct export_device *export, const struct p2pdma_export
 		tell(export, buffer, P2PDMA_EVENT_REVOKE_REQUESTED, record);
 		break;
 	case P2PDMA_EXPORT_EVENT_GONE:
-		device_mark_gone(&export->device, record->reason ? record->reason
-								 : P2PDMA_REASON_REMOVE);
+		device_mark_gone(&export->device,
+				 record->reason ? record->reason : P2PDMA_REASON_REMOVE);
 		break;
 	default:
 		break;

@@ -26,7 +26,7 @@
 #include "buffer.h"
 #include "vfio_abi.h"
 
-static const struct vfio_access *const accesses[] = { &vfio_cdev, &vfio_group };
+static const struct vfio_access *const accesses[] = {&vfio_cdev, &vfio_group};
 
 #define NR_ACCESSES (sizeof(accesses) / sizeof(accesses[0]))
 
@@ -51,7 +51,7 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 
 static int region_query(struct vfio_device *vfio, uint32_t index, uint64_t *ret_offset)
 {
-	struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
+	struct vfio_region_info info = {.argsz = sizeof(info), .index = index};
 	int r = vfio->device.context->sys->ioctl(vfio->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
 
 	if (!r)
@@ -163,33 +163,29 @@ static void close_device(struct device *device)
 static int export_ranges(struct device *device, const struct export_request *request,
 			 struct export_result *ret_result)
 {
-	union {
-		struct {
-			struct vfio_device_feature feature;
-			struct vfio_abi_dma_buf dma_buf;
-			struct vfio_abi_dma_range ranges[P2PDMA_BUFFER_MAX_RANGES];
-		} parts;
-		struct vfio_device_feature feature;
+	struct {
+		struct vfio_abi_dma_buf head;
+		struct vfio_abi_dma_range ranges[P2PDMA_BUFFER_MAX_RANGES];
 	} argument;
 	const struct p2pdma_context *context = device->context;
 	uint64_t size_bytes = 0;
 	int r;
 
-	memset(&argument, 0, sizeof(argument));
-	argument.parts.feature.argsz =
-		(uint32_t)(offsetof(__typeof__(argument.parts), ranges) +
-			   request->nr_ranges * sizeof(struct vfio_abi_dma_range));
-	argument.parts.feature.flags = VFIO_DEVICE_FEATURE_GET | VFIO_ABI_FEATURE_DMA_BUF;
-	argument.parts.dma_buf.region_index = request->bar;
-	argument.parts.dma_buf.open_flags =
-		O_CLOEXEC | (request->flags & P2PDMA_BUFFER_READ_ONLY ? O_RDONLY : O_RDWR);
-	argument.parts.dma_buf.nr_ranges = (uint32_t)request->nr_ranges;
+	argument.head = (struct vfio_abi_dma_buf){
+		.argsz = (uint32_t)(sizeof(argument.head) +
+				    request->nr_ranges * sizeof(argument.ranges[0])),
+		.feature_flags = VFIO_DEVICE_FEATURE_GET | VFIO_ABI_FEATURE_DMA_BUF,
+		.region_index = request->bar,
+		.open_flags =
+			O_CLOEXEC | (request->flags & P2PDMA_BUFFER_READ_ONLY ? O_RDONLY : O_RDWR),
+		.nr_ranges = (uint32_t)request->nr_ranges,
+	};
 	for (size_t i = 0; i < request->nr_ranges; i++) {
-		argument.parts.ranges[i].offset = request->ranges[i].offset_bytes;
-		argument.parts.ranges[i].length = request->ranges[i].length_bytes;
+		argument.ranges[i].offset = request->ranges[i].offset_bytes;
+		argument.ranges[i].length = request->ranges[i].length_bytes;
 		size_bytes += request->ranges[i].length_bytes;
 	}
-	r = context->sys->ioctl(vfio_device_of(device)->fd, VFIO_DEVICE_FEATURE, &argument.feature);
+	r = context->sys->ioctl(vfio_device_of(device)->fd, VFIO_DEVICE_FEATURE, &argument);
 	if (r < 0)
 		return context_fail(context, r, "VFIO doesn't export BAR %" PRIu32 " of %s: %s",
 				    request->bar, device->name, error_name(r));
@@ -248,11 +244,9 @@ static int map_range(struct vfio_device *vfio, uint64_t region_offset,
 		end = to;
 	if (start >= end)
 		return 0;
-	return vfio->device.context->sys->map(base + (start - from), (size_t)(end - start),
-					      protection, MAP_SHARED | MAP_FIXED, vfio->fd,
-					      region_offset + range->offset_bytes +
-						      (start - range_start),
-					      &address);
+	return vfio->device.context->sys->map(
+		base + (start - from), (size_t)(end - start), protection, MAP_SHARED | MAP_FIXED,
+		vfio->fd, region_offset + range->offset_bytes + (start - range_start), &address);
 }
 
 static int map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,

@@ -16,7 +16,7 @@ struct vfio_device {
 	struct event_source req;
 	struct event_source err;
 	uint64_t config_offset;
-	struct vfio_group *group;     /* one of the two, by how it was opened */
+	struct vfio_group *group; /* one of the two, by how it was opened */
 	struct vfio_iommufd *iommufd;
 };
 

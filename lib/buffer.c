@@ -126,8 +126,8 @@ bool buffer_mark(struct p2pdma_buffer *buffer, uint32_t state, uint32_t reason)
 	if (!is_first)
 		return true;
 	list_for_each_entry(mr, &buffer->mrs, struct p2pdma_mr, link)
-		guard_shut(&mr->guard, reason_is_gone(reason) ? P2PDMA_MR_GUARD_GONE
-							      : P2PDMA_MR_GUARD_STALE);
+		guard_shut(&mr->guard,
+			   reason_is_gone(reason) ? P2PDMA_MR_GUARD_GONE : P2PDMA_MR_GUARD_STALE);
 	return true;
 }
 

@@ -113,8 +113,8 @@ int p2pdma_buffer_unmap(struct p2pdma_buffer *buffer, void *address)
 		list_remove(&found->link);
 	pthread_mutex_unlock(&buffer->context->lock);
 	if (!found)
-		return context_fail(buffer->context, -EINVAL, "%s isn't mapped at %p",
-				    buffer->name, address);
+		return context_fail(buffer->context, -EINVAL, "%s isn't mapped at %p", buffer->name,
+				    address);
 	buffer->context->sys->unmap(found->address, found->length_bytes);
 	free(found);
 	return 0;

@@ -139,7 +139,7 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 		return r;
 	bar_bytes = p2pdma_provider_size_bytes(provider);
 	if (!nr_ranges && !ranges) {
-		whole = (struct p2pdma_range){ .length_bytes = bar_bytes };
+		whole = (struct p2pdma_range){.length_bytes = bar_bytes};
 		ranges = &whole;
 		nr_ranges = 1;
 	}
@@ -196,7 +196,7 @@ static int query_adopted(const struct p2pdma_context *context, int fd,
 int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void *user_data,
 			struct p2pdma_buffer **ret_buffer)
 {
-	struct export_request request = { .nr_ranges = 0 };
+	struct export_request request = {.nr_ranges = 0};
 	struct export_result result;
 	struct p2pdma_buffer *buffer;
 	int r;

@@ -58,10 +58,11 @@ static int retire(struct p2pdma_buffer *buffer, uint32_t flags)
 		device_retire(buffer->device);
 	pthread_mutex_unlock(&context->open_lock);
 	if (others && !(flags & P2PDMA_REVOKE_FUNCTION))
-		return context_fail(context, -EOPNOTSUPP,
-				    "the %s backend can't revoke one buffer of %s alone, and it has "
-				    "%" PRIu32 " more: set P2PDMA_REVOKE_FUNCTION to revoke all",
-				    buffer->backend->name, buffer->device->name, others);
+		return context_fail(
+			context, -EOPNOTSUPP,
+			"the %s backend can't revoke one buffer of %s alone, and it has "
+			"%" PRIu32 " more: set P2PDMA_REVOKE_FUNCTION to revoke all",
+			buffer->backend->name, buffer->device->name, others);
 	return 0;
 }
 

@@ -54,7 +54,7 @@ void context_unref(struct p2pdma_context *context)
 
 int context_watch(struct p2pdma_context *context, struct event_source *source)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
 
 	if (context->epoll_fd < 0)
 		return 0;
@@ -100,7 +100,7 @@ static int open_directory(const char *path, int *ret_fd)
 static int open_descriptors(struct p2pdma_context *context, const struct context_roots *roots)
 {
 	/* Tagged as no source at all: the eventfd only makes the set readable. */
-	struct epoll_event wake = { .events = EPOLLIN, .data.ptr = NULL };
+	struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
 	int r;
 
 	r = open_directory(roots->sysfs, &context->sysfs_fd);
@@ -153,9 +153,10 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 	if (!(known.flags & P2PDMA_CONTEXT_NO_HOTPLUG)) {
 		r = hotplug_new(context, &context->hotplug);
 		if (r)
-			context_log(context, P2PDMA_LOG_WARNING,
-				    "no hot-plug monitor: %s; devices that come and go are not told",
-				    error_name(r));
+			context_log(
+				context, P2PDMA_LOG_WARNING,
+				"no hot-plug monitor: %s; devices that come and go are not told",
+				error_name(r));
 	}
 	*ret_context = context;
 	return 0;

@@ -48,7 +48,7 @@ struct p2pdma_context {
 	pthread_mutex_t open_lock;
 	pthread_mutex_t lock;
 	struct list devices;
-	struct list vfio_groups;       /* under open_lock */
+	struct list vfio_groups;      /* under open_lock */
 	struct vfio_iommufd *iommufd; /* under open_lock; NULL: none is open */
 	struct event_queue queue;
 	struct hotplug *hotplug;

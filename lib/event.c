@@ -77,10 +77,10 @@ const char *p2pdma_event_name(uint32_t type)
 const char *p2pdma_reason_name(uint32_t reason)
 {
 	static const char *const names[] = {
-		[P2PDMA_REASON_NONE] = "none",	   [P2PDMA_REASON_OWNER] = "owner",
-		[P2PDMA_REASON_CLOSE] = "close",   [P2PDMA_REASON_REMOVE] = "remove",
-		[P2PDMA_REASON_RESET] = "reset",   [P2PDMA_REASON_SUSPEND] = "suspend",
-		[P2PDMA_REASON_ERROR] = "error",   [P2PDMA_REASON_SHUTDOWN] = "shutdown",
+		[P2PDMA_REASON_NONE] = "none",	 [P2PDMA_REASON_OWNER] = "owner",
+		[P2PDMA_REASON_CLOSE] = "close", [P2PDMA_REASON_REMOVE] = "remove",
+		[P2PDMA_REASON_RESET] = "reset", [P2PDMA_REASON_SUSPEND] = "suspend",
+		[P2PDMA_REASON_ERROR] = "error", [P2PDMA_REASON_SHUTDOWN] = "shutdown",
 	};
 
 	return name_at(names, COUNT_OF(names), reason);

@@ -37,7 +37,7 @@ static inline void list_remove(struct list *link)
 	list_init(link);
 }
 
-#define list_entry(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define list_entry(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 #define list_for_each_entry(entry, list, type, member)                                             \
 	for (type *entry = list_entry((list)->next, type, member); &entry->member != (list);       \

@@ -16,10 +16,10 @@ struct p2pdma_mr {
 	struct list link;	      /* in buffer->mrs, under context->lock */
 	struct p2pdma_buffer *buffer;
 	enum p2pdma_mr_method method;
-	struct ibv_mr *ibv_mr;	     /* VERBS, VERBS_EX */
-	struct ibv_context *verbs;   /* UVERBS: whose cmd_fd */
-	uint32_t handle;	     /* UVERBS */
-	uint32_t driver_id;	     /* UVERBS */
+	struct ibv_mr *ibv_mr;	   /* VERBS, VERBS_EX */
+	struct ibv_context *verbs; /* UVERBS: whose cmd_fd */
+	uint32_t handle;	   /* UVERBS */
+	uint32_t driver_id;	   /* UVERBS */
 	uint32_t lkey;
 	uint32_t rkey;
 	uint64_t iova;

@@ -54,16 +54,15 @@ static int check_access(const struct p2pdma_context *context, const struct p2pdm
 	uint32_t lowest = unknown & (~unknown + 1);
 
 	if (unknown && access_name(lowest))
-		return context_fail(context, -EINVAL,
-				    "the kernel doesn't take %s for a DMABUF", access_name(lowest));
+		return context_fail(context, -EINVAL, "the kernel doesn't take %s for a DMABUF",
+				    access_name(lowest));
 	if (unknown)
 		return context_fail(context, -EINVAL, "unknown access flag 0x%" PRIx32, lowest);
 	if (access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC) &&
 	    !(access & IBV_ACCESS_LOCAL_WRITE))
-		return context_fail(context, -EINVAL,
-				    "%s access needs IBV_ACCESS_LOCAL_WRITE as well",
-				    access & IBV_ACCESS_REMOTE_WRITE ? "remote write"
-								     : "remote atomic");
+		return context_fail(
+			context, -EINVAL, "%s access needs IBV_ACCESS_LOCAL_WRITE as well",
+			access & IBV_ACCESS_REMOTE_WRITE ? "remote write" : "remote atomic");
 	if (access & WRITE_ACCESS && buffer->flags & P2PDMA_BUFFER_READ_ONLY)
 		return context_fail(context, -EACCES, "%s is read-only", buffer->name);
 	return 0;

@@ -15,8 +15,8 @@ int mr_ex_register(struct ibv_pd *pd, int fd, const struct p2pdma_mr_attr *attr,
 	struct ibv_mr_init_attr init = {
 		.length = (size_t)attr->length_bytes,
 		.access = access,
-		.comp_mask = IBV_REG_MR_MASK_IOVA | IBV_REG_MR_MASK_FD |
-			     IBV_REG_MR_MASK_FD_OFFSET | IBV_REG_MR_MASK_DMAH,
+		.comp_mask = IBV_REG_MR_MASK_IOVA | IBV_REG_MR_MASK_FD | IBV_REG_MR_MASK_FD_OFFSET |
+			     IBV_REG_MR_MASK_DMAH,
 		.iova = attr->iova,
 		.fd = fd,
 		.fd_offset = attr->offset_bytes,

@@ -109,7 +109,8 @@ static const char *explain(int error)
 {
 	switch (error) {
 	case -EINVAL:
-		return "the NIC's driver refuses the range, its page size or the path to the memory";
+		return "the NIC's driver refuses the range, its page size or the path to the "
+		       "memory";
 	case -EOPNOTSUPP:
 		return "the NIC's driver can't import DMABUFs, can't reach this one peer to peer, "
 		       "or can't be revoked and the exporter insists";
@@ -120,6 +121,8 @@ static const char *explain(int error)
 		return "the NIC or the memory has gone";
 	case -ENOMEM:
 		return "the kernel or the NIC has no room (memlock limit? too many regions?)";
+	case -EADDRINUSE:
+		return "this kernel can't map more than one range of a DMABUF through an IOMMU";
 	case -EPERM:
 	case -EACCES:
 		return "not allowed";

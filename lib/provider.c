@@ -26,7 +26,7 @@ struct p2pdma_provider_list {
 static struct p2pdma_provider *provider_new(const struct p2pdma_context *context,
 					    const struct pci_function *function, uint32_t bar)
 {
-	struct pci_provider_name name = { .address = function->address, .bar = bar };
+	struct pci_provider_name name = {.address = function->address, .bar = bar};
 	struct p2pdma_provider *provider = calloc(1, sizeof(*provider));
 
 	if (!provider)
@@ -40,9 +40,9 @@ static struct p2pdma_provider *provider_new(const struct p2pdma_context *context
 	name.generation = function->generation;
 	pci_provider_name_format(&name, provider->unique_name);
 	for (size_t i = 0; i < NR_EXPORTERS; i++)
-		provider->exporters[i].can_export = backends[i]->can_export(
-			context, function, bar, provider->exporters[i].why,
-			sizeof(provider->exporters[i].why));
+		provider->exporters[i].can_export =
+			backends[i]->can_export(context, function, bar, provider->exporters[i].why,
+						sizeof(provider->exporters[i].why));
 	return provider;
 }
 
@@ -51,8 +51,7 @@ static bool is_provider(const struct pci_function *function, uint32_t bar)
 	return function->bars[bar].is_memory && function->bars[bar].size_bytes;
 }
 
-static int list_append_provider(struct p2pdma_provider_list *list,
-				struct p2pdma_provider *provider)
+static int list_append_provider(struct p2pdma_provider_list *list, struct p2pdma_provider *provider)
 {
 	if (list->count == list->room) {
 		size_t room = list->room ? list->room * 2 : 32;

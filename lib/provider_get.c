@@ -13,9 +13,8 @@ int p2pdma_provider_can_export(const struct p2pdma_provider *provider, enum p2pd
 		return -EINVAL;
 	for (size_t i = 0; i < NR_EXPORTERS; i++) {
 		/* AUTO: the first that can, else what the preferred one says. */
-		bool is_asked = backend == backends[i]->id ||
-				(backend == P2PDMA_BACKEND_AUTO &&
-				 provider->exporters[i].can_export);
+		bool is_asked = backend == backends[i]->id || (backend == P2PDMA_BACKEND_AUTO &&
+							       provider->exporters[i].can_export);
 
 		if (!is_asked)
 			continue;

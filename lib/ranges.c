@@ -46,8 +46,8 @@ int ranges_check(const struct p2pdma_context *context, const char *name, uint64_
 	int r;
 
 	if (!nr_ranges || nr_ranges > P2PDMA_BUFFER_MAX_RANGES)
-		return context_fail(context, -EINVAL, "%zu ranges: a buffer has 1 to %d",
-				    nr_ranges, P2PDMA_BUFFER_MAX_RANGES);
+		return context_fail(context, -EINVAL, "%zu ranges: a buffer has 1 to %d", nr_ranges,
+				    P2PDMA_BUFFER_MAX_RANGES);
 	for (size_t i = 0; i < nr_ranges; i++) {
 		r = check_one(context, name, bar_bytes, &ranges[i], i);
 		if (r)

@@ -23,20 +23,21 @@
 
 #include "uverbs.h"
 
-#define MAX_ATTRS 9
+#define MAX_ATTRS     9
 
 /* Drivers are numbered from 0 on, and there are less than 30. */
 #define MAX_DRIVER_ID 127
 
 /* The last number that the kernel's table of methods has room for; no object has so many. */
-#define NO_METHOD 20
+#define NO_METHOD     20
 
-struct command {
+/* The header ends in a flexible array; the bytes give it room. */
+union command {
 	struct ib_uverbs_ioctl_hdr header;
-	struct ib_uverbs_attr attrs[MAX_ATTRS];
+	char bytes[sizeof(struct ib_uverbs_ioctl_hdr) + MAX_ATTRS * sizeof(struct ib_uverbs_attr)];
 };
 
-static void command_init(struct command *command, uint32_t driver_id, uint16_t method)
+static void command_init(union command *command, uint32_t driver_id, uint16_t method)
 {
 	memset(command, 0, sizeof(*command));
 	command->header.object_id = UVERBS_OBJECT_MR;
@@ -44,10 +45,10 @@ static void command_init(struct command *command, uint32_t driver_id, uint16_t m
 	command->header.driver_id = driver_id;
 }
 
-static struct ib_uverbs_attr *add(struct command *command, uint16_t id, uint16_t length,
+static struct ib_uverbs_attr *add(union command *command, uint16_t id, uint16_t length,
 				  uint64_t data)
 {
-	struct ib_uverbs_attr *attr = &command->attrs[command->header.num_attrs++];
+	struct ib_uverbs_attr *attr = &command->header.attrs[command->header.num_attrs++];
 
 	attr->attr_id = id;
 	attr->len = length;
@@ -56,16 +57,17 @@ static struct ib_uverbs_attr *add(struct command *command, uint16_t id, uint16_t
 	return attr;
 }
 
-static int execute(const struct sys_ops *sys, int cmd_fd, struct command *command)
+static int execute(const struct sys_ops *sys, int cmd_fd, union command *command)
 {
-	command->header.length = (uint16_t)(offsetof(struct command, attrs) +
-					    command->header.num_attrs * sizeof(command->attrs[0]));
+	command->header.length =
+		(uint16_t)(sizeof(command->header) +
+			   command->header.num_attrs * sizeof(command->header.attrs[0]));
 	return sys->ioctl(cmd_fd, RDMA_VERBS_IOCTL, command);
 }
 
 int uverbs_driver_query(const struct sys_ops *sys, int cmd_fd, uint32_t *ret_driver_id)
 {
-	struct command command;
+	union command command;
 
 	for (uint32_t id = 0; id <= MAX_DRIVER_ID; id++) {
 		int r;
@@ -89,7 +91,7 @@ int uverbs_reg_dmabuf(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id,
 {
 	struct ib_uverbs_attr *handle;
 	uint32_t lkey = 0, rkey = 0;
-	struct command command;
+	union command command;
 	int r;
 
 	/* Values of up to eight bytes travel in the attribute itself. */
@@ -114,7 +116,7 @@ int uverbs_reg_dmabuf(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id,
 
 int uverbs_destroy_mr(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id, uint32_t handle)
 {
-	struct command command;
+	union command command;
 
 	command_init(&command, driver_id, UVERBS_METHOD_MR_DESTROY);
 	add(&command, UVERBS_ATTR_DESTROY_MR_HANDLE, 0, handle);

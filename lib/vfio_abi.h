@@ -17,8 +17,10 @@ struct vfio_abi_dma_range {
 	__u64 length;
 };
 
-/* The payload of VFIO_DEVICE_FEATURE, followed by nr_ranges ranges. */
+/* The head of a VFIO_DEVICE_FEATURE, and the payload; nr_ranges ranges follow. */
 struct vfio_abi_dma_buf {
+	__u32 argsz;
+	__u32 feature_flags;
 	__u32 region_index;
 	__u32 open_flags;
 	__u32 flags;

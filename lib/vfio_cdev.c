@@ -33,8 +33,8 @@ static int check(const struct p2pdma_context *context, const struct pci_function
 	int r;
 
 	node_path(function, path, sizeof(path));
-	r = *function->vfio_dev ? context->sys->access_at(context->dev_fd, path, R_OK | W_OK)
-				: -ENOENT;
+	r = *function->vfio_dev ? context->sys->access_at(context->dev_fd, path, R_OK | W_OK) :
+				  -ENOENT;
 	if (!r)
 		r = context->sys->access_at(context->dev_fd, "iommu", R_OK | W_OK);
 	if (r)
@@ -77,7 +77,7 @@ void vfio_iommufd_unref(struct p2pdma_context *context, struct vfio_iommufd *iom
 
 static int open_cdev(struct p2pdma_context *context, struct vfio_device *vfio)
 {
-	struct vfio_abi_bind_iommufd bind = { .argsz = sizeof(bind) };
+	struct vfio_abi_bind_iommufd bind = {.argsz = sizeof(bind)};
 	char path[64];
 	int r;
 
@@ -105,4 +105,4 @@ fail:
 	return r;
 }
 
-const struct vfio_access vfio_cdev = { .name = "cdev", .check = check, .open = open_cdev };
+const struct vfio_access vfio_cdev = {.name = "cdev", .check = check, .open = open_cdev};

@@ -57,12 +57,12 @@ static int set_irq(struct vfio_device *vfio, uint32_t index, int fd)
 	union {
 		struct vfio_irq_set set;
 		char bytes[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
-	} argument = { .set = {
-			       .argsz = sizeof(argument),
-			       .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-			       .index = index,
-			       .count = 1,
-		       } };
+	} argument = {.set = {
+			      .argsz = sizeof(argument),
+			      .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+			      .index = index,
+			      .count = 1,
+		      }};
 	int32_t value = fd;
 
 	memcpy(argument.bytes + sizeof(argument.set), &value, sizeof(value));

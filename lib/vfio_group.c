@@ -56,7 +56,7 @@ static int open_node(const struct p2pdma_context *context, const char *path)
 
 static int set_up(const struct p2pdma_context *context, struct vfio_group *group)
 {
-	struct vfio_group_status status = { .argsz = sizeof(status) };
+	struct vfio_group_status status = {.argsz = sizeof(status)};
 	const struct sys_ops *sys = context->sys;
 	unsigned long type = VFIO_TYPE1v2_IOMMU;
 	int r;
@@ -78,15 +78,13 @@ static int set_up(const struct p2pdma_context *context, struct vfio_group *group
 	if (!r)
 		r = sys->ioctl(group->container_fd, VFIO_SET_IOMMU, (void *)type);
 	if (r)
-		return context_fail(context, r,
-				    "can't give VFIO group %d an IOMMU container: %s%s",
+		return context_fail(context, r, "can't give VFIO group %d an IOMMU container: %s%s",
 				    group->number, error_name(r),
 				    r == -EPERM ? " (no interrupt remapping?)" : "");
 	return 0;
 }
 
-static int group_new(struct p2pdma_context *context, int32_t number,
-		     struct vfio_group **ret_group)
+static int group_new(struct p2pdma_context *context, int32_t number, struct vfio_group **ret_group)
 {
 	struct vfio_group *group = calloc(1, sizeof(*group));
 	char path[32];
@@ -168,4 +166,4 @@ static int open_group(struct p2pdma_context *context, struct vfio_device *vfio)
 	return context_fail(context, r, "VFIO doesn't open %s: %s", name, error_name(r));
 }
 
-const struct vfio_access vfio_group = { .name = "group", .check = check, .open = open_group };
+const struct vfio_access vfio_group = {.name = "group", .check = check, .open = open_group};

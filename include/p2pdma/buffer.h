@@ -33,12 +33,12 @@ struct p2pdma_range {
 };
 
 /* The most ranges that one buffer may have. */
-#define P2PDMA_BUFFER_MAX_RANGES 512
+#define P2PDMA_BUFFER_MAX_RANGES	512
 
 /* Neither the CPU nor a device may write. Only the export backend can hold devices to it. */
-#define P2PDMA_BUFFER_READ_ONLY (1U << 0)
+#define P2PDMA_BUFFER_READ_ONLY		(1U << 0)
 /* CPU mappings are write-combining instead of uncached. Export backend; others ignore it. */
-#define P2PDMA_BUFFER_MMAP_WC (1U << 1)
+#define P2PDMA_BUFFER_MMAP_WC		(1U << 1)
 /*
  * Importers that can't be revoked may map the buffer too. Taking it back then
  * waits for them. Export backend only; needs CAP_SYS_ADMIN.
@@ -93,8 +93,7 @@ struct p2pdma_buffer_options {
  * -EBUSY while the function is being reset, suspended, or held by another VFIO
  * user; -ENOMEM, -EMFILE, -ENFILE
  */
-P2PDMA_API int p2pdma_buffer_new(struct p2pdma_context *context,
-				 struct p2pdma_provider *provider,
+P2PDMA_API int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *provider,
 				 const struct p2pdma_range *ranges, size_t nr_ranges,
 				 const struct p2pdma_buffer_options *options,
 				 struct p2pdma_buffer **ret_buffer);
@@ -205,7 +204,7 @@ P2PDMA_API uint64_t p2pdma_buffer_inode(const struct p2pdma_buffer *buffer);
  */
 P2PDMA_API void *p2pdma_buffer_user_data(const struct p2pdma_buffer *buffer);
 
-#define P2PDMA_MAP_READ  (1U << 0)
+#define P2PDMA_MAP_READ	 (1U << 0)
 #define P2PDMA_MAP_WRITE (1U << 1)
 
 /**
@@ -229,7 +228,8 @@ P2PDMA_API void *p2pdma_buffer_user_data(const struct p2pdma_buffer *buffer);
  * Since:    0.1
  *
  * Return: 0, or -EINVAL for a bad range or flag; -EACCES for a writable
- * mapping of a read-only buffer; -EOPNOTSUPP when the exporter has no mmap;
+ * mapping of a read-only buffer; -EBUSY when the same memory is mapped with another
+ * caching (P2PDMA_BUFFER_MMAP_WC); -EOPNOTSUPP when the exporter has no mmap;
  * -ESTALE after a revocation; -ENODEV when the device has gone; -ENOMEM
  */
 P2PDMA_API int p2pdma_buffer_map(struct p2pdma_buffer *buffer, uint64_t offset_bytes,
@@ -311,14 +311,13 @@ struct p2pdma_revoke_result {
  * buffer and as above; -EINVAL
  */
 P2PDMA_API int p2pdma_buffer_revoke(struct p2pdma_buffer *buffer, uint32_t flags,
-				    uint32_t timeout_ms,
-				    struct p2pdma_revoke_result *ret_result);
+				    uint32_t timeout_ms, struct p2pdma_revoke_result *ret_result);
 
 enum p2pdma_buffer_state {
 	P2PDMA_BUFFER_ACTIVE = 0,   /* importers may map it */
 	P2PDMA_BUFFER_REVOKING = 1, /* revoked, and some mapping is still there */
 	P2PDMA_BUFFER_REVOKED = 2,  /* revoked: -ESTALE */
-	P2PDMA_BUFFER_GONE = 3,     /* revoked because the device went: -ENODEV */
+	P2PDMA_BUFFER_GONE = 3,	    /* revoked because the device went: -ENODEV */
 };
 
 /* Why a buffer was revoked. */

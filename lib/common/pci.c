@@ -88,8 +88,7 @@ static void function_path(const struct pci_address *address, char *path, size_t 
 	snprintf(path, size, "bus/pci/devices/%s", text);
 }
 
-int pci_generation_query(int sysfs_fd, const struct pci_address *address,
-			 uint64_t *ret_generation)
+int pci_generation_query(int sysfs_fd, const struct pci_address *address, uint64_t *ret_generation)
 {
 	struct stat status;
 	char path[64];
@@ -161,7 +160,7 @@ static int read_attributes(int fd, struct pci_function *function)
 int pci_function_query(int sysfs_fd, const struct pci_address *address,
 		       struct pci_function *ret_function)
 {
-	struct pci_function function = { .numa_node = -1, .iommu_group = -1 };
+	struct pci_function function = {.numa_node = -1, .iommu_group = -1};
 	cleanup_fd int fd = -1;
 	uint64_t generation;
 	char path[64];

@@ -30,8 +30,8 @@ struct pci_function {
 	uint32_t vendor_id;
 	uint32_t device_id;
 	int32_t numa_node;
-	char driver[64];   /* "": none */
-	char vfio_dev[32]; /* "vfio3", the name below /dev/vfio/devices; "": none */
+	char driver[64];     /* "": none */
+	char vfio_dev[32];   /* "vfio3", the name below /dev/vfio/devices; "": none */
 	int32_t iommu_group; /* -1: none */
 	struct pci_bar bars[PCI_NR_BARS];
 };
@@ -56,8 +56,7 @@ void pci_provider_name_format(const struct pci_provider_name *name,
 int pci_parse_resource(const char *text, size_t length, struct pci_bar ret_bars[PCI_NR_BARS]);
 
 /* Which arrival of the function is in the slot now. -ENODEV: none. */
-int pci_generation_query(int sysfs_fd, const struct pci_address *address,
-			 uint64_t *ret_generation);
+int pci_generation_query(int sysfs_fd, const struct pci_address *address, uint64_t *ret_generation);
 
 /* -ENODEV: no such function, or it left while it was looked at. */
 int pci_function_query(int sysfs_fd, const struct pci_address *address,

@@ -116,7 +116,7 @@ int pci_address_compare(const struct pci_address *a, const struct pci_address *b
 
 int pci_provider_name_parse(const char *text, struct pci_provider_name *ret_name)
 {
-	struct pci_provider_name name = { .has_generation = false };
+	struct pci_provider_name name = {.has_generation = false};
 	uint64_t bar;
 
 	if (take_address(&text, &name.address) || take_char(&text, '/') ||
