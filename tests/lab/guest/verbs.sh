@@ -179,14 +179,41 @@ finish() {
 	return $_status
 }
 
-# slab_count CACHE: active objects of a slab cache, after what is deferred has run.
-slab_count() {
+# settle: let the kernel do what it has put off, and give back what it only keeps.
+# Unloading a module makes vmalloc free the areas that it unmaps lazily.
+settle() {
 	sync
-	echo 2 >/proc/sys/vm/drop_caches
+	modprobe dummy numdummies=0 && rmmod dummy
+	echo 3 >/proc/sys/vm/drop_caches
+	sleep 2
+	echo 3 >/proc/sys/vm/drop_caches
+	for _cache in /sys/kernel/slab/*/shrink; do
+		echo 1 >"$_cache"
+	done 2>/dev/null
+	return 0
+}
+
+# slab_snapshot FILE: the objects in use in each slab cache.
+slab_snapshot() {
+	settle
+	awk 'NR > 2 { print $1, $2 }' /proc/slabinfo >"$1"
+}
+
+# slab_growth BEFORE AFTER LIMIT: fails, naming them, where caches grew by more than LIMIT objects.
+slab_growth() {
+	awk -v limit="$3" '
+		NR == FNR { before[$1] = $2; next }
+		$2 - before[$1] > limit { print $1 ": " before[$1] + 0 " -> " $2; grown = 1 }
+		END { exit grown }' "$1" "$2"
+}
+
+# slab_count CACHE: the objects in use in one slab cache.
+slab_count() {
+	settle
 	awk -v name="$1" '$1 == name { print $2; found = 1 } END { exit !found }' /proc/slabinfo
 }
 
-# feature FILE TEXT: is TEXT in FILE? For kernel config and /proc files.
+# has_symbol NAME: is there such a function in the kernel?
 has_symbol() {
 	grep -qw "$1" /proc/kallsyms
 }

@@ -76,22 +76,33 @@ class Kernel:
         return root / f"usr/src/linux-headers-{self.release}"
 
     def source(self, archive: Archive, members: Iterable[str], name: str) -> Path:
-        """Part of the kernel's source, unpacked: @members, as tar patterns."""
-        version = ".".join(map(str, self.version[:2]))
-        patterns = [f"linux-source-{version}/{member}" for member in members]
+        """Part of the kernel's source, unpacked: @members, by their paths."""
+        wanted = [f"{self._source_name}/{member}" for member in members]
 
         def unpack(work: Path) -> None:
             say(f"unpacking the kernel source ({name})")
-            tarball = f"./usr/src/linux-source-{version}.tar.xz"
-            deb = archive.deb(self.packages["source"])
-            fifo = work / ".tar"
-            with open(fifo, "wb") as out:
-                _extract_member(deb, tarball, out)
-            run_piped(["xz", "-dc", fifo],
-                      ["tar", "-x", "-C", work, "--strip-components=1", "--wildcards",
-                       *patterns])
-            fifo.unlink()
+            self._untar_source(archive, work, wanted)
         return made(self.root / f"source-{name}", unpack)
+
+    def unpack_source(self, archive: Archive, work: Path, unwanted: Iterable[str]) -> None:
+        """The whole source but @unwanted, into @work."""
+        work.mkdir(parents=True, exist_ok=True)
+        say("unpacking the kernel source (all of it)")
+        self._untar_source(archive, work,
+                           [f"--exclude={self._source_name}/{path}" for path in unwanted])
+
+    @property
+    def _source_name(self) -> str:
+        return f"linux-source-{'.'.join(map(str, self.version[:2]))}"
+
+    def _untar_source(self, archive: Archive, work: Path, arguments: list[str]) -> None:
+        packed = work / ".source.tar.xz"
+        with open(packed, "wb") as out:
+            _extract_member(archive.deb(self.packages["source"]),
+                            f"./usr/src/{self._source_name}.tar.xz", out)
+        run_piped([need("xz", "xz-utils"), "-T0", "-dc", packed],
+                  ["tar", "-x", "-C", work, "--strip-components=1", *arguments])
+        packed.unlink()
 
 
 def _extract_member(deb: Path, member: str, out: object) -> None:

@@ -65,7 +65,7 @@ def command_line(machine: Machine, monitor: Path, port: Path, console: str) -> l
             "-append", " ".join(machine.cmdline), "-serial", console,
             "-qmp", f"unix:{monitor}", "-chardev", f"socket,id=lab,path={port}",
             *machine.devices,
-            "-device", "virtio-serial-pci,id=labserial",
+            "-device", "virtio-serial-pci,id=labserial,bus=pcie.0",
             "-device", "virtserialport,bus=labserial.0,chardev=lab,name=lab"]
 
 
@@ -140,12 +140,13 @@ def _serve(process: subprocess.Popen[bytes], monitor: socket.socket, port: socke
     try:
         qmp_socket, _ = monitor.accept()
         port_socket, _ = port.accept()
-    except TimeoutError:
+        host = Host(Qmp(qmp_socket), files)
+    except (OSError, LabError):
+        # QEMU refused its arguments; its own sentence is in qemu.log.
         return [], False, False
     lines: list[str] = []
     ended = False
     with qmp_socket, port_socket, selectors.DefaultSelector() as selector:
-        host = Host(Qmp(qmp_socket), files)
         selector.register(port_socket, selectors.EVENT_READ)
         pending = b""
         while True:

@@ -82,6 +82,12 @@ def _read_figure(text: str, result: Result) -> None:
         result.cases.append(Case(f"figure '{text}' is a key, a number and a unit", "failed"))
 
 
+def _qemu_said(text: str) -> list[str]:
+    """What QEMU complained about, without its warnings and register dumps."""
+    lines = [line for line in text.splitlines() if "warning:" not in line]
+    return [f"QEMU: {line}" for line in lines[:5]]
+
+
 def judge(scenario: Scenario, outcome: Outcome, kernel: str) -> Result:
     """Turn what happened into cases; the run itself is one of them."""
     result = Result(scenario.title, scenario.values["title"], [], [], [], outcome.wall_s, 0.0,
@@ -97,7 +103,7 @@ def judge(scenario: Scenario, outcome: Outcome, kernel: str) -> Result:
                                   "last lines of its console:", *log_tail]))
     elif not ended:
         result.cases.append(Case("the guest reaches its end marker", "failed",
-                                 [outcome.qemu_errors.strip(), "last lines of the console:",
+                                 [*_qemu_said(outcome.qemu_errors), "last lines of the console:",
                                   *log_tail]))
     findings = console.check(outcome.console, scenario.lists["allow"])
     if findings:

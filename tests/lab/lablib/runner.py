@@ -23,6 +23,9 @@ CMDLINE = ["console=ttyS0", "panic=-1", "oops=panic", "net.ifnames=0", "nokaslr"
            "printk.time=1", "hung_task_panic=0", "sysctl.kernel.hung_task_timeout_secs=20",
            "pci=realloc"]
 
+# Without it the firmware's own hot-plug is used, which is quick; pciehp waits 5 s for the button.
+NATIVE_HOTPLUG = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
+
 
 class Runner:
     """One `lab run`."""
@@ -74,6 +77,8 @@ class Runner:
         arguments = topology.qemu_arguments(board, Path("@files@"), values["iommu"],
                                             scenario.lists["device"])
         arguments += [word for line in scenario.lists["qemu"] for word in line.split()]
+        if values["hotplug"] == "native":
+            arguments += NATIVE_HOTPLUG
         cmdline = [*CMDLINE, *topology.kernel_arguments(values["iommu"]),
                    *values["cmdline"].split()]
         prepared = self.shop.by_key(self.kernel)

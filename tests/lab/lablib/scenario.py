@@ -12,6 +12,7 @@
     #: kernel = any                      (any, distribution, debug)
     #: timeout = 60                      (seconds, for the whole guest)
     #: memory = 1024                     (MiB)
+    #: hotplug = acpi                    (acpi, native)
     #: cmdline = slab_nomerge            (more kernel arguments)
     #: device = edu,id=edu0,bus=spare0   (one more QEMU device; may repeat)
     #: qemu = -global ...                (more QEMU arguments; may repeat)
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +39,7 @@ from .base import LAB, LabError
 
 DEFAULTS = {"title": "", "topology": "root-ports", "iommu": "off", "cpu": "EPYC", "modules": "",
             "needs": "", "librxe": "stock", "layer": "", "kernel": "any", "timeout": "60",
-            "memory": "1024", "cmdline": ""}
+            "memory": "1024", "cmdline": "", "hotplug": "acpi"}
 REPEATED = ("device", "qemu", "file", "allow", "except")
 SHOWN = ("topology", "iommu", "cpu", "librxe")
 
@@ -68,10 +70,10 @@ class Scenario:
 
     def config(self, interactive: bool = False) -> str:
         """The shell variables the guest starts with."""
-        lines = [f"{key.upper()}='{value}'" for key, value in
-                 {**self.values, **self.varied}.items() if key.isidentifier()]
-        lines.append(f"INTERACTIVE={'1' if interactive else ''}")
-        return "\n".join(lines).replace("TITLE='", f"SCENARIO='{self.name}'\nTITLE='") + "\n"
+        settings = {**self.values, **self.varied, "scenario": self.name,
+                    "interactive": "1" if interactive else ""}
+        return "".join(f"{key.upper()}={shlex.quote(value)}\n"
+                       for key, value in settings.items())
 
 
 def _parse(path: Path) -> tuple[dict[str, str], dict[str, list[str]], dict[str, list[str]], str]:
@@ -87,8 +89,6 @@ def _parse(path: Path) -> tuple[dict[str, str], dict[str, list[str]], dict[str, 
         if not match:
             raise LabError(f"{path.name}:{number}: not 'key = value'")
         is_axis, key, value = match.groups()
-        if "'" in value:
-            raise LabError(f"{path.name}:{number}: no quotes in a header")
         if is_axis:
             axes[key] = [part.strip() for part in value.split(",")]
         elif key in REPEATED:
@@ -115,7 +115,7 @@ def _validate(scenario: Scenario) -> None:
     if values["topology"] not in topology.names():
         raise LabError(f"{scenario.title}: no topology {values['topology']}")
     for key, allowed in (("iommu", topology.IOMMU_KINDS), ("librxe", ("stock", "rebuilt")),
-                         ("kernel", ("any", "distribution", "debug"))):
+                         ("hotplug", ("acpi", "native")), ("kernel", ("any", "distribution", "debug"))):
         if values[key] not in allowed:
             raise LabError(f"{scenario.title}: {key} is one of {', '.join(allowed)}")
     if not values["timeout"].isdigit() or not values["memory"].isdigit():
@@ -143,14 +143,15 @@ def load_all() -> list[Scenario]:
 
 
 def select(wanted: list[str]) -> list[Scenario]:
-    """The scenarios that @wanted names: a file's name, an instance's, or a prefix with '*'."""
+    """The scenarios that @wanted names: a file's name, an instance's, or a pattern with '*'."""
     everything = load_all()
     if not wanted:
         return everything
     found: list[Scenario] = []
     for name in wanted:
-        if name.endswith("*"):
-            matches = [s for s in everything if s.title.startswith(name[:-1])]
+        if "*" in name:
+            pattern = ".*".join(re.escape(part) for part in name.split("*"))
+            matches = [s for s in everything if re.fullmatch(pattern, s.title)]
         elif name.endswith(".sh") and Path(name).exists():
             matches = load(Path(name))
         else:

@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import initrd, kernel, librxe, modules, programs, pyverbs
+from . import debugkernel, initrd, kernel, librxe, modules, programs, pyverbs
 from .apt import Archive
 from .base import LabError, say
 from .kernel import Kernel
@@ -102,4 +102,16 @@ class Workshop:
         """The prepared kernel called @key: distribution or debug."""
         if key == "distribution":
             return self.prepared
+        if key == "debug":
+            return self.debug
         raise LabError(f"no kernel is called {key}")
+
+    @functools.cached_property
+    def debug(self) -> Prepared:
+        """The debug kernel of the newest version, with our modules."""
+        chosen = self.kernels[0]
+        tree = debugkernel.tree(chosen, self.archive)
+        source = chosen.source(self.archive, [modules.RXE_DIR], "rxe")
+        where = debugkernel.modules_dir(chosen, self.archive)
+        return Prepared(tree.release, f"{chosen.name} debug", where / "vmlinuz", where,
+                        modules.build_all(tree, source), is_debug=True)

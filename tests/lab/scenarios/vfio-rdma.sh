@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+#: title = RDMA writes into a VFIO device's BAR and reads it back
+#: modules = vfio_pci vfio_iommu_type1
+#: needs = mr_data rdma_link
+#: iommu = on
+#: for topology = root-ports, switch
+exporter=$(bdf_of exporter)
+ok "the exporter binds to vfio-pci" bind "$exporter" vfio-pci
+ok "soft-RoCE comes up" rxe_up nic
+tap mr_data -o /tmp/expected rxe0 "vfio:$exporter/2"
+ok "the host sees the same bytes behind the BAR" \
+	[ "$(sha256sum </tmp/expected | cut -d' ' -f1)" = "$(host barfile bar sha256 0x100000 0x80000)" ]
