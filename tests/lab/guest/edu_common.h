@@ -51,14 +51,17 @@ static inline int export_bar(int exporter, uint32_t bar, const struct p2pdma_exp
 
 static inline int export_revoke(int exporter, uint32_t id, struct p2pdma_export_revoke *arg)
 {
-	*arg = (struct p2pdma_export_revoke){ .argsz = sizeof(*arg), .export_id = id };
+	*arg = (struct p2pdma_export_revoke){.argsz = sizeof(*arg), .export_id = id};
 	return call(exporter, P2PDMA_EXPORT_REVOKE, arg);
 }
 
 static inline int edu_attach(int edu, int dmabuf, uint32_t access, uint32_t flags)
 {
 	struct p2pdma_edu_attach arg = {
-		.argsz = sizeof(arg), .flags = flags, .fd = dmabuf, .access = access,
+		.argsz = sizeof(arg),
+		.flags = flags,
+		.fd = dmabuf,
+		.access = access,
 	};
 
 	return call(edu, P2PDMA_EDU_ATTACH, &arg);
@@ -85,7 +88,7 @@ static inline int edu_detach(int edu)
 
 static inline struct p2pdma_edu_status edu_status(int edu, uint32_t index)
 {
-	struct p2pdma_edu_status arg = { .argsz = sizeof(arg), .index = index };
+	struct p2pdma_edu_status arg = {.argsz = sizeof(arg), .index = index};
 
 	must(call(edu, P2PDMA_EDU_STATUS, &arg), "P2PDMA_EDU_STATUS");
 	return arg;

@@ -19,7 +19,7 @@
 /* Whether an event of @type comes in before the deadline. */
 static bool wait_event(int exporter, uint32_t type, int64_t deadline)
 {
-	struct pollfd pfd = { .fd = exporter, .events = POLLIN };
+	struct pollfd pfd = {.fd = exporter, .events = POLLIN};
 	struct p2pdma_export_event event;
 
 	while (now_ns() < deadline) {
@@ -62,14 +62,14 @@ static void run_pinned(int exporter, int edu, int64_t deadline)
 	tap_ok(ret == 0, "dma_pinned_outlasts_removal", ret);
 	ret = edu_detach(edu);
 	tap_ok(ret == 0, "detach_pinned_succeeds", ret);
-	tap_ok(wait_event(exporter, P2PDMA_EXPORT_EVENT_GONE, deadline),
-	       "event_after_detach_gone", 0);
+	tap_ok(wait_event(exporter, P2PDMA_EXPORT_EVENT_GONE, deadline), "event_after_detach_gone",
+	       0);
 }
 
 int main(int argc, char **argv)
 {
-	struct p2pdma_export_range range = { .length = 64 * 1024 };
-	struct p2pdma_export_export export = { .open_flags = O_RDWR };
+	struct p2pdma_export_range range = {.length = 64 * 1024};
+	struct p2pdma_export_export export = {.open_flags = O_RDWR};
 	uint32_t flags = 0;
 	int64_t deadline;
 	int seconds = 30;
