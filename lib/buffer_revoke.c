@@ -108,7 +108,9 @@ static struct p2pdma_mr *find_busy(struct p2pdma_buffer *buffer, uint32_t *ret_p
 	return busy;
 }
 
-static uint32_t wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_ns)
+/* How many posts remain. *ret_now_ns moves on only when something was waited for. */
+static uint32_t wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_ns,
+			       uint64_t *ret_now_ns)
 {
 	struct p2pdma_mr *mr;
 	uint32_t posts;
@@ -117,19 +119,20 @@ static uint32_t wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_n
 	while (!r && (mr = find_busy(buffer, &posts))) {
 		r = guard_wait(&mr->guard, deadline_ns);
 		mr_unref(mr);
+		*ret_now_ns = clock_now_ns();
 	}
 	return r ? posts : 0;
 }
 
-static int kernel_step(struct p2pdma_buffer *buffer, uint64_t deadline_ns,
+static int kernel_step(struct p2pdma_buffer *buffer, uint64_t now_ns, uint64_t deadline_ns,
 		       struct p2pdma_revoke_result *result)
 {
-	uint64_t now = clock_now_ns();
-	uint64_t left_ms = now < deadline_ns ? (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+	uint64_t left_ms =
+		now_ns < deadline_ns ? (deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS : 0;
 	int r;
 
 	r = buffer->backend->revoke(buffer, (uint32_t)left_ms, result);
-	result->kernel_ns = clock_now_ns() - now;
+	result->kernel_ns = clock_now_ns() - now_ns;
 	if (!r)
 		mark(buffer, P2PDMA_BUFFER_REVOKED);
 	return r;
@@ -141,6 +144,7 @@ int p2pdma_buffer_revoke(struct p2pdma_buffer *buffer, uint32_t flags, uint32_t 
 	struct p2pdma_revoke_result result = P2PDMA_REVOKE_RESULT_INIT;
 	uint64_t start = clock_now_ns();
 	uint64_t deadline = start + timeout_ms * NS_PER_MS;
+	uint64_t now = start;
 	int r;
 
 	if (!buffer)
@@ -161,9 +165,9 @@ int p2pdma_buffer_revoke(struct p2pdma_buffer *buffer, uint32_t flags, uint32_t 
 			return r;
 	}
 	result.nr_buffers = mark(buffer, P2PDMA_BUFFER_REVOKING);
-	result.nr_posts = wait_for_posts(buffer, deadline);
-	r = kernel_step(buffer, deadline, &result);
-	result.duration_ns = clock_now_ns() - start;
+	result.nr_posts = wait_for_posts(buffer, deadline, &now);
+	r = kernel_step(buffer, now, deadline, &result);
+	result.duration_ns = now - start + result.kernel_ns;
 	if (ret_result && (!r || r == -EBUSY || r == -EINTR))
 		options_store(ret_result, &result, sizeof(result));
 	return r;
