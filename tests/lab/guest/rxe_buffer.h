@@ -42,7 +42,7 @@ static inline void *map_cpu(int fd, size_t size, off_t offset)
 	void *cpu = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
 
 	if (cpu == MAP_FAILED)
-		die("mmap: %s", strerror(errno));
+		die(-errno, "mmap");
 	return cpu;
 }
 
@@ -51,7 +51,7 @@ static inline int open_or_die(const char *path)
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
-		die("%s: %s", path, strerror(errno));
+		die(-errno, "%s", path);
 	return fd;
 }
 
@@ -71,7 +71,7 @@ static inline void udmabuf_init(struct buffer *buf)
 
 	if (!list || memfd < 0 || ftruncate(memfd, BUFFER_SIZE) ||
 	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
-		die("memfd: %s", strerror(errno));
+		die(-errno, "memfd");
 
 	list->flags = UDMABUF_FLAGS_CLOEXEC;
 	list->count = count;
@@ -83,13 +83,13 @@ static inline void udmabuf_init(struct buffer *buf)
 		};
 	buf->fd = ioctl(device, UDMABUF_CREATE_LIST, list);
 	if (buf->fd < 0)
-		die("udmabuf: %s", strerror(errno));
+		die(-errno, "udmabuf");
 
 	buf->cpu = mmap(NULL, BUFFER_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (i = 0; i < count; i++)
 		if (mmap((uint8_t *)buf->cpu + i * PAGE, PAGE, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_FIXED, memfd, shuffled(i, count) * PAGE) == MAP_FAILED)
-			die("mmap of a page: %s", strerror(errno));
+			die(-errno, "mmap of a page");
 	close(device);
 	close(memfd);
 	free(list);
@@ -104,7 +104,7 @@ static inline void heap_init(struct buffer *buf)
 	int heap = open_or_die("/dev/dma_heap/system");
 
 	if (ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data))
-		die("heap: %s", strerror(errno));
+		die(-errno, "heap");
 	buf->fd = data.fd;
 	buf->cpu = map_cpu(buf->fd, BUFFER_SIZE, 0);
 	close(heap);
@@ -170,11 +170,11 @@ static inline volatile uint8_t *export_cpu(const char *bdf, unsigned int bar)
 	unsigned int i;
 
 	if (ioctl(export_open(bdf), P2PDMA_EXPORT_EXPORT, &arg))
-		die("export for the CPU: %s", strerror(errno));
+		die(-errno, "export for the CPU");
 	for (i = 0; i < count; i++)
 		if (mmap(cpu + i * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, arg.fd,
 			 shuffled(i, count) * PAGE) == MAP_FAILED)
-			die("mmap of an export: %s", strerror(errno));
+			die(-errno, "mmap of an export");
 	close(arg.fd);
 	return cpu;
 }
@@ -189,16 +189,16 @@ static inline int vfio_open_device(const char *bdf)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
 	length = readlink(path, target, sizeof(target) - 1);
 	if (length < 0)
-		die("%s: %s", path, strerror(errno));
+		die(-errno, "%s", path);
 	target[length] = '\0';
 	snprintf(path, sizeof(path), "/dev/vfio/%.16s", strrchr(target, '/') + 1);
 	group = open_or_die(path);
 	if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) ||
 	    ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
-		die("vfio container: %s", strerror(errno));
+		die(-errno, "vfio container");
 	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bdf);
 	if (device < 0)
-		die("vfio device: %s", strerror(errno));
+		die(-errno, "vfio device");
 	return device;
 }
 
@@ -220,9 +220,9 @@ static inline void vfio_init(struct buffer *buf, const char *bdf, unsigned int b
 	memcpy(feature.head.data + sizeof(request), range, sizeof(range));
 	buf->fd = ioctl(buf->owner, VFIO_DEVICE_FEATURE, &feature);
 	if (buf->fd < 0)
-		die("vfio DMABUF: %s", strerror(errno));
+		die(-errno, "vfio DMABUF");
 	if (ioctl(buf->owner, VFIO_DEVICE_GET_REGION_INFO, &info))
-		die("vfio region: %s", strerror(errno));
+		die(-errno, "vfio region");
 	buf->cpu = map_cpu(buf->owner, BUFFER_SIZE, info.offset);
 }
 
@@ -237,12 +237,12 @@ static inline void buffer_init(struct buffer *buf, int argc, char **argv)
 		int err = export_make(buf, export_open(argv[1]), atoi(argv[2]), O_RDWR, 0);
 
 		if (err)
-			die("export: %s", strerror(-err));
+			die(err, "export");
 		buf->cpu = export_cpu(argv[1], atoi(argv[2]));
 	} else if (argc == 3 && !strcmp(argv[0], "vfio")) {
 		vfio_init(buf, argv[1], atoi(argv[2]));
 	} else {
-		die("buffers: udmabuf, heap, export BDF BAR, vfio BDF BAR");
+		die(0, "buffers: udmabuf, heap, export BDF BAR, vfio BDF BAR");
 	}
 	buf->size = BUFFER_SIZE;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the programs that test soft-RoCE's DMABUF import share: TAP, two connected
- * QPs on one device, and the uverbs methods themselves, because the stock
- * provider library has no call for them.
+ * What the programs that test soft-RoCE's DMABUF import share: two connected QPs
+ * on one device that do more than common/pair.h's, and the uverbs methods
+ * themselves, because they are asked for things that no library would let by.
  *
  * Calls return 0 or -errno. What is no test case but must work ends the program
  * (die). Work requests are posted one at a time and return the completion's
@@ -19,7 +19,6 @@
 #include <rdma/ib_user_ioctl_cmds.h>
 #include <rdma/rdma_user_ioctl.h>
 #include <rdma/rdma_user_ioctl_cmds.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,78 +26,19 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/labtest.h"
 
 #define PAGE		4096ULL
 #define HOST_SIZE	(1U << 20)
 
 #define ALL_RIGHTS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 
-static unsigned int tap_count;
-static unsigned int tap_failures;
-
-/* One test case; @detail is what @passed was computed from. */
-static inline bool tap_ok(bool passed, const char *name, long long detail)
-{
-	tap_count++;
-	printf("%sok %u - %s\n", passed ? "" : "not ", tap_count, name);
-	if (!passed) {
-		tap_failures++;
-		printf("# got %lld\n", detail);
-	}
-	fflush(stdout);
-	return passed;
-}
-
 static inline void tap_is(long long got, long long want, const char *name)
 {
 	if (!tap_ok(got == want, name, got))
 		printf("# wanted %lld\n", want);
-}
-
-static inline void tap_skip(const char *name, const char *why)
-{
-	printf("ok %u - %s # SKIP %s\n", ++tap_count, name, why);
-	fflush(stdout);
-}
-
-static inline int tap_done(void)
-{
-	printf("1..%u\n", tap_count);
-	return tap_failures ? 1 : 0;
-}
-
-__attribute__((format(printf, 1, 2), noreturn)) static inline void die(const char *format, ...)
-{
-	va_list args;
-
-	printf("Bail out! ");
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	printf("\n");
-	exit(1);
-}
-
-static inline uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-/* Bytes that differ from place to place and from seed to seed. */
-static inline void fill_pattern(uint8_t *bytes, size_t length, uint32_t seed)
-{
-	uint32_t x = seed * 2654435761U + 1;
-	size_t i;
-
-	for (i = 0; i < length; i++) {
-		x = x * 1664525U + 1013904223U;
-		bytes[i] = x >> 24;
-	}
 }
 
 struct rig {
@@ -132,7 +72,7 @@ static inline void modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int ma
 	int err = ibv_modify_qp(qp, attr, mask);
 
 	if (err)
-		die("modify_qp to state %d: %s", attr->qp_state, strerror(err));
+		die(-err, "modify_qp to state %d", attr->qp_state);
 }
 
 static inline void connect_qp(struct rig *rig, struct ibv_qp *qp, struct ibv_qp *peer)
@@ -195,7 +135,7 @@ static inline struct ibv_context *open_device(const char *name)
 		if (!strcmp(ibv_get_device_name(list[i]), name))
 			context = ibv_open_device(list[i]);
 	if (!context)
-		die("no RDMA device %s", name);
+		die(0, "no RDMA device %s", name);
 	ibv_free_device_list(list);
 	return context;
 }
@@ -217,7 +157,7 @@ static inline void rig_init(struct rig *rig, const char *device)
 	rig->pd = ibv_alloc_pd(rig->context);
 	rig->cq = ibv_create_cq(rig->context, 256, NULL, NULL, 0);
 	if (!rig->pd || !rig->cq)
-		die("PD or CQ: %s", strerror(errno));
+		die(-errno, "PD or CQ");
 
 	init.pd = rig->pd;
 	init.send_cq = rig->cq;
@@ -225,13 +165,13 @@ static inline void rig_init(struct rig *rig, const char *device)
 	for (i = 0; i < 2; i++) {
 		rig->qp[i] = ibv_create_qp_ex(rig->context, &init);
 		if (!rig->qp[i])
-			die("QP: %s", strerror(errno));
+			die(-errno, "QP");
 	}
 
 	rig->host = mmap(NULL, HOST_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	rig->host_mr = ibv_reg_mr(rig->pd, rig->host, HOST_SIZE, ALL_RIGHTS);
 	if (!rig->host_mr)
-		die("memory of the host: %s", strerror(errno));
+		die(-errno, "memory of the host");
 	rig_connect(rig);
 }
 
@@ -239,21 +179,21 @@ static inline void rig_done(struct rig *rig)
 {
 	if (ibv_destroy_qp(rig->qp[0]) || ibv_destroy_qp(rig->qp[1]) || ibv_dereg_mr(rig->host_mr) ||
 	    ibv_destroy_cq(rig->cq) || ibv_dealloc_pd(rig->pd) || ibv_close_device(rig->context))
-		die("taking the QPs down: %s", strerror(errno));
+		die(-errno, "taking the QPs down");
 	munmap(rig->host, HOST_SIZE);
 }
 
 /* The status of the next completion; 1000 when none comes within some seconds. */
 static inline int rig_wait(struct rig *rig)
 {
-	uint64_t end = now_ns() + 20000000000ULL;
+	int64_t end = now_ns() + 20000000000ULL;
 	struct ibv_wc wc;
 
 	while (now_ns() < end) {
 		int n = ibv_poll_cq(rig->cq, 1, &wc);
 
 		if (n < 0)
-			die("poll_cq");
+			die(0, "poll_cq");
 		if (n)
 			return wc.status;
 	}
@@ -294,7 +234,7 @@ static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct plac
 
 	err = ibv_post_send(rig->qp[0], &wr, &bad);
 	if (err)
-		die("post_send: %s", strerror(err));
+		die(-err, "post_send");
 	return rig_wait(rig);
 }
 
@@ -307,7 +247,7 @@ static inline int rig_atomic_write(struct rig *rig, struct place remote)
 	qp->wr_flags = IBV_SEND_SIGNALED;
 	ibv_wr_atomic_write(qp, remote.key, remote.address, "eight by");
 	if (ibv_wr_complete(qp))
-		die("posting an atomic write");
+		die(0, "posting an atomic write");
 	return rig_wait(rig);
 }
 
@@ -320,7 +260,7 @@ static inline int rig_send(struct rig *rig, struct place from, struct place to, 
 	int first, second;
 
 	if (ibv_post_recv(rig->qp[1], &wr, &bad))
-		die("post_recv");
+		die(0, "post_recv");
 	first = rig_do(rig, IBV_WR_SEND, from, (struct place){}, length);
 	second = rig_wait(rig);
 	return first > second ? first : second;

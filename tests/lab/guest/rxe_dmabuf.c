@@ -27,7 +27,7 @@ static struct dmabuf_mr reg_or_die(const struct dmabuf_range *range)
 	int err = dmabuf_reg(rig.pd, range, &mr);
 
 	if (err)
-		die("registration: %s", strerrorname_np(-err));
+		die(err, "registration");
 	return mr;
 }
 
@@ -36,7 +36,7 @@ static void dereg_or_die(struct dmabuf_mr *mr)
 	int err = dmabuf_dereg(rig.context, mr);
 
 	if (err)
-		die("deregistration: %s", strerror(-err));
+		die(err, "deregistration");
 }
 
 static struct place at(const struct dmabuf_mr *mr, uint64_t iova)
@@ -51,7 +51,7 @@ static bool still_works(void)
 	struct dmabuf_mr mr = reg_or_die(&range);
 	int status;
 
-	fill_pattern(rig.host, 5000, 99);
+	pattern_fill(rig.host, 99, 5000);
 	status = rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0), at(&mr, IOVA + 10), 5000);
 	dereg_or_die(&mr);
 	return status == IBV_WC_SUCCESS && buffer_differs(&buf, 10, rig.host, 5000) < 0;
@@ -62,24 +62,24 @@ static void test_rdma(void)
 	struct dmabuf_range range = whole(ALL_RIGHTS);
 	struct dmabuf_mr mr = reg_or_die(&range);
 
-	fill_pattern(rig.host, buf.size, 1);
+	pattern_fill(rig.host, 1, buf.size);
 	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0), at(&mr, IOVA), buf.size), 0,
 	       "write_whole_buffer");
 	tap_is(buffer_differs(&buf, 0, rig.host, buf.size), -1, "write_whole_buffer_bytes_arrive");
 
-	fill_pattern(scratch, buf.size, 2);
+	pattern_fill(scratch, 2, buf.size);
 	buffer_write(&buf, 0, scratch, buf.size);
 	tap_is(rig_do(&rig, IBV_WR_RDMA_READ, host_at(&rig, 0), at(&mr, IOVA), buf.size), 0,
 	       "read_whole_buffer");
 	tap_is(memcmp(rig.host, scratch, buf.size), 0, "read_whole_buffer_bytes_arrive");
 
 	/* as the local side of a transfer */
-	fill_pattern(scratch, buf.size, 3);
+	pattern_fill(scratch, 3, buf.size);
 	buffer_write(&buf, 0, scratch, buf.size);
 	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){ IOVA, mr.lkey }, host_at(&rig, 0),
 		      buf.size), 0, "write_from_buffer");
 	tap_is(memcmp(rig.host, scratch, buf.size), 0, "write_from_buffer_bytes_arrive");
-	fill_pattern(rig.host, buf.size, 4);
+	pattern_fill(rig.host, 4, buf.size);
 	tap_is(rig_do(&rig, IBV_WR_RDMA_READ, (struct place){ IOVA, mr.lkey }, host_at(&rig, 0),
 		      buf.size), 0, "read_into_buffer");
 	tap_is(buffer_differs(&buf, 0, rig.host, buf.size), -1, "read_into_buffer_bytes_arrive");
@@ -92,7 +92,7 @@ static void test_messages(void)
 	struct dmabuf_mr mr = reg_or_die(&range);
 	const uint32_t length = 3 * PAGE + 77;
 
-	fill_pattern(rig.host, length, 5);
+	pattern_fill(rig.host, 5, length);
 	tap_is(rig_send(&rig, host_at(&rig, 0), (struct place){ IOVA + 5, mr.lkey }, length), 0,
 	       "receive_into_buffer");
 	tap_is(buffer_differs(&buf, 5, rig.host, length), -1, "receive_into_buffer_bytes_arrive");
@@ -113,9 +113,9 @@ static bool write_piece(uint64_t offset, uint64_t length, uint64_t iova, uint32_
 	struct dmabuf_mr mr = reg_or_die(&range);
 	int status;
 
-	fill_pattern(scratch, buf.size, seed);
+	pattern_fill(scratch, seed, buf.size);
 	buffer_write(&buf, 0, scratch, buf.size);
-	fill_pattern(rig.host, length, seed + 1);
+	pattern_fill(rig.host, seed + 1, length);
 	memcpy(scratch + offset, rig.host, length);
 	status = rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0), at(&mr, iova), length);
 	dereg_or_die(&mr);
@@ -191,7 +191,7 @@ static void fails(enum ibv_wr_opcode opcode, const struct dmabuf_mr *mr, uint64_
 {
 	char title[80];
 
-	fill_pattern(scratch, buf.size, 30);
+	pattern_fill(scratch, 30, buf.size);
 	buffer_write(&buf, 0, scratch, buf.size);
 	if (opcode == IBV_WR_ATOMIC_WRITE)
 		tap_is(rig_atomic_write(&rig, at(mr, iova)), want, name);
@@ -295,7 +295,7 @@ static void test_other_verbs_refused(void)
 	tap_is(advise(rig.host_mr->lkey, 0), -EINVAL, "prefetch_of_pinned_memory_later_einval");
 
 	if (!mw || ibv_bind_mw(rig.qp[0], mw, &bind))
-		die("memory window: %s", strerror(errno));
+		die(-errno, "memory window");
 	tap_is(rig_wait(&rig), IBV_WC_WR_FLUSH_ERR, "bind_memory_window");
 	rig_connect(&rig);
 	ibv_dealloc_mw(mw);
@@ -310,7 +310,7 @@ static void test_foreign_pd(void)
 	struct dmabuf_mr mr;
 
 	if (!pd || dmabuf_reg(pd, &range, &mr))
-		die("another PD");
+		die(0, "another PD");
 	fails(IBV_WR_RDMA_WRITE, &mr, IOVA, 10, IBV_WC_REM_ACCESS_ERR, "write_foreign_pd");
 	tap_ok(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){ IOVA, mr.lkey }, host_at(&rig, 0),
 		      10) != IBV_WC_SUCCESS, "write_from_foreign_pd", 0);
@@ -330,7 +330,7 @@ static void test_many(void)
 			range.iova = IOVA + i * buf.size;
 			mrs[i] = reg_or_die(&range);
 		}
-		fill_pattern(rig.host, PAGE, round);
+		pattern_fill(rig.host, round, PAGE);
 		errors += !!rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
 				   at(&mrs[63], range.iova), PAGE);
 		errors += !!rig_do(&rig, IBV_WR_RDMA_READ, host_at(&rig, PAGE),
@@ -345,7 +345,7 @@ static void test_many(void)
 int main(int argc, char **argv)
 {
 	if (argc < 3)
-		die("usage: rxe_dmabuf RDMADEV BUFFER...");
+		die(0, "usage: rxe_dmabuf RDMADEV BUFFER...");
 	rig_init(&rig, argv[1]);
 	buffer_init(&buf, argc - 2, argv + 2);
 

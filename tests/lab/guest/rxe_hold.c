@@ -35,13 +35,13 @@ static struct p2pdma_export_status status_of(const struct buffer *buf)
 	struct p2pdma_export_status arg = { .argsz = sizeof(arg), .export_id = buf->export_id };
 
 	if (ioctl(buf->owner, P2PDMA_EXPORT_STATUS, &arg))
-		die("status: %s", strerror(errno));
+		die(-errno, "status");
 	return arg;
 }
 
 static bool wait_until_unused(const struct buffer *buf, bool is_attachment)
 {
-	uint64_t end = now_ns() + WAIT_NS;
+	int64_t end = now_ns() + WAIT_NS;
 
 	do {
 		struct p2pdma_export_status status = status_of(buf);
@@ -63,24 +63,24 @@ int main(int argc, char **argv)
 	int err;
 
 	if (argc != 4 && !is_idle)
-		die("usage: rxe_hold RDMADEV BDF BAR [idle]");
+		die(0, "usage: rxe_hold RDMADEV BDF BAR [idle]");
 	rig_init(&rig, argv[1]);
 	err = export_make(&buf, export_open(argv[2]), atoi(argv[3]), O_RDWR, 0);
 	if (err)
-		die("export: %s", strerror(-err));
+		die(err, "export");
 	buf.cpu = export_cpu(argv[2], atoi(argv[3]));
 	range = (struct dmabuf_range){ .fd = buf.fd, .length = buf.size, .iova = IOVA,
 				       .access = ALL_RIGHTS };
 	err = dmabuf_reg(rig.pd, &range, &mr);
 	if (err)
-		die("registration: %s", strerrorname_np(-err));
+		die(err, "registration");
 	if (!is_idle && pthread_create(&thread, NULL, move, NULL))
-		die("pthread_create");
+		die(0, "pthread_create");
 	printf("# READY\n");
 	fflush(stdout);
 
 	tap_ok(wait_until_unused(&buf, false), "lose_mapping", 0);
-	fill_pattern(marks, buf.size, 1);
+	pattern_fill(marks, 1, buf.size);
 	buffer_write(&buf, 0, marks, buf.size);
 	tap_ok(wait_until_unused(&buf, true), "lose_attachment", 0);
 	usleep(200000);

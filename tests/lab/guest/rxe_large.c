@@ -16,7 +16,7 @@
 
 static struct rig rig;
 
-static double milliseconds(uint64_t start)
+static double milliseconds(int64_t start)
 {
 	return (now_ns() - start) / 1e6;
 }
@@ -32,7 +32,7 @@ static void many_pages_init(struct buffer *buf, unsigned int count)
 
 	if (!list || memfd < 0 || ftruncate(memfd, count * PAGE) ||
 	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK) || write(limit, "1000000", 7) != 7)
-		die("memfd: %s", strerror(errno));
+		die(-errno, "memfd");
 	list->count = count;
 	for (i = 0; i < count; i++)
 		list->list[i] = (struct udmabuf_create_item){
@@ -43,7 +43,7 @@ static void many_pages_init(struct buffer *buf, unsigned int count)
 	*buf = (struct buffer){ .fd = ioctl(device, UDMABUF_CREATE_LIST, list),
 				.size = count * PAGE, .owner = -1 };
 	if (buf->fd < 0)
-		die("udmabuf: %s", strerror(errno));
+		die(-errno, "udmabuf");
 	buf->cpu = map_cpu(buf->fd, buf->size, 0);
 	close(device);
 	close(limit);
@@ -64,7 +64,7 @@ static void big_export_init(struct buffer *buf, const char *bdf, unsigned int ba
 
 	*buf = (struct buffer){ .owner = export_open(bdf), .size = size };
 	if (ioctl(buf->owner, P2PDMA_EXPORT_EXPORT, &arg))
-		die("export: %s", strerror(errno));
+		die(-errno, "export");
 	buf->fd = arg.fd;
 	buf->cpu = map_cpu(buf->fd, size, 0);
 }
@@ -77,14 +77,14 @@ static struct dmabuf_mr reg_or_die(const struct buffer *buf, uint64_t offset, ui
 	int err = dmabuf_reg(rig.pd, &range, &mr);
 
 	if (err)
-		die("registration: %s", strerrorname_np(-err));
+		die(err, "registration");
 	return mr;
 }
 
 static bool write_works(const struct buffer *buf, const struct dmabuf_mr *mr, uint64_t offset,
 			uint32_t length)
 {
-	fill_pattern(rig.host, length, offset >> 12);
+	pattern_fill(rig.host, offset >> 12, length);
 	return !rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
 		       (struct place){ IOVA + offset, mr->rkey }, length) &&
 	       buffer_differs(buf, offset, rig.host, length) < 0;
@@ -92,13 +92,13 @@ static bool write_works(const struct buffer *buf, const struct dmabuf_mr *mr, ui
 
 static double write_time(const struct dmabuf_mr *mr, uint64_t offset)
 {
-	uint64_t start = now_ns();
+	int64_t start = now_ns();
 	int i;
 
 	for (i = 0; i < ROUNDS; i++)
 		if (rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
 			   (struct place){ IOVA + offset, mr->rkey }, CHUNK))
-			die("a write fails");
+			die(0, "a write fails");
 	return milliseconds(start) / ROUNDS;
 }
 
@@ -123,14 +123,14 @@ int main(int argc, char **argv)
 	double far_ms, near_ms, reg_ms;
 	struct dmabuf_mr mr, small;
 	struct buffer buf;
-	uint64_t start;
+	int64_t start;
 
 	if (argc == 4 && !strcmp(argv[2], "udmabuf"))
 		many_pages_init(&buf, atoi(argv[3]));
 	else if (argc == 6 && !strcmp(argv[2], "export"))
 		big_export_init(&buf, argv[3], atoi(argv[4]), strtoull(argv[5], NULL, 0) << 30);
 	else
-		die("usage: rxe_large RDMADEV udmabuf PAGES | export BDF BAR GIBIBYTES");
+		die(0, "usage: rxe_large RDMADEV udmabuf PAGES | export BDF BAR GIBIBYTES");
 	rig_init(&rig, argv[1]);
 
 	start = now_ns();

@@ -28,7 +28,7 @@ static struct buffer export_or_die(uint32_t open_flags, uint32_t flags)
 	int err = export_make(&buf, owner, bar, open_flags, flags);
 
 	if (err)
-		die("export: %s", strerror(-err));
+		die(err, "export");
 	buf.cpu = cpu;
 	return buf;
 }
@@ -47,7 +47,7 @@ static struct dmabuf_mr reg_or_die(const struct buffer *buf)
 	int err = reg(buf, ALL_RIGHTS, &mr);
 
 	if (err)
-		die("registration: %s", strerrorname_np(-err));
+		die(err, "registration");
 	return mr;
 }
 
@@ -63,7 +63,7 @@ static struct p2pdma_export_status status_of(const struct buffer *buf)
 	struct p2pdma_export_status arg = { .argsz = sizeof(arg), .export_id = buf->export_id };
 
 	if (ioctl(owner, P2PDMA_EXPORT_STATUS, &arg))
-		die("status: %s", strerror(errno));
+		die(-errno, "status");
 	return arg;
 }
 
@@ -82,18 +82,14 @@ static int read_from(const struct dmabuf_mr *mr, uint32_t length)
 static void set_parameter(const char *name, const char *value)
 {
 	char path[128];
-	int fd;
 
 	snprintf(path, sizeof(path), PARAMETERS "%s", name);
-	fd = open_or_die(path);
-	if (write(fd, value, strlen(value)) < 0)
-		die("%s: %s", path, strerror(errno));
-	close(fd);
+	must(write_file(path, value), path);
 }
 
 static void mark(const struct buffer *buf, uint32_t seed, uint8_t *ret_marks)
 {
-	fill_pattern(ret_marks, buf->size, seed);
+	pattern_fill(ret_marks, seed, buf->size);
 	buffer_write(buf, 0, ret_marks, buf->size);
 }
 
@@ -138,7 +134,7 @@ static void test_read_only(void)
 	tap_is(reg(&buf, ALL_RIGHTS, &mr), -EACCES, "register_writing_read_only_eacces");
 	tap_is(reg(&buf, IBV_ACCESS_LOCAL_WRITE, &mr), -EACCES, "register_local_write_read_only_eacces");
 	tap_is(reg(&buf, IBV_ACCESS_REMOTE_READ, &mr), 0, "register_reading_read_only");
-	fill_pattern(want, sizeof(want), 2);
+	pattern_fill(want, 2, sizeof(want));
 	buffer_write(&buf, 0, want, sizeof(want));
 	tap_is(read_from(&mr, sizeof(want)), 0, "read_read_only");
 	tap_is(memcmp(rig.host, want, sizeof(want)), 0, "read_read_only_bytes_arrive");
@@ -205,7 +201,7 @@ static void test_exit(void)
 			     (struct place){ IOVA, mr.rkey }, 100) || status_of(&buf).nr_mappings != 1);
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child)
-		die("fork: %s", strerror(errno));
+		die(-errno, "fork");
 	tap_is(status, 0, "register_in_a_child");
 	tap_is(status_of(&buf).nr_attachments, 0, "exit_detaches");
 	tap_is(status_of(&buf).nr_mappings, 0, "exit_unmaps");
@@ -214,11 +210,7 @@ static void test_exit(void)
 
 static int set_device(const char *value)
 {
-	int fd = open_or_die(PARAMETERS "dmabuf_device");
-	int err = write(fd, value, strlen(value)) < 0 ? -errno : 0;
-
-	close(fd);
-	return err;
+	return write_file(PARAMETERS "dmabuf_device", value);
 }
 
 static void test_device_parameter(void)
@@ -243,7 +235,7 @@ static void test_device_parameter(void)
 	tap_is(reg(&buf, ALL_RIGHTS, &mr), 0, "register_exporter_itself");
 	tap_is(write_to(&mr, 5000), 0, "write_exporter_itself");
 	tap_is(dmabuf_dereg(rig.context, &mr), 0, "deregister_exporter_itself");
-	tap_is(set_device(""), 0, "name_no_device");
+	tap_is(set_device("\n"), 0, "name_no_device");
 	tap_is(reg(&buf, ALL_RIGHTS, &mr), 0, "register_own_device");
 	dmabuf_dereg(rig.context, &mr);
 	close(buf.fd);
@@ -270,7 +262,7 @@ static void *revoke_on_go(void *arg)
 static void start(pthread_t *thread, void *(*run)(void *), void *arg)
 {
 	if (pthread_create(thread, NULL, run, arg))
-		die("pthread_create");
+		die(0, "pthread_create");
 }
 
 /* Revocation against writes and reads that go on. */
@@ -366,7 +358,7 @@ static void test_churn(void)
 	struct buffer buf = export_or_die(O_RDWR, 0);
 	struct dmabuf_mr mr = reg_or_die(&buf);
 	unsigned int i, rounds = 0, moved = 0;
-	uint64_t end = now_ns() + 2000000000ULL;
+	int64_t end = now_ns() + 2000000000ULL;
 	pthread_t threads[4];
 	int odd = 0;
 
@@ -375,7 +367,7 @@ static void test_churn(void)
 		start(&threads[i], churn, &races[i]);
 	}
 	while (now_ns() < end) {
-		fill_pattern(rig.host, buf.size, moved++);
+		pattern_fill(rig.host, moved++, buf.size);
 		odd += !!write_to(&mr, buf.size);
 		odd += buffer_differs(&buf, 0, rig.host, buf.size) >= 0;
 	}
@@ -396,7 +388,7 @@ static void test_churn(void)
 int main(int argc, char **argv)
 {
 	if (argc != 4)
-		die("usage: rxe_revoke RDMADEV BDF BAR");
+		die(0, "usage: rxe_revoke RDMADEV BDF BAR");
 	rig_init(&rig, argv[1]);
 	bdf = argv[2];
 	bar = atoi(argv[3]);
