@@ -59,17 +59,12 @@ class Cpio:
         self.directory(os.path.dirname(name))
         self._entry(name, stat.S_IFCHR | 0o600, rdev=(major, minor))
 
-    def tree(self, root: Path, where: str) -> None:
-        """Add everything below @root at @where."""
-        self.directory(where)
-        for path in sorted(root.rglob("*")):
-            name = f"{where.strip('/')}/{path.relative_to(root)}"
-            if path.is_symlink():
-                self.symlink(name, os.readlink(path))
-            elif path.is_dir():
-                self.directory(name)
-            else:
-                self.file(name, path.read_bytes(), path.stat().st_mode & 0o777)
+    def copy(self, path: Path, name: str) -> None:
+        """Add a file or symbolic link of this machine as @name."""
+        if path.is_symlink():
+            self.symlink(name, os.readlink(path))
+        else:
+            self.file(name, path.read_bytes(), path.stat().st_mode & 0o777)
 
     def data(self) -> bytes:
         """The finished archive."""

@@ -9,7 +9,9 @@ scenario: the scenario itself, made anew for each run.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from . import librxe, programs
@@ -19,6 +21,7 @@ from .cpio import Cpio
 from .kernel import unpack_deb
 from .modinfo import ModuleSet
 
+KEEP_UNUSED_S = 3 * 24 * 3600
 # Modules of the distribution that scenarios use, with all they depend on.
 WANTED = ("virtio_net", "virtio_console", "virtio_pci", "ib_uverbs", "rdma_ucm", "udp_tunnel",
           "ip6_udp_tunnel", "rdma_rxe", "vfio_pci", "vfio_iommu_type1", "vfio", "nvme", "udmabuf",
@@ -89,6 +92,13 @@ def programs_layer(build: Path | None, provider: Path) -> Path:
     return made(name, make) / "programs.cpio"
 
 
+def prune() -> None:
+    """Forget layers that nobody has used for some days."""
+    for layer in (cache_dir() / "images").glob("*-*"):
+        if time.time() - layer.stat().st_mtime > KEEP_UNUSED_S:
+            shutil.rmtree(layer, ignore_errors=True)
+
+
 def scenario_layer(files: dict[str, str]) -> bytes:
     """The files of one scenario, as a small archive."""
     cpio = Cpio()
@@ -99,6 +109,8 @@ def scenario_layer(files: dict[str, str]) -> bytes:
 
 def assemble(target: Path, layers: list[Path], last: bytes) -> Path:
     """One initrd from the layers, at @target."""
+    for layer in layers:
+        os.utime(layer.parent)
     write_atomically(target, b"".join(layer.read_bytes() for layer in layers) + last)
     os.chmod(target, 0o644)
     return target

@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: MIT
 """The userspace provider of soft-RoCE, in two forms.
 
-stock: the one this machine's ibverbs-providers package installs; it has no
-dmabuf registration, so `ibv_reg_dmabuf_mr` answers EOPNOTSUPP.
+stock: the one this machine's ibverbs-providers package installs. It has no
+dmabuf registration, so `ibv_reg_dmabuf_mr` answers EOPNOTSUPP, and our library
+calls the kernel's uverbs method itself.
+
+rebuilt: from trixie's rdma-core source with librxe-reg-dmabuf.patch, which
+adds the missing operation. Unmodified programs register DMABUFs with it.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
-from .base import LabError
+from .apt import Archive
+from .base import LAB, LabError, cache_dir, digest, made, need, run, say
 from .cpio import Cpio
+from .modules import apply_patch
 
 PROVIDER_DIR = "lib/x86_64-linux-gnu/libibverbs"
+PATCH = LAB / "librxe-reg-dmabuf.patch"
 
 
 def stock() -> Path:
@@ -23,7 +32,39 @@ def stock() -> Path:
     return found[-1]
 
 
-def add_provider(cpio: Cpio, provider: Path) -> None:
-    """Put @provider where libibverbs looks for it."""
-    cpio.file(f"{PROVIDER_DIR}/{provider.name}", provider.read_bytes())
-    cpio.file("etc/libibverbs.d/rxe.driver", "driver rxe\n")
+def rebuilt(archive: Archive) -> Path:
+    """librxe with reg_dmabuf_mr, under the file name this machine's libibverbs looks for."""
+    version = archive.package("rdma-core").version
+    # Its suffix names the private ABI of libibverbs; the same in both versions or it can't load.
+    name = stock().name
+    target = name.removeprefix("lib").removesuffix(".so")
+
+    def make(work: Path) -> None:
+        tarball = archive.source_file("rdma-core", version, r"\.orig\.tar\.")
+        say(f"building librxe from rdma-core {version}")
+        source = work / "source"
+        source.mkdir()
+        run(["tar", "-xf", tarball, "-C", source, "--strip-components=1"])
+        apply_patch(PATCH, source)
+        build = work / "build"
+        run([need("cmake", "cmake"), "-S", source, "-B", build, "-DNO_PYVERBS=1", "-DNO_MAN_PAGES=1", "-DENABLE_RESOLVE_NEIGH=0",
+             "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_INSTALL_PREFIX=/usr",
+             "-DCMAKE_INSTALL_LIBDIR=lib/x86_64-linux-gnu", "-DCMAKE_INSTALL_SYSCONFDIR=/etc",
+             "-Wno-dev"], what="configuring rdma-core")
+        run(["cmake", "--build", build, "--target", target,
+             "-j", str(min(os.cpu_count() or 1, 4))], what="building librxe")
+        found = sorted(p for p in build.rglob("librxe-rdmav*.so") if p.is_file())
+        if not found:
+            raise LabError("the build of rdma-core gives no librxe-rdmav*.so")
+        shutil.copy2(found[0].resolve(), work / name)
+        shutil.rmtree(build)
+        shutil.rmtree(source)
+    key = digest([version, name, PATCH.read_bytes()])
+    return made(cache_dir() / "librxe" / key, make) / name
+
+
+def add_provider(cpio: Cpio, provider: Path, prefix: str = "") -> None:
+    """Put @provider where libibverbs looks for it, below @prefix."""
+    cpio.file(f"{prefix}/{PROVIDER_DIR}/{provider.name}", provider.read_bytes())
+    root = prefix.removesuffix("/usr")
+    cpio.file(f"{root}/etc/libibverbs.d/rxe.driver", "driver rxe\n")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The programs that run in the guest: this tree's own, built here.
 
-Two kinds: tests/lab/guest/*.c, one program a file, that drive the kernel's
-ABI without the library; and everything CMake builds in examples/, tests/
-and cli/. The shared libraries they need are taken from this machine.
+Three kinds: tests/lab/guest/*.c, one program a file, that drive the kernel's
+ABI without the library; tests/lab/guest/library/*.c, which use it; and what
+CMake builds in examples/, tests/ and cli/. The shared libraries they need
+are taken from this machine.
 """
 
 from __future__ import annotations
@@ -21,26 +22,48 @@ CMAKE_PLACES = ("examples", "cli", "tests/integration", "tests/bench")
 GUEST_FLAGS = ["-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"]
 
 
+def _compile(sources: list[Path], work: Path, libraries: list[str | Path]) -> None:
+    """Compile programs of one file each, with guest/common linked to all."""
+    guest = LAB / "guest"
+    compiler = [need("gcc", "gcc"), *GUEST_FLAGS, f"-I{guest}", f"-I{REPO / 'include'}",
+                f"-I{REPO / 'include/uapi'}"]
+    shared = []
+    for source in sorted((guest / "common").glob("*.c")):
+        shared.append(work / f"{source.stem}.o")
+        run([*compiler, "-c", source, "-o", shared[-1]], what=f"building {source.name}")
+    for source in sources:
+        run([*compiler, source, *shared, "-Wl,--as-needed", *libraries, "-o",
+             work / source.stem], what=f"building {source.name}")
+    for unwanted in shared:
+        unwanted.unlink()
+
+
 def guest_programs() -> Path:
     """Compile tests/lab/guest/*.c; the directory with the programs."""
-    sources = LAB / "guest"
-    uapi = REPO / "include/uapi"
+    guest = LAB / "guest"
+    sources = sorted(guest.glob("*.c"))
 
     def make(work: Path) -> None:
-        need("gcc", "gcc")
-        programs = sorted(sources.glob("*.c"))
-        say(f"building {len(programs)} guest programs")
-        compile_with = ["gcc", *GUEST_FLAGS, f"-I{sources}", f"-I{uapi}", f"-I{uapi.parent}"]
-        shared = []
-        for source in sorted((sources / "common").glob("*.c")):
-            shared.append(work / f"{source.stem}.o")
-            run([*compile_with, "-c", source, "-o", shared[-1]], what=f"building {source.name}")
-        for source in programs:
-            run([*compile_with, source, *shared, "-Wl,--as-needed", "-libverbs",
-                 "-o", work / source.stem], what=f"building {source.name}")
-        for unwanted in shared:
-            unwanted.unlink()
-    return made(cache_dir() / "guest" / tree_digest([sources, uapi]), make)
+        say(f"building {len(sources)} guest programs")
+        _compile(sources, work, ["-libverbs"])
+    return made(cache_dir() / "guest" / tree_digest(
+        [guest / "common", REPO / "include/uapi", *sorted(guest.glob("*.[ch]"))],
+        GUEST_FLAGS), make)
+
+
+def library_programs(build: Path) -> Path | None:
+    """Compile tests/lab/guest/library/*.c against the libp2pdma of @build."""
+    sources = sorted((LAB / "guest/library").glob("*.c"))
+    libraries = sorted(build.rglob("libp2pdma.so"))
+    if not sources or not libraries:
+        return None
+    library = libraries[0]
+
+    def make(work: Path) -> None:
+        _compile(sources, work, [library, "-libverbs", f"-Wl,-rpath,{library.parent}"])
+    return made(cache_dir() / "guest" / tree_digest(
+        [LAB / "guest/common", LAB / "guest/library", REPO / "include"],
+        [*GUEST_FLAGS, str(library)]), make)
 
 
 def cmake_build() -> Path | None:
@@ -77,6 +100,8 @@ def find_programs(build: Path | None) -> list[Path]:
     found: dict[str, Path] = {}
     places = [guest_programs()]
     if build:
+        own = library_programs(build)
+        places += [own] if own else []
         places += [build / place for place in CMAKE_PLACES]
     for place in places:
         for path in sorted(place.rglob("*")) if place.exists() else []:

@@ -31,13 +31,14 @@ class Runner:
     """One `lab run`."""
 
     def __init__(self, shop: Workshop, out: Path, kernel: str, jobs: int, verbose: bool,
-                 factor: float = 1.0) -> None:
+                 factor: float = 1.0, is_story: bool = False) -> None:
         self.shop = shop
         self.out = out
         self.kernel = kernel
         self.jobs = jobs
         self.verbose = verbose
         self.factor = factor
+        self.is_story = is_story
         self.kvm = False
         self._print = threading.Lock()
 
@@ -104,7 +105,8 @@ class Runner:
         if prepared.is_debug:
             timeout *= DEBUG_TIMEOUT_FACTOR
         try:
-            outcome = qemu.run(self.machine(scenario, image), where, timeout)
+            outcome = qemu.run(self.machine(scenario, image), where, timeout,
+                               _tell if self.is_story else None)
         finally:
             image.unlink(missing_ok=True)
         return results.judge(scenario, outcome, prepared.label)
@@ -147,6 +149,8 @@ class Runner:
                 counts += f", {result.count(kind)} {kind}"
         word = "ok    " if result.passed else "FAILED"
         with self._print:
+            if self.is_story and result.passed:
+                return
             print(f"[{number:{width}}/{total}] {word} {result.scenario:<52} {counts:<16} "
                   f"{result.wall_s:5.1f} s", flush=True)
             for case in result.cases:
@@ -167,6 +171,13 @@ class Runner:
             if not result.passed:
                 print(f"    transcript and logs: {where}")
             sys.stdout.flush()
+
+
+def _tell(line: str) -> None:
+    """What the guest says to the person who watches, as it says it."""
+    word, _, text = line.partition(" ")
+    if word == "tell":
+        print(text, flush=True)
 
 
 def default_jobs() -> int:
