@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * bar_write PROVIDER RDMADEV [BYTES]: RDMA into a PCI device's memory and back.
+ * bar_write PROVIDER RDMADEV [BYTES [FILE]]: RDMA into a PCI device's memory and back.
  *
  *	bar_write 0000:01:00.0/2 rxe0
  *
  * A slice of the BAR becomes a DMABUF, the DMABUF a memory region. The NIC
  * writes a pattern from host memory into it and reads it back into other host
- * memory; the CPU looks at the BAR as well. All three must agree.
+ * memory; the CPU looks at the BAR as well. All three must agree. The pattern goes
+ * to FILE, too, for whoever can look at the device from its other side.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +90,16 @@ static int compare(const char *where, const volatile uint8_t *memory, size_t byt
 	return wrong >= 0;
 }
 
+static int keep(const char *path, const uint8_t *pattern, size_t bytes)
+{
+	FILE *file = fopen(path, "w");
+	size_t done = file ? fwrite(pattern, 1, bytes, file) : 0;
+
+	if (!file || fclose(file) || done != bytes)
+		return story_fail(NULL, path, -EIO);
+	return 0;
+}
+
 static int tell(const char *name, const char *device, uint32_t bytes)
 {
 	void *window;
@@ -113,10 +125,11 @@ int main(int argc, char **argv)
 	int rc;
 
 	if (argc < 3 || bytes <= 0 || bytes > 1 << 30) {
-		story_tell("usage: bar_write PROVIDER RDMADEV [BYTES]");
+		story_tell("usage: bar_write PROVIDER RDMADEV [BYTES [FILE]]");
 		return 2;
 	}
-	rc = tell(argv[1], argv[2], (uint32_t)bytes);
+	rc = tell(argv[1], argv[2], (uint32_t)bytes) ||
+	     (argc > 4 && keep(argv[4], pair.host, (size_t)bytes));
 	if (p2pdma_mr_deregister(mr))
 		rc = story_fail(context, "deregistering", -EBUSY);
 	p2pdma_buffer_free(buffer);
