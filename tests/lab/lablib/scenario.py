@@ -10,6 +10,7 @@
     #: librxe = stock                    (stock, rebuilt)
     #: layer = pyverbs                   (an extra layer of the image)
     #: kernel = any                      (any, distribution, debug)
+    #: when = always                     (always, named: left out unless it is asked for)
     #: timeout = 60                      (seconds, for the whole guest)
     #: memory = 1024                     (MiB)
     #: hotplug = acpi                    (acpi, native)
@@ -38,8 +39,8 @@ from . import topology
 from .base import LAB, LabError
 
 DEFAULTS = {"title": "", "topology": "root-ports", "iommu": "off", "cpu": "EPYC", "modules": "",
-            "needs": "", "librxe": "stock", "layer": "", "kernel": "any", "timeout": "60",
-            "memory": "1024", "cmdline": "", "hotplug": "acpi"}
+            "needs": "", "librxe": "stock", "layer": "", "kernel": "any", "when": "always",
+            "timeout": "60", "memory": "1024", "cmdline": "", "hotplug": "acpi"}
 REPEATED = ("device", "qemu", "file", "allow", "except")
 SHOWN = ("topology", "iommu", "cpu", "librxe")
 
@@ -146,7 +147,7 @@ def select(wanted: list[str]) -> list[Scenario]:
     """The scenarios that @wanted names: a file's name, an instance's, or a pattern with '*'."""
     everything = load_all()
     if not wanted:
-        return everything
+        return [s for s in everything if s.values["when"] == "always"]
     found: list[Scenario] = []
     for name in wanted:
         if "*" in name:
