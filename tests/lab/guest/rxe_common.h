@@ -283,6 +283,23 @@ struct dmabuf_range {
 
 #define MAX_ATTRS	12
 
+/* UVERBS_METHOD_REG_MR; Debian 12's headers are older than it. */
+enum { METHOD_REG_MR = UVERBS_METHOD_REG_DMABUF_MR + 1 };
+
+enum {
+	REG_MR_HANDLE,
+	REG_MR_PD_HANDLE,
+	REG_MR_DMA_HANDLE,
+	REG_MR_IOVA,
+	REG_MR_ADDR,
+	REG_MR_LENGTH,
+	REG_MR_ACCESS_FLAGS,
+	REG_MR_FD,
+	REG_MR_FD_OFFSET,
+	REG_MR_RESP_LKEY,
+	REG_MR_RESP_RKEY,
+};
+
 struct method_call {
 	struct ib_uverbs_ioctl_hdr hdr;
 	struct ib_uverbs_attr attrs[MAX_ATTRS];
@@ -328,6 +345,33 @@ static inline int dmabuf_reg(struct ibv_pd *pd, const struct dmabuf_range *range
 	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_ACCESS_FLAGS, 4, range->access);
 	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_RESP_LKEY, 4, (uintptr_t)&ret_mr->lkey);
 	call_add(&call, UVERBS_ATTR_REG_DMABUF_MR_RESP_RKEY, 4, (uintptr_t)&ret_mr->rkey);
+	err = call_run(&call, pd->context);
+	if (!err)
+		ret_mr->handle = call.attrs[0].data;
+	return err;
+}
+
+/* By the method that takes both: a DMABUF, or memory at @address when the fd is -1. */
+static inline int any_reg(struct ibv_pd *pd, const struct dmabuf_range *range, void *address,
+			  struct dmabuf_mr *ret_mr)
+{
+	struct method_call call;
+	int err;
+
+	call_init(&call, UVERBS_OBJECT_MR, METHOD_REG_MR);
+	call_add(&call, REG_MR_HANDLE, 0, 0);
+	call_add(&call, REG_MR_PD_HANDLE, 0, pd->handle);
+	call_add(&call, REG_MR_IOVA, 8, range->iova);
+	call_add(&call, REG_MR_LENGTH, 8, range->length);
+	call_add(&call, REG_MR_ACCESS_FLAGS, 4, range->access);
+	if (range->fd < 0) {
+		call_add(&call, REG_MR_ADDR, 8, (uintptr_t)address);
+	} else {
+		call_add(&call, REG_MR_FD, 0, range->fd);
+		call_add(&call, REG_MR_FD_OFFSET, 8, range->offset);
+	}
+	call_add(&call, REG_MR_RESP_LKEY, 4, (uintptr_t)&ret_mr->lkey);
+	call_add(&call, REG_MR_RESP_RKEY, 4, (uintptr_t)&ret_mr->rkey);
 	err = call_run(&call, pd->context);
 	if (!err)
 		ret_mr->handle = call.attrs[0].data;

@@ -143,6 +143,28 @@ static void test_pieces(void)
 	tap_is(failures, 0, "write_200_pieces");
 }
 
+/* The newer method, which registers memory of either kind. */
+static void test_any_method(void)
+{
+	struct dmabuf_range range = { .fd = buf.fd, .offset = PAGE, .length = 2 * PAGE,
+				      .iova = IOVA, .access = ALL_RIGHTS };
+	struct dmabuf_mr mr, host;
+
+	tap_is(any_reg(rig.pd, &range, NULL, &mr), 0, "register_buffer_by_any_method");
+	range.fd = -1;
+	range.iova = 3 * IOVA;
+	tap_is(any_reg(rig.pd, &range, rig.host + 16 * PAGE, &host), 0,
+	       "register_memory_by_any_method");
+	pattern_fill(rig.host + 16 * PAGE, 6, 2 * PAGE);
+	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){ range.iova, host.lkey },
+		      at(&mr, IOVA), 2 * PAGE), 0, "write_by_any_method");
+	tap_is(buffer_differs(&buf, PAGE, rig.host + 16 * PAGE, 2 * PAGE), -1,
+	       "write_by_any_method_bytes_arrive");
+	rig_connect(&rig);
+	dereg_or_die(&host);
+	dereg_or_die(&mr);
+}
+
 static void refused(struct dmabuf_range range, int want, const char *name)
 {
 	struct dmabuf_mr mr;
@@ -352,6 +374,7 @@ int main(int argc, char **argv)
 	test_rdma();
 	test_messages();
 	test_pieces();
+	test_any_method();
 	test_registration_refused();
 	test_operations_refused();
 	test_other_verbs_refused();
