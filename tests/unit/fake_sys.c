@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The fake kernel: descriptors, the export module and verbs. VFIO is in
+ * fake_vfio.c, sysfs and the fixtures in fake.c. Calls come from one thread, or
+ * are made one after the other by the library's locks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <infiniband/verbs.h>
+#include <rdma/ib_user_ioctl_cmds.h>
+#include <rdma/rdma_user_ioctl_cmds.h>
+
+#include "fake.h"
+#include "fake_vfio.h"
+
+struct fake fake;
+
+void fake_fail(unsigned long request, int error, int countdown)
+{
+	for (size_t i = 0; i < sizeof(fake.failures) / sizeof(fake.failures[0]); i++) {
+		if (fake.failures[i].error)
+			continue;
+		fake.failures[i] = (struct fake_failure){request, error, countdown};
+		return;
+	}
+	fail_msg("too many failures at once");
+}
+
+static int take_failure(unsigned long request)
+{
+	for (size_t i = 0; i < sizeof(fake.failures) / sizeof(fake.failures[0]); i++) {
+		struct fake_failure *failure = &fake.failures[i];
+		int error = failure->error;
+
+		if (!error || failure->request != request || failure->countdown--)
+			continue;
+		failure->error = 0;
+		return error;
+	}
+	return 0;
+}
+
+int fake_add_fd(int fd, enum fake_kind kind)
+{
+	assert_in_range(fd, 0, FAKE_MAX_FDS - 1);
+	fake.kinds[fd] = kind;
+	return fd;
+}
+
+static int open_export(void)
+{
+	int ends[2];
+
+	if (fake.is_gone)
+		return -ENXIO;
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	if (fake.event_fd >= 0)
+		close(fake.event_fd);
+	fake.event_fd = ends[1];
+	return fake_add_fd(ends[0], FAKE_EXPORT);
+}
+
+static int sys_open_at(int dir_fd, const char *path, int flags)
+{
+	int r = take_failure(FAKE_OPEN);
+
+	(void)flags;
+	if (r)
+		return r;
+	if (faccessat(dir_fd, path, F_OK, 0))
+		return -errno;
+	fake.nr_opens++;
+	if (!strncmp(path, P2PDMA_EXPORT_DIR "/", 7))
+		return open_export();
+	return fake_vfio_open(path);
+}
+
+static int sys_access_at(int dir_fd, const char *path, int mode)
+{
+	(void)mode;
+	if (faccessat(dir_fd, path, F_OK, 0))
+		return -errno;
+	return fake.access_errors;
+}
+
+static int sys_close(int fd)
+{
+	if (fake.kinds[fd] == FAKE_EXPORT && fake.event_fd >= 0) {
+		close(fake.event_fd);
+		fake.event_fd = -1;
+	}
+	fake.kinds[fd] = FAKE_NONE;
+	return close(fd) ? -errno : 0;
+}
+
+static int sys_dup(int fd)
+{
+	int r = take_failure(FAKE_DUP);
+	int copy;
+
+	if (r)
+		return r;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return copy < 0 ? -errno : fake_add_fd(copy, fake.kinds[fd]);
+}
+
+int fake_make_dmabuf(uint64_t size)
+{
+	int fd = memfd_create("dmabuf", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	return fake_add_fd(fd, FAKE_DMABUF);
+}
+
+static int export_info(struct p2pdma_export_info *info)
+{
+	info->bus = fake.info_bus;
+	info->features = fake.features;
+	return fake.is_gone ? -ENODEV : 0;
+}
+
+static int export_export(struct p2pdma_export_export *argument)
+{
+	const struct p2pdma_export_range *ranges =
+		(const struct p2pdma_export_range *)(uintptr_t)argument->ranges;
+	struct fake_export *export;
+
+	if (fake.is_gone)
+		return -ENODEV;
+	assert_true(fake.nr_exports < FAKE_MAX_EXPORTS);
+	export = &fake.exports[fake.nr_exports++];
+	memset(export, 0, sizeof(*export));
+	export->flags = argument->flags;
+	export->nr_ranges = argument->nr_ranges;
+	for (uint32_t i = 0; i < argument->nr_ranges; i++)
+		export->size += ranges[i].length;
+	argument->fd = fake_make_dmabuf(export->size);
+	argument->export_id = fake.nr_exports;
+	argument->size = export->size;
+	return 0;
+}
+
+static int export_revoke(struct p2pdma_export_revoke *argument)
+{
+	struct fake_export *export;
+
+	fake.nr_revokes++;
+	fake.last_timeout_ms = argument->timeout_ms;
+	if (!argument->export_id || argument->export_id > fake.nr_exports)
+		return -ENOENT;
+	export = &fake.exports[argument->export_id - 1];
+	argument->nr_mappings = export->nr_mappings - export->nr_remaining;
+	argument->nr_remaining = export->nr_remaining;
+	argument->nr_revoked = export->state == P2PDMA_EXPORT_STATE_ACTIVE;
+	if (!export->reason)
+		export->reason = P2PDMA_EXPORT_REASON_IOCTL;
+	export->nr_mappings = export->nr_remaining;
+	if (export->nr_remaining) {
+		export->state = P2PDMA_EXPORT_STATE_REVOKING;
+		return -EBUSY;
+	}
+	if (export->state != P2PDMA_EXPORT_STATE_REVOKED)
+		fake_event(P2PDMA_EXPORT_EVENT_REVOKED, argument->export_id, export->reason);
+	export->state = P2PDMA_EXPORT_STATE_REVOKED;
+	return 0;
+}
+
+static int export_status(struct p2pdma_export_status *argument)
+{
+	const struct fake_export *export;
+
+	if (!argument->export_id || argument->export_id > fake.nr_exports)
+		return -ENOENT;
+	export = &fake.exports[argument->export_id - 1];
+	argument->state = export->state;
+	argument->reason = export->reason;
+	argument->nr_mappings = export->nr_mappings;
+	argument->nr_attachments = export->nr_mappings;
+	argument->mapped_bytes = export->nr_mappings * export->size;
+	argument->size = export->size;
+	return 0;
+}
+
+static int verbs_ioctl(struct ib_uverbs_ioctl_hdr *header)
+{
+	struct ib_uverbs_attr *attrs = header->attrs;
+
+	if (header->driver_id != fake.driver_id)
+		return -EINVAL;
+	if (header->object_id != UVERBS_OBJECT_MR)
+		return -EPROTONOSUPPORT;
+	assert_int_equal(header->length, sizeof(*header) + header->num_attrs * sizeof(attrs[0]));
+	if (header->method_id == UVERBS_METHOD_MR_DESTROY) {
+		if (fake.dereg_error)
+			return fake.dereg_error;
+		fake.nr_mrs--;
+		return 0;
+	}
+	if (header->method_id != UVERBS_METHOD_REG_DMABUF_MR)
+		return -EPROTONOSUPPORT;
+	assert_int_equal(header->num_attrs, 9);
+	assert_int_equal(fake.kinds[attrs[5].data], FAKE_DMABUF);
+	fake.last_access = (uint32_t)attrs[6].data;
+	if (fake.on_register)
+		fake.on_register(fake.on_register_data);
+	attrs[0].data = 77;
+	*(uint32_t *)(uintptr_t)attrs[7].data = 0x111;
+	*(uint32_t *)(uintptr_t)attrs[8].data = 0x222;
+	fake.nr_mrs++;
+	return 0;
+}
+
+static int sys_ioctl(int fd, unsigned long request, void *argument)
+{
+	int r = take_failure(request);
+
+	if (r)
+		return r;
+	switch (fake.kinds[fd]) {
+	case FAKE_EXPORT:
+		switch (request) {
+		case P2PDMA_EXPORT_INFO:
+			return export_info(argument);
+		case P2PDMA_EXPORT_EXPORT:
+			return export_export(argument);
+		case P2PDMA_EXPORT_REVOKE:
+			return export_revoke(argument);
+		case P2PDMA_EXPORT_STATUS:
+			return export_status(argument);
+		default:
+			return -ENOTTY;
+		}
+	case FAKE_UVERBS:
+		return request == RDMA_VERBS_IOCTL ? verbs_ioctl(argument) : -ENOTTY;
+	default:
+		return fake_vfio_ioctl(fd, request, argument);
+	}
+}
+
+static ssize_t sys_read(int fd, void *data, size_t size)
+{
+	ssize_t n = read(fd, data, size);
+
+	return n < 0 ? -errno : n;
+}
+
+static int sys_map(void *where, size_t length, int protection, int flags, int fd, uint64_t offset,
+		   void **ret_address)
+{
+	int r = take_failure(FAKE_MAP);
+	void *address;
+
+	if (r)
+		return r;
+	/* A VFIO device maps its BAR, which is region 0x200000000 of the fake. */
+	if (fd >= 0 && fake_vfio_is_device(fd)) {
+		fd = fake.bar_fd;
+		offset -= FAKE_BAR_OFFSET;
+	}
+	address = mmap(where, length, protection, flags, fd, (off_t)offset);
+	if (address == MAP_FAILED)
+		return -errno;
+	*ret_address = address;
+	return 0;
+}
+
+static int sys_unmap(void *address, size_t length)
+{
+	return munmap(address, length) ? -errno : 0;
+}
+
+static int sys_stat(int fd, struct stat *ret_status)
+{
+	int r = take_failure(FAKE_STAT);
+
+	if (r)
+		return r;
+	return fstat(fd, ret_status) ? -errno : 0;
+}
+
+static int sys_fs_type(int fd, uint64_t *ret_type)
+{
+	if (fcntl(fd, F_GETFD) < 0)
+		return -errno;
+	*ret_type = fake.kinds[fd] == FAKE_DMABUF ? 0x444d4142 : fake.fs_type;
+	return 0;
+}
+
+static int sys_size(int fd, uint64_t *ret_size_bytes)
+{
+	int r = take_failure(FAKE_SIZE);
+	off_t end;
+
+	if (r)
+		return r;
+	end = lseek(fd, 0, SEEK_END);
+	if (end < 0)
+		return -errno;
+	*ret_size_bytes = (uint64_t)end;
+	return 0;
+}
+
+static int sys_access_mode(int fd)
+{
+	int r = take_failure(FAKE_MODE);
+
+	return r ? r : fcntl(fd, F_GETFL) & O_ACCMODE;
+}
+
+static int sys_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
+			     int fd, int access, struct ibv_mr **ret_mr)
+{
+	struct ibv_mr *mr;
+
+	(void)offset;
+	(void)iova;
+	assert_int_equal(fake.kinds[fd], FAKE_DMABUF);
+	if (fake.verbs_error)
+		return fake.verbs_error;
+	mr = calloc(1, sizeof(*mr));
+	mr->pd = pd;
+	mr->length = length;
+	mr->lkey = 0x11;
+	mr->rkey = 0x22;
+	fake.last_access = (uint32_t)access;
+	fake.nr_mrs++;
+	if (fake.on_register)
+		fake.on_register(fake.on_register_data);
+	*ret_mr = mr;
+	return 0;
+}
+
+static int sys_dereg_mr(struct ibv_mr *mr)
+{
+	if (fake.dereg_error == -EBUSY)
+		return fake.dereg_error;
+	free(mr);
+	fake.nr_mrs--;
+	return fake.dereg_error;
+}
+
+const struct sys_ops fake_sys = {
+	.open_at = sys_open_at,
+	.access_at = sys_access_at,
+	.close = sys_close,
+	.dup = sys_dup,
+	.ioctl = sys_ioctl,
+	.read = sys_read,
+	.pread = fake_vfio_pread,
+	.pwrite = fake_vfio_pwrite,
+	.map = sys_map,
+	.unmap = sys_unmap,
+	.stat = sys_stat,
+	.fs_type = sys_fs_type,
+	.size = sys_size,
+	.access_mode = sys_access_mode,
+	.reg_dmabuf_mr = sys_reg_dmabuf_mr,
+	.dereg_mr = sys_dereg_mr,
+};
