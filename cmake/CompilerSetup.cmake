@@ -12,8 +12,8 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
 endif()
 
 add_compile_definitions(_GNU_SOURCE)
-add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-    -Wvla -Wpointer-arith -Wwrite-strings -Wundef)
+add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wvla -Wpointer-arith -Wwrite-strings
+    -Wundef $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)
 if(P2PDMA_WERROR)
     add_compile_options(-Werror)
 endif()

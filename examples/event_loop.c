@@ -108,7 +108,7 @@ static int check_end(void)
 	struct p2pdma_buffer_status status = P2PDMA_BUFFER_STATUS_INIT;
 	int r;
 
-	r = p2pdma_buffer_status(buffer, &status);
+	r = p2pdma_buffer_query(buffer, &status);
 	if (r || status.state < P2PDMA_BUFFER_REVOKED)
 		return story_fail(context, "the buffer's state", r);
 	story_tell("the buffer has ended: %s, reason %s",

@@ -30,6 +30,16 @@ static const struct vfio_access *const accesses[] = {&vfio_cdev, &vfio_group};
 
 #define NR_ACCESSES (sizeof(accesses) / sizeof(accesses[0]))
 
+static bool is_bound(const struct pci_function *function, char *ret_why, size_t size)
+{
+	/* Kernels without vfio-dev/ know only vfio-pci by name. */
+	if (*function->vfio_dev || !strcmp(function->driver, "vfio-pci"))
+		return true;
+	snprintf(ret_why, size, "vfio: bound to %.32s, not to vfio-pci",
+		 *function->driver ? function->driver : "no driver");
+	return false;
+}
+
 static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
 		       uint32_t bar, char *ret_why, size_t size)
 {
@@ -37,11 +47,8 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 		snprintf(ret_why, size, "vfio: the BAR isn't a multiple of the page size");
 		return false;
 	}
-	if (!*function->vfio_dev && strcmp(function->driver, "vfio-pci")) {
-		snprintf(ret_why, size, "vfio: bound to %.32s, not to vfio-pci",
-			 *function->driver ? function->driver : "no driver");
+	if (!is_bound(function, ret_why, size))
 		return false;
-	}
 	for (size_t i = 0; i < NR_ACCESSES; i++) {
 		if (!accesses[i]->check(context, function, ret_why, size))
 			return true;
@@ -124,7 +131,7 @@ static int open_device(struct p2pdma_context *context, const struct pci_function
 	char why[192];
 	int r = -EOPNOTSUPP;
 
-	if (!can_export(context, function, 0, why, sizeof(why)) && !*function->vfio_dev)
+	if (!is_bound(function, why, sizeof(why)))
 		return context_fail(context, -EOPNOTSUPP, "%s", why);
 	vfio = calloc(1, sizeof(*vfio));
 	if (!vfio)

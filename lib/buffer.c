@@ -179,7 +179,7 @@ int buffer_check_after(struct p2pdma_buffer *buffer, int error)
 	return r ? r : error;
 }
 
-int p2pdma_buffer_status(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *ret_status)
+int p2pdma_buffer_query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *ret_status)
 {
 	struct p2pdma_buffer_status status = P2PDMA_BUFFER_STATUS_INIT;
 	int r;

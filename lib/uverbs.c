@@ -107,7 +107,7 @@ int uverbs_reg_dmabuf(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id,
 	add(&command, UVERBS_ATTR_REG_DMABUF_MR_RESP_RKEY, sizeof(rkey), (uintptr_t)&rkey);
 	r = execute(sys, cmd_fd, &command);
 	if (r)
-		return r;
+		return r == -ENOTTY ? -EPROTONOSUPPORT : r;
 	ret_mr->handle = (uint32_t)handle->data;
 	ret_mr->lkey = lkey;
 	ret_mr->rkey = rkey;

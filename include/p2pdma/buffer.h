@@ -371,7 +371,7 @@ struct p2pdma_buffer_status {
 	}
 
 /**
- * p2pdma_buffer_status() - ask where a buffer stands
+ * p2pdma_buffer_query() - ask where a buffer stands
  * @buffer:     borrowed
  * @ret_status: size_bytes set by the caller
  *
@@ -385,8 +385,8 @@ struct p2pdma_buffer_status {
  *
  * Return: 0, or -EINVAL
  */
-P2PDMA_API int p2pdma_buffer_status(struct p2pdma_buffer *buffer,
-				    struct p2pdma_buffer_status *ret_status);
+P2PDMA_API int p2pdma_buffer_query(struct p2pdma_buffer *buffer,
+				   struct p2pdma_buffer_status *ret_status);
 
 #ifdef __cplusplus
 }

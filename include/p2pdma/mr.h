@@ -261,7 +261,7 @@ static inline void p2pdma_mr_exit(struct p2pdma_mr *mr)
  * Keep what is between short: a revocation waits for it. It may be nested.
  *
  * A revocation by the program itself is seen at once; one by others as soon as
- * p2pdma_next_event() or p2pdma_buffer_status() has heard of it.
+ * p2pdma_next_event() or p2pdma_buffer_query() has heard of it.
  *
  * Blocking: no
  * Threads:  any; not in a signal handler that may interrupt a revocation

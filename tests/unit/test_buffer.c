@@ -274,15 +274,15 @@ static void status_tells_kernel_counts(void **state)
 
 	(void)state;
 	fake.exports[0].nr_mappings = 3;
-	assert_int_equal(p2pdma_buffer_status(buffer, &status), 0);
+	assert_int_equal(p2pdma_buffer_query(buffer, &status), 0);
 	assert_int_equal(status.flags, P2PDMA_STATUS_COUNTED);
 	assert_int_equal(status.nr_mappings, 3);
 	assert_int_equal(status.mapped_bytes, 3 * MIB);
 	assert_int_equal(status.state, P2PDMA_BUFFER_ACTIVE);
-	assert_int_equal(p2pdma_buffer_status(NULL, &status), -EINVAL);
-	assert_int_equal(p2pdma_buffer_status(buffer, NULL), -EINVAL);
+	assert_int_equal(p2pdma_buffer_query(NULL, &status), -EINVAL);
+	assert_int_equal(p2pdma_buffer_query(buffer, NULL), -EINVAL);
 	status.size_bytes = 4;
-	assert_int_equal(p2pdma_buffer_status(buffer, &status), -EINVAL);
+	assert_int_equal(p2pdma_buffer_query(buffer, &status), -EINVAL);
 	p2pdma_buffer_free(buffer);
 }
 
@@ -294,7 +294,7 @@ static void status_learns_of_revocation(void **state)
 	(void)state;
 	fake.exports[0].state = P2PDMA_EXPORT_STATE_REVOKED;
 	fake.exports[0].reason = P2PDMA_EXPORT_REASON_RESET;
-	assert_int_equal(p2pdma_buffer_status(buffer, &status), 0);
+	assert_int_equal(p2pdma_buffer_query(buffer, &status), 0);
 	assert_int_equal(status.state, P2PDMA_BUFFER_REVOKED);
 	assert_int_equal(status.reason, P2PDMA_REASON_RESET);
 	assert_int_equal(fake_next_event().type, P2PDMA_EVENT_REVOKED);
@@ -313,7 +313,7 @@ static void adopt_dmabuf(void **state)
 	assert_int_equal(p2pdma_buffer_backend(buffer), P2PDMA_BACKEND_ADOPT);
 	assert_ptr_equal(p2pdma_buffer_user_data(buffer), &fd);
 	assert_int_equal(strncmp(p2pdma_buffer_name(buffer), "dmabuf:", 7), 0);
-	assert_int_equal(p2pdma_buffer_status(buffer, &status), 0);
+	assert_int_equal(p2pdma_buffer_query(buffer, &status), 0);
 	assert_int_equal(status.flags, 0);
 	assert_int_equal(p2pdma_buffer_revoke(buffer, 0, 0, NULL), -EOPNOTSUPP);
 	assert_cause("adopted");

@@ -102,7 +102,7 @@ static void revoke_unrevocable_importer_ebusy(void **state)
 	assert_cause("can't be revoked remain");
 	assert_int_equal(result.nr_mappings, 2);
 	assert_int_equal(result.nr_remaining, 1);
-	assert_int_equal(p2pdma_buffer_status(buffer, &status), 0);
+	assert_int_equal(p2pdma_buffer_query(buffer, &status), 0);
 	assert_int_equal(status.state, P2PDMA_BUFFER_REVOKING);
 	assert_int_equal(p2pdma_mr_enter(mr), -ESTALE);
 	fake_no_event();

@@ -107,7 +107,7 @@ static void device_leaves_everyone_told_once(void **state)
 	fake_no_event();
 	/* A file at its end would make the descriptor readable for ever. */
 	assert_false(is_readable());
-	assert_int_equal(p2pdma_buffer_status(a, &status), 0);
+	assert_int_equal(p2pdma_buffer_query(a, &status), 0);
 	assert_int_equal(status.state, P2PDMA_BUFFER_GONE);
 	p2pdma_buffer_free(a);
 	p2pdma_buffer_free(b);
