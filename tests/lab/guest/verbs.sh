@@ -88,27 +88,13 @@ skip() {
 }
 
 # tap PROGRAM ARGUMENTS...: "ok N - NAME", "not ok ...", "... # SKIP reason", and a plan "1..N".
+# $TAP_LABEL stands before the cases' names, the program's name where it is empty.
+# Returns the program's exit status; its output stays in $OUT.
+TAP_LABEL=
 tap() {
 	run "$@"
-	awk -v program="$(basename "$1")" -v status=$RC -f /lab/tap.awk $OUT >&3
-}
-
-# tell TEXT: a line for the person who runs `lab run --story`, as it happens.
-tell() {
-	echo "tell $*" >&3
-}
-
-# tells COMMAND...: runs it, under the time limit, and tells every line that it prints.
-tells() {
-	echo "> $*" >&3
-	{
-		timeout -k 5 "$LIMIT" "$@" 2>&1 </dev/null
-		echo $? >/tmp/tells.rc
-	} | while IFS= read -r _line; do
-		echo "tell $_line" >&3
-	done
-	RC=$(cat /tmp/tells.rc)
-	return "$RC"
+	awk -v program="${TAP_LABEL:-$(basename "$1")}" -v status=$RC -f /lab/tap.awk $OUT >&3
+	return $RC
 }
 
 # figure KEY VALUE UNIT: a measured number for the result file.

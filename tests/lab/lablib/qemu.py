@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -175,6 +176,26 @@ def _serve(process: subprocess.Popen[bytes], monitor: socket.socket, port: socke
                     status, text = host.answer(line.split()[1:])
                     lines.append(f"< {status} {text}")
                     port_socket.sendall(f"reply {status} {text}\n".encode())
+
+
+def shell(machine: Machine) -> None:
+    """Boot with the console on this terminal; the guest's requests are served meanwhile."""
+    work = Path(tempfile.mkdtemp(prefix="lab.", dir=_ram(machine)))
+    machine.devices = [d.replace("@files@", str(work)) for d in machine.devices]
+    machine.cmdline = [*machine.cmdline, "quiet"]
+    try:
+        for name, mib in machine.memory_files.items():
+            with open(work / name, "wb") as handle:
+                handle.truncate(mib << 20)
+        with _listen(work / "qmp") as monitor, _listen(work / "port") as port:
+            command = command_line(machine, work / "qmp", work / "port", "mon:stdio")
+            with subprocess.Popen(command) as process:
+                server = threading.Thread(target=_serve, daemon=True, args=(
+                    process, monitor, port, work, float("inf"), None))
+                server.start()
+                process.wait()
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def kvm_boots(kernel: Path, initrd: Path) -> bool:

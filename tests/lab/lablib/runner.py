@@ -21,7 +21,7 @@ DEBUG_TIMEOUT_FACTOR = 5
 CMDLINE = ["console=ttyS0", "panic=-1", "oops=panic", "net.ifnames=0", "nokaslr",
            "slab_nomerge", "no_hash_pointers", "mitigations=off", "random.trust_cpu=on",
            "printk.time=1", "hung_task_panic=0", "sysctl.kernel.hung_task_timeout_secs=20",
-           "pci=realloc"]
+           "pci=realloc", "no_timer_check"]
 
 # Without it the firmware's own hot-plug is used, which is quick; pciehp waits 5 s for the button.
 NATIVE_HOTPLUG = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]

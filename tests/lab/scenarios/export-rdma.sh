@@ -2,8 +2,9 @@
 #: title = RDMA writes into a BAR exported by our module and reads it back
 #: modules = p2pdma_export
 #: needs = mr_data rdma_link
-#: for topology = root-ports, switch, multi-function
-#: for iommu = off, on, pt
+#: for topology = root-ports, multi-function
+#: for iommu = off, on
+#: except = topology=root-ports iommu=on
 exporter=$(bdf_of exporter)
 nic=$(bdf_of nic)
 ok "the exporter binds" bind "$exporter" p2pdma_export

@@ -3,7 +3,7 @@
 #: modules = vfio_pci vfio_iommu_type1
 #: needs = mr_data rdma_link
 #: iommu = on
-#: for topology = root-ports, switch
+#: topology = switch
 exporter=$(bdf_of exporter)
 ok "the exporter binds to vfio-pci" bind "$exporter" vfio-pci
 ok "soft-RoCE comes up" rxe_up nic

@@ -170,7 +170,7 @@ void pair_close(struct pair *pair)
 	memset(pair, 0, sizeof(*pair));
 }
 
-int pair_transfer(struct pair *pair, const struct transfer *transfer)
+int pair_post(struct pair *pair, const struct transfer *transfer)
 {
 	struct ibv_sge sge = { transfer->local, transfer->length, transfer->lkey };
 	struct ibv_send_wr *bad, wr = {
@@ -180,13 +180,16 @@ int pair_transfer(struct pair *pair, const struct transfer *transfer)
 		.send_flags = IBV_SEND_SIGNALED,
 		.wr.rdma = { transfer->remote, transfer->rkey },
 	};
+
+	return -abs(ibv_post_send(pair->qp[0], &wr, &bad));
+}
+
+int pair_wait(struct pair *pair)
+{
 	int64_t deadline = now_ns() + TRANSFER_TIMEOUT_NS;
 	struct ibv_wc wc;
-	int n, err;
+	int n;
 
-	err = ibv_post_send(pair->qp[0], &wr, &bad);
-	if (err)
-		return -abs(err);
 	do {
 		n = ibv_poll_cq(pair->cq, 1, &wc);
 		if (n < 0)
@@ -196,4 +199,11 @@ int pair_transfer(struct pair *pair, const struct transfer *transfer)
 		sched_yield();
 	} while (now_ns() < deadline);
 	return -ETIMEDOUT;
+}
+
+int pair_transfer(struct pair *pair, const struct transfer *transfer)
+{
+	int err = pair_post(pair, transfer);
+
+	return err ? err : pair_wait(pair);
 }

@@ -33,7 +33,11 @@ struct transfer {
 	uint32_t length;
 };
 
-/* Post and wait: the completion's status (enum ibv_wc_status), or -errno; -ETIMEDOUT after 20 s. */
+/* Post a request: 0 or -errno. At most 16 may be on their way. */
+int pair_post(struct pair *pair, const struct transfer *transfer);
+/* The next completion's status, in the order of posting. */
+int pair_wait(struct pair *pair);
+/* Both: the completion's status (enum ibv_wc_status), or -errno; -ETIMEDOUT after 20 s. */
 int pair_transfer(struct pair *pair, const struct transfer *transfer);
 
 /* Through ibv_reg_dmabuf_mr(), or through the uverbs method itself. */
