@@ -29,6 +29,12 @@ else()
     add_link_options(-Wl,-z,relro,-z,now)
 endif()
 
+# Coverage for libFuzzer in everything; only the fuzz targets get its main().
+if(P2PDMA_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+    add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # A program that the lab copies into its guests.
 function(p2pdma_lab_program name)
     add_dependencies(lab-programs ${name})

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * The fake kernel: descriptors, the export module and verbs. VFIO is in
- * fake_vfio.c, sysfs and the fixtures in fake.c. Calls come from one thread, or
- * are made one after the other by the library's locks.
+ * fake_vfio.c, sysfs and the fixtures in fake.c. A real kernel takes calls from
+ * many threads; this one takes them one after the other, by fake_lock.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,6 +21,23 @@
 #include "fake_vfio.h"
 
 struct fake fake;
+
+/* Recursive: a test's hook may call the library again. */
+static pthread_mutex_t fake_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+static void unlock(pthread_mutex_t **lock)
+{
+	pthread_mutex_unlock(*lock);
+}
+
+static pthread_mutex_t *lock(void)
+{
+	pthread_mutex_lock(&fake_lock);
+	return &fake_lock;
+}
+
+/* Until the end of the scope. */
+#define HOLD_LOCK pthread_mutex_t *held __attribute__((cleanup(unlock), unused)) = lock()
 
 void fake_fail(unsigned long request, int error, int countdown)
 {
@@ -69,6 +86,7 @@ static int open_export(void)
 
 static int sys_open_at(int dir_fd, const char *path, int flags)
 {
+	HOLD_LOCK;
 	int r = take_failure(FAKE_OPEN);
 
 	(void)flags;
@@ -92,6 +110,8 @@ static int sys_access_at(int dir_fd, const char *path, int mode)
 
 static int sys_close(int fd)
 {
+	HOLD_LOCK;
+
 	if (fake.kinds[fd] == FAKE_EXPORT && fake.event_fd >= 0) {
 		close(fake.event_fd);
 		fake.event_fd = -1;
@@ -102,6 +122,7 @@ static int sys_close(int fd)
 
 static int sys_dup(int fd)
 {
+	HOLD_LOCK;
 	int r = take_failure(FAKE_DUP);
 	int copy;
 
@@ -219,6 +240,7 @@ static int verbs_ioctl(struct ib_uverbs_ioctl_hdr *header)
 
 static int sys_ioctl(int fd, unsigned long request, void *argument)
 {
+	HOLD_LOCK;
 	int r = take_failure(request);
 
 	if (r)
@@ -254,6 +276,7 @@ static ssize_t sys_read(int fd, void *data, size_t size)
 static int sys_map(void *where, size_t length, int protection, int flags, int fd, uint64_t offset,
 		   void **ret_address)
 {
+	HOLD_LOCK;
 	int r = take_failure(FAKE_MAP);
 	void *address;
 
@@ -278,6 +301,7 @@ static int sys_unmap(void *address, size_t length)
 
 static int sys_stat(int fd, struct stat *ret_status)
 {
+	HOLD_LOCK;
 	int r = take_failure(FAKE_STAT);
 
 	if (r)
@@ -287,6 +311,8 @@ static int sys_stat(int fd, struct stat *ret_status)
 
 static int sys_fs_type(int fd, uint64_t *ret_type)
 {
+	HOLD_LOCK;
+
 	if (fcntl(fd, F_GETFD) < 0)
 		return -errno;
 	*ret_type = fake.kinds[fd] == FAKE_DMABUF ? 0x444d4142 : fake.fs_type;
@@ -295,6 +321,7 @@ static int sys_fs_type(int fd, uint64_t *ret_type)
 
 static int sys_size(int fd, uint64_t *ret_size_bytes)
 {
+	HOLD_LOCK;
 	int r = take_failure(FAKE_SIZE);
 	off_t end;
 
@@ -309,6 +336,7 @@ static int sys_size(int fd, uint64_t *ret_size_bytes)
 
 static int sys_access_mode(int fd)
 {
+	HOLD_LOCK;
 	int r = take_failure(FAKE_MODE);
 
 	return r ? r : fcntl(fd, F_GETFL) & O_ACCMODE;
@@ -317,6 +345,7 @@ static int sys_access_mode(int fd)
 static int sys_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
 			     int fd, int access, struct ibv_mr **ret_mr)
 {
+	HOLD_LOCK;
 	struct ibv_mr *mr;
 
 	(void)offset;
@@ -339,6 +368,8 @@ static int sys_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, 
 
 static int sys_dereg_mr(struct ibv_mr *mr)
 {
+	HOLD_LOCK;
+
 	if (fake.dereg_error == -EBUSY)
 		return fake.dereg_error;
 	free(mr);
