@@ -6,7 +6,7 @@
  *
  * Calls return 0 or -errno. What is no test case but must work ends the program
  * (die). Work requests are posted one at a time and return the completion's
- * status; one that fails breaks both QPs and rig_connect() mends them.
+ * status; one that fails breaks both QPs and rig_connect() makes new ones.
  */
 #ifndef RXE_COMMON_H
 #define RXE_COMMON_H
@@ -32,6 +32,7 @@
 
 #define PAGE		4096ULL
 #define HOST_SIZE	(1U << 20)
+#define NO_COMPLETION	1000
 
 #define ALL_RIGHTS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 
@@ -77,15 +78,12 @@ static inline void modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int ma
 
 static inline void connect_qp(struct rig *rig, struct ibv_qp *qp, struct ibv_qp *peer)
 {
-	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
-
-	modify_qp(qp, &attr, IBV_QP_STATE);
-
-	attr = (struct ibv_qp_attr){
+	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_INIT,
 		.port_num = 1,
 		.qp_access_flags = ALL_RIGHTS | IBV_ACCESS_REMOTE_ATOMIC,
 	};
+
 	modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
 
 	attr = (struct ibv_qp_attr){
@@ -114,15 +112,48 @@ static inline void connect_qp(struct rig *rig, struct ibv_qp *qp, struct ibv_qp 
 		  IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
 }
 
-/* Both QPs ready, whatever happened to them. */
+static inline struct ibv_qp *create_qp(struct rig *rig)
+{
+	struct ibv_qp_init_attr_ex init = {
+		.qp_type = IBV_QPT_RC,
+		.sq_sig_all = 1,
+		.send_cq = rig->cq,
+		.recv_cq = rig->cq,
+		.pd = rig->pd,
+		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
+		.send_ops_flags = IBV_QP_EX_WITH_ATOMIC_WRITE,
+		.cap = { .max_send_wr = 64, .max_recv_wr = 64, .max_send_sge = 1, .max_recv_sge = 1 },
+	};
+	struct ibv_qp *qp = ibv_create_qp_ex(rig->context, &init);
+
+	if (!qp)
+		die(-errno, "QP");
+	return qp;
+}
+
+static inline void destroy_qps(struct rig *rig)
+{
+	int i, err;
+
+	for (i = 0; i < 2; i++) {
+		err = rig->qp[i] ? ibv_destroy_qp(rig->qp[i]) : 0;
+		if (err)
+			die(-err, "destroying a QP");
+	}
+}
+
+/* New QPs: old ones may be on their way into the error state, after a reset too. */
 static inline void rig_connect(struct rig *rig)
 {
 	struct ibv_wc wc;
 
-	connect_qp(rig, rig->qp[0], rig->qp[1]);
-	connect_qp(rig, rig->qp[1], rig->qp[0]);
+	destroy_qps(rig);
 	while (ibv_poll_cq(rig->cq, 1, &wc) > 0)
 		;
+	rig->qp[0] = create_qp(rig);
+	rig->qp[1] = create_qp(rig);
+	connect_qp(rig, rig->qp[0], rig->qp[1]);
+	connect_qp(rig, rig->qp[1], rig->qp[0]);
 }
 
 static inline struct ibv_context *open_device(const char *name)
@@ -142,15 +173,6 @@ static inline struct ibv_context *open_device(const char *name)
 
 static inline void rig_init(struct rig *rig, const char *device)
 {
-	struct ibv_qp_init_attr_ex init = {
-		.qp_type = IBV_QPT_RC,
-		.sq_sig_all = 1,
-		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
-		.send_ops_flags = IBV_QP_EX_WITH_ATOMIC_WRITE,
-		.cap = { .max_send_wr = 64, .max_recv_wr = 64, .max_send_sge = 1, .max_recv_sge = 1 },
-	};
-	int i;
-
 	memset(rig, 0, sizeof(*rig));
 	rig->context = open_device(device);
 	rig_find_gid(rig);
@@ -158,15 +180,6 @@ static inline void rig_init(struct rig *rig, const char *device)
 	rig->cq = ibv_create_cq(rig->context, 256, NULL, NULL, 0);
 	if (!rig->pd || !rig->cq)
 		die(-errno, "PD or CQ");
-
-	init.pd = rig->pd;
-	init.send_cq = rig->cq;
-	init.recv_cq = rig->cq;
-	for (i = 0; i < 2; i++) {
-		rig->qp[i] = ibv_create_qp_ex(rig->context, &init);
-		if (!rig->qp[i])
-			die(-errno, "QP");
-	}
 
 	rig->host = mmap(NULL, HOST_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	rig->host_mr = ibv_reg_mr(rig->pd, rig->host, HOST_SIZE, ALL_RIGHTS);
@@ -177,13 +190,14 @@ static inline void rig_init(struct rig *rig, const char *device)
 
 static inline void rig_done(struct rig *rig)
 {
-	if (ibv_destroy_qp(rig->qp[0]) || ibv_destroy_qp(rig->qp[1]) || ibv_dereg_mr(rig->host_mr) ||
-	    ibv_destroy_cq(rig->cq) || ibv_dealloc_pd(rig->pd) || ibv_close_device(rig->context))
-		die(-errno, "taking the QPs down");
+	destroy_qps(rig);
+	if (ibv_dereg_mr(rig->host_mr) || ibv_destroy_cq(rig->cq) || ibv_dealloc_pd(rig->pd) ||
+	    ibv_close_device(rig->context))
+		die(-errno, "taking the RDMA device down");
 	munmap(rig->host, HOST_SIZE);
 }
 
-/* The status of the next completion; 1000 when none comes within some seconds. */
+/* The status of the next completion; NO_COMPLETION when none comes within some seconds. */
 static inline int rig_wait(struct rig *rig)
 {
 	int64_t end = now_ns() + 20000000000ULL;
@@ -197,7 +211,7 @@ static inline int rig_wait(struct rig *rig)
 		if (n)
 			return wc.status;
 	}
-	return 1000;
+	return NO_COMPLETION;
 }
 
 /* One side of a transfer. */
@@ -211,7 +225,7 @@ static inline struct place host_at(struct rig *rig, size_t offset)
 	return (struct place){ (uintptr_t)rig->host + offset, rig->host_mr->lkey };
 }
 
-/* RDMA or atomic from the first QP; the completion's status. */
+/* RDMA or atomic from the first QP: the completion's status, or -errno of posting it. */
 static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct place local,
 			 struct place remote, uint32_t length)
 {
@@ -233,9 +247,7 @@ static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct plac
 	}
 
 	err = ibv_post_send(rig->qp[0], &wr, &bad);
-	if (err)
-		die(-err, "post_send");
-	return rig_wait(rig);
+	return err ? -abs(err) : rig_wait(rig);
 }
 
 /* Eight bytes at once; ibv_post_send() has no place for them. */
