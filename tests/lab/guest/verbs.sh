@@ -93,6 +93,7 @@ skip() {
 TAP_LABEL=
 tap() {
 	run "$@"
+	[ "$1" = finish ] && shift
 	awk -v program="${TAP_LABEL:-$(basename "$1")}" -v status=$RC -f /lab/tap.awk $OUT >&3
 	return $RC
 }

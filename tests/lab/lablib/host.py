@@ -7,6 +7,7 @@ words are what `host` in guest/verbs.sh is called with.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -54,6 +55,35 @@ class Qmp:
             else:
                 return message.get("return")
 
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+    def pump(self) -> bool:
+        """Read what has come without being asked for; False when QEMU is gone."""
+        try:
+            chunk = self._socket.recv(65536)
+        except OSError:
+            return False
+        self._buffer += chunk
+        while b"\n" in self._buffer:
+            message = self._read()
+            if "event" in message:
+                self.events.append(message)
+        return bool(chunk)
+
+    def take(self, name: str) -> bool:
+        """Has this event come? It is forgotten then."""
+        for event in self.events:
+            if event["event"] == name:
+                self.events.remove(event)
+                return True
+        return False
+
     def wait_event(self, name: str, match: Callable[[dict[str, Any]], bool],
                    timeout_s: float) -> dict[str, Any]:
         """Wait for an event whose data @match accepts."""
@@ -98,6 +128,11 @@ class Host:
             return 0, verb(*words[1:])
         except (LabError, OSError, TypeError, ValueError) as error:
             return 1, " ".join(f"{words[0]}: {error}".split())
+
+    def quit(self) -> None:
+        """End the machine from outside."""
+        with contextlib.suppress(LabError, OSError):
+            self._qmp.command("quit")
 
     def _bdf(self, ident: str) -> str:
         """bdf ID: the PCI address the guest gave a device."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One virtual machine, from its command line to its end.
 
-QEMU connects to three sockets that this process listens on: the monitor, the
-port of results, and nothing else; the kernel's console goes to a file.
+QEMU listens on two sockets, the monitor and the port of results; the kernel's
+console goes to a file.
 Software emulation runs with thread=single: multi-threaded TCG on a busy
 host has crashed guests. KVM is used where it has been seen to boot one.
 """
@@ -10,9 +10,7 @@ host has crashed guests. KVM is used where it has been seen to boot one.
 from __future__ import annotations
 
 import os
-import selectors
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -22,10 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .base import LabError, cache_dir, need, write_atomically
-from .host import Host, Qmp
+from .session import Session
 
 QEMU_PACKAGE = "qemu-system-x86"
-CONNECT_TIMEOUT_S = 20
 
 
 @dataclass
@@ -54,7 +51,7 @@ class Outcome:
     ended: bool
 
 
-def command_line(machine: Machine, monitor: Path, port: Path, console: str) -> list[str]:
+def command_line(machine: Machine, work: Path, console: str) -> list[str]:
     """QEMU's arguments."""
     accel = "kvm" if machine.kvm else "tcg,thread=single"
     cpu = "host" if machine.kvm and machine.cpu == "EPYC" and _host_is_amd() else machine.cpu
@@ -64,7 +61,8 @@ def command_line(machine: Machine, monitor: Path, port: Path, console: str) -> l
             "-accel", accel, "-cpu", cpu, "-smp", "2", "-m", str(machine.memory_mib),
             "-kernel", str(machine.kernel), "-initrd", str(machine.initrd),
             "-append", " ".join(machine.cmdline), "-serial", console,
-            "-qmp", f"unix:{monitor}", "-chardev", f"socket,id=lab,path={port}",
+            "-qmp", f"unix:{work / 'qmp'},server=on,wait=off",
+            "-chardev", f"socket,id=lab,path={work / 'port'},server=on,wait=off",
             *machine.devices,
             "-device", "virtio-serial-pci,id=labserial,bus=pcie.0",
             "-device", "virtserialport,bus=labserial.0,chardev=lab,name=lab"]
@@ -86,14 +84,6 @@ def _ram(machine: Machine) -> str | None:
     return None
 
 
-def _listen(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    listener.listen(1)
-    listener.settimeout(CONNECT_TIMEOUT_S)
-    return listener
-
-
 def run(machine: Machine, out: Path, timeout_s: float,
         on_line: Callable[[str], None] | None = None) -> Outcome:
     """Boot, serve the guest until it ends or @timeout_s is over; logs go to @out."""
@@ -105,77 +95,31 @@ def run(machine: Machine, out: Path, timeout_s: float,
         for name, mib in machine.memory_files.items():
             with open(work / name, "wb") as handle:
                 handle.truncate(mib << 20)
-        with _listen(work / "qmp") as monitor, _listen(work / "port") as port, \
-                open(out / "qemu.log", "wb") as errors:
-            command = command_line(machine, work / "qmp", work / "port",
-                                   f"file:{out / 'console.log'}")
+        with open(out / "qemu.log", "wb") as errors:
+            command = command_line(machine, work, f"file:{out / 'console.log'}")
             write_atomically(out / "command", " ".join(command) + "\n")
             with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors,
                                   stderr=errors) as process:
+                session = Session(process, work, on_line)
                 try:
-                    lines, late, ended = _serve(process, monitor, port, work,
-                                                begin + timeout_s, on_line)
+                    session.serve(begin + timeout_s)
                 finally:
                     _stop(process)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    write_atomically(out / "transcript", "".join(line + "\n" for line in lines))
+    write_atomically(out / "transcript", "".join(line + "\n" for line in session.lines))
     console_file = out / "console.log"
     console = console_file.read_text(encoding="utf-8", errors="replace") \
         if console_file.exists() else ""
-    return Outcome(lines, console.replace("\r", ""),
+    return Outcome(session.lines, console.replace("\r", ""),
                    (out / "qemu.log").read_text(encoding="utf-8", errors="replace"),
-                   time.monotonic() - begin, late, ended)
+                   time.monotonic() - begin, session.timed_out, session.ended)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
     process.wait()
-
-
-def _serve(process: subprocess.Popen[bytes], monitor: socket.socket, port: socket.socket,
-           files: Path, deadline: float, on_line: Callable[[str], None] | None
-           ) -> tuple[list[str], bool, bool]:
-    """Read the port's lines and answer requests: (lines, timed out, saw the end marker)."""
-    try:
-        qmp_socket, _ = monitor.accept()
-        port_socket, _ = port.accept()
-        host = Host(Qmp(qmp_socket), files)
-    except (OSError, LabError):
-        # QEMU refused its arguments; its own sentence is in qemu.log.
-        return [], False, False
-    lines: list[str] = []
-    ended = False
-    with qmp_socket, port_socket, selectors.DefaultSelector() as selector:
-        selector.register(port_socket, selectors.EVENT_READ)
-        pending = b""
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return lines, True, ended
-            if not selector.select(min(left, 1.0)):
-                if process.poll() is not None:
-                    return lines, False, ended
-                continue
-            try:
-                chunk = port_socket.recv(65536)
-            except ConnectionError:
-                chunk = b""
-            if not chunk:
-                return lines, False, ended
-            pending += chunk
-            while b"\n" in pending:
-                raw, pending = pending.split(b"\n", 1)
-                line = raw.decode(errors="replace").rstrip("\r")
-                lines.append(line)
-                ended = ended or line.split(" ")[0] == "end"
-                if on_line:
-                    on_line(line)
-                if line.startswith("host "):
-                    status, text = host.answer(line.split()[1:])
-                    lines.append(f"< {status} {text}")
-                    port_socket.sendall(f"reply {status} {text}\n".encode())
 
 
 def shell(machine: Machine) -> None:
@@ -187,13 +131,10 @@ def shell(machine: Machine) -> None:
         for name, mib in machine.memory_files.items():
             with open(work / name, "wb") as handle:
                 handle.truncate(mib << 20)
-        with _listen(work / "qmp") as monitor, _listen(work / "port") as port:
-            command = command_line(machine, work / "qmp", work / "port", "mon:stdio")
-            with subprocess.Popen(command) as process:
-                server = threading.Thread(target=_serve, daemon=True, args=(
-                    process, monitor, port, work, float("inf"), None))
-                server.start()
-                process.wait()
+        with subprocess.Popen(command_line(machine, work, "mon:stdio")) as process:
+            session = Session(process, work)
+            threading.Thread(target=session.serve, args=(float("inf"),), daemon=True).start()
+            process.wait()
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
