@@ -103,6 +103,7 @@ struct p2pdma_export_bar {
  * @max_ranges: out: the most ranges that one export may have
  * @nr_exports: out: exports of the whole function that are still there,
  *	revoked ones with an open DMABUF included
+ * @reserved: zero
  * @exported_bytes: out: sum of the sizes of those of them that aren't revoked
  * @bars: out: the BARs, by number
  *
