@@ -134,13 +134,13 @@ static void test_pieces(void)
 	       "write_at_end_of_address_space", 0);
 	tap_ok(write_piece(PAGE + 1, buf.size - PAGE - 2, 7 * PAGE + 1, 15),
 	       "write_all_but_the_edges", 0);
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < 60; i++) {
 		uint64_t offset = (i * 7919ULL) % (buf.size - 1);
 		uint64_t length = 1 + (i * 104729ULL) % (buf.size - offset);
 
 		failures += !write_piece(offset, length, (uint64_t)i << 33 | offset % PAGE, 20 + i);
 	}
-	tap_is(failures, 0, "write_200_pieces");
+	tap_is(failures, 0, "write_60_pieces");
 }
 
 /* The newer method, which registers memory of either kind. */
@@ -341,27 +341,28 @@ static void test_foreign_pd(void)
 	ibv_dealloc_pd(pd);
 }
 
+/* Not more at once than a kernel with CONFIG_DMA_API_DEBUG takes without a warning. */
 static void test_many(void)
 {
 	struct dmabuf_range range = whole(ALL_RIGHTS);
-	struct dmabuf_mr mrs[64];
+	struct dmabuf_mr mrs[6];
 	int round, i, errors = 0;
 
-	for (round = 0; round < 16; round++) {
-		for (i = 0; i < 64; i++) {
+	for (round = 0; round < 50; round++) {
+		for (i = 0; i < 6; i++) {
 			range.iova = IOVA + i * buf.size;
 			mrs[i] = reg_or_die(&range);
 		}
 		pattern_fill(rig.host, round, PAGE);
 		errors += !!rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
-				   at(&mrs[63], range.iova), PAGE);
+				   at(&mrs[5], range.iova), PAGE);
 		errors += !!rig_do(&rig, IBV_WR_RDMA_READ, host_at(&rig, PAGE),
 				   at(&mrs[0], IOVA), PAGE);
 		errors += !!memcmp(rig.host, rig.host + PAGE, PAGE);
-		for (i = 0; i < 64; i++)
+		for (i = 0; i < 6; i++)
 			dereg_or_die(&mrs[i]);
 	}
-	tap_is(errors, 0, "share_buffer_by_64_regions_16_times");
+	tap_is(errors, 0, "share_buffer_by_6_regions_50_times");
 }
 
 int main(int argc, char **argv)

@@ -271,7 +271,7 @@ static void test_traffic(void)
 	static uint8_t marks[BUFFER_SIZE];
 	int round, status, wrong = 0, odd = 0, early = 0;
 
-	for (round = 0; round < 40; round++) {
+	for (round = 0; round < 20; round++) {
 		struct race race = { .buf = export_or_die(O_RDWR, 0) };
 		unsigned int moved = 0;
 		pthread_t thread;
@@ -294,8 +294,8 @@ static void test_traffic(void)
 		odd += !!dmabuf_dereg(rig.context, &race.mr);
 		close(race.buf.fd);
 	}
-	tap_is(early, 0, "move_until_revoke_40_times");
-	tap_is(odd, 0, "revoke_under_traffic_40_times");
+	tap_is(early, 0, "move_until_revoke_20_times");
+	tap_is(odd, 0, "revoke_under_traffic_20_times");
 	tap_is(wrong, 0, "revoke_under_traffic_leaves_bytes");
 }
 
@@ -303,7 +303,7 @@ static void test_race_dereg(void)
 {
 	int round, odd = 0;
 
-	for (round = 0; round < 300; round++) {
+	for (round = 0; round < 150; round++) {
 		struct race race = { .buf = export_or_die(O_RDWR, 0) };
 		pthread_t thread;
 
@@ -315,14 +315,14 @@ static void test_race_dereg(void)
 		odd += race.result || status_of(&race.buf).nr_attachments;
 		close(race.buf.fd);
 	}
-	tap_is(odd, 0, "deregister_while_revoking_300_times");
+	tap_is(odd, 0, "deregister_while_revoking_150_times");
 }
 
 static void test_race_reg(void)
 {
 	int round, err, odd = 0;
 
-	for (round = 0; round < 300; round++) {
+	for (round = 0; round < 150; round++) {
 		struct race race = { .buf = export_or_die(O_RDWR, 0) };
 		pthread_t thread;
 
@@ -335,7 +335,7 @@ static void test_race_reg(void)
 		odd += race.result || status_of(&race.buf).nr_attachments;
 		close(race.buf.fd);
 	}
-	tap_is(odd, 0, "register_while_revoking_300_times");
+	tap_is(odd, 0, "register_while_revoking_150_times");
 }
 
 static void *churn(void *arg)

@@ -2,9 +2,10 @@
 #: title = soft-RoCE moves bytes of every kind of DMABUF and refuses the rest
 #: modules = p2pdma_export
 #: needs = rxe_dmabuf rdma_link
-#: timeout = 120
+#: timeout = 480
 #: for topology = root-ports, switch
 #: for iommu = off, on
+LIMIT=150
 exporter=$(bdf_of exporter)
 ok "the exporter binds" bind "$exporter" p2pdma_export
 ok "soft-RoCE comes up" rxe_up nic

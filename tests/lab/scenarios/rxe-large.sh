@@ -4,6 +4,7 @@
 #: needs = rxe_large rdma_link
 #: timeout = 120
 #: memory = 1536
+#: kernel = distribution
 #: file = big:8192
 #: device = ivshmem-plain,id=big,bus=spare0,memdev=big
 #: for iommu = off, on

@@ -2,10 +2,10 @@
 #: title = exports are taken back from soft-RoCE, pinned, unrevocable or neither, in races too
 #: modules = p2pdma_export
 #: needs = rxe_revoke rdma_link
-#: timeout = 240
+#: timeout = 480
 #: for topology = root-ports, switch
 #: for iommu = off, on
-LIMIT=200
+LIMIT=400
 exporter=$(bdf_of exporter)
 ok "the exporter binds" bind "$exporter" p2pdma_export
 ok "soft-RoCE comes up" rxe_up nic
