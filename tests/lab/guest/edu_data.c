@@ -21,9 +21,9 @@
 #include "common/exporter.h"
 #include "common/labtest.h"
 
-#define OFFSET	0x400000
-#define LENGTH	0x10000
-#define BYTES	6000
+#define OFFSET 0x400000
+#define LENGTH 0x10000
+#define BYTES  6000
 
 static struct {
 	struct exporter exporter;
@@ -35,7 +35,8 @@ static struct {
 static int attach(void)
 {
 	struct p2pdma_edu_attach arg = {
-		.argsz = sizeof(arg), .fd = lab.slice.fd,
+		.argsz = sizeof(arg),
+		.fd = lab.slice.fd,
 		.access = P2PDMA_EDU_READ | P2PDMA_EDU_WRITE,
 	};
 
@@ -45,7 +46,10 @@ static int attach(void)
 static int dma(uint32_t access, uint64_t offset, void *user, uint64_t length)
 {
 	struct p2pdma_edu_dma arg = {
-		.argsz = sizeof(arg), .access = access, .offset = offset, .length = length,
+		.argsz = sizeof(arg),
+		.access = access,
+		.offset = offset,
+		.length = length,
 		.user = (uintptr_t)user,
 	};
 
@@ -72,7 +76,7 @@ static uint64_t bar_address(void)
 
 static void tell_address(void)
 {
-	struct p2pdma_edu_status status = { .argsz = sizeof(status) };
+	struct p2pdma_edu_status status = {.argsz = sizeof(status)};
 
 	must(call(lab.edu, P2PDMA_EDU_STATUS, &status), "P2PDMA_EDU_STATUS");
 	if (exporter_is_peer(&lab.exporter))

@@ -23,9 +23,9 @@
 
 #include "common/labtest.h"
 
-#define NR_THREADS	8
-#define NR_SLICES	4
-#define PAGE		4096ULL
+#define NR_THREADS 8
+#define NR_SLICES  4
+#define PAGE	   4096ULL
 
 static struct {
 	const char *node;
@@ -37,7 +37,7 @@ static struct {
 	atomic_long calls;
 	atomic_long successes;
 	atomic_int bad_errno;
-} lab = { .lock = PTHREAD_RWLOCK_INITIALIZER, .shared = -1 };
+} lab = {.lock = PTHREAD_RWLOCK_INITIALIZER, .shared = -1};
 
 struct worker {
 	pthread_t thread;
@@ -65,9 +65,9 @@ static uint32_t choose(struct worker *worker, uint32_t sensible)
 
 static void judge(long long ret)
 {
-	static const int known[] = { ENOTTY, EOPNOTSUPP, E2BIG, EINVAL, ENOENT, EACCES, EPERM, EBUSY,
-				     ENODEV, EFAULT, EMFILE, ENFILE, ENOMEM, ENXIO, EINTR, EBADF,
-				     EAGAIN };
+	static const int known[] = {ENOTTY, EOPNOTSUPP, E2BIG,	EINVAL, ENOENT, EACCES,
+				    EPERM,  EBUSY,	ENODEV, EFAULT, EMFILE, ENFILE,
+				    ENOMEM, ENXIO,	EINTR,	EBADF,	EAGAIN};
 	size_t i;
 
 	atomic_fetch_add(&lab.calls, 1);
@@ -97,7 +97,8 @@ static void do_export(struct worker *worker, int fd)
 
 	for (i = 0; i < 3; i++)
 		ranges[i] = (struct p2pdma_export_range){
-			(i * 64 + dice(worker) % 64) * PAGE, (1 + dice(worker) % 32) * PAGE,
+			(i * 64 + dice(worker) % 64) * PAGE,
+			(1 + dice(worker) % 32) * PAGE,
 		};
 	ret = call(fd, P2PDMA_EXPORT_EXPORT, &arg);
 	judge(ret);
@@ -134,7 +135,7 @@ static void do_status(struct worker *worker, int fd)
 
 static void do_queries(struct worker *worker, int fd)
 {
-	struct p2pdma_export_info info = { .argsz = choose(worker, sizeof(info)) };
+	struct p2pdma_export_info info = {.argsz = choose(worker, sizeof(info))};
 	struct p2pdma_export_path path = {
 		.argsz = choose(worker, sizeof(path)),
 		.client_bus = choose(worker, (uint32_t)(dice(worker) % 4)),
@@ -208,7 +209,7 @@ static void one_call(struct worker *worker, int fd)
 
 static void reopen(int *fd, bool always)
 {
-	struct p2pdma_export_info info = { .argsz = sizeof(info) };
+	struct p2pdma_export_info info = {.argsz = sizeof(info)};
 
 	if (*fd >= 0 && !always && call(*fd, P2PDMA_EXPORT_INFO, &info) != -ENODEV)
 		return;

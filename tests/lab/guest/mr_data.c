@@ -19,9 +19,9 @@
 #include "common/labtest.h"
 #include "common/pair.h"
 
-#define SLICE_OFFSET	0x100000
-#define SLICE_LENGTH	0x80000
-#define IOVA		0x7000000000ULL
+#define SLICE_OFFSET 0x100000
+#define SLICE_LENGTH 0x80000
+#define IOVA	     0x7000000000ULL
 
 static struct {
 	struct exporter exporter;
@@ -36,7 +36,7 @@ static struct {
 static int reg(uint64_t offset, uint64_t length, uint64_t iova, uint32_t access,
 	       struct dmabuf_mr *mr)
 {
-	struct mr_request request = { lab.slice.fd, offset, length, iova, access };
+	struct mr_request request = {lab.slice.fd, offset, length, iova, access};
 
 	return dmabuf_mr_register(&lab.pair, lab.way, &request, mr);
 }
@@ -96,8 +96,7 @@ static void test_offset(void)
 	       "write_unaligned_bytes_arrive",
 	       pattern_check(lab.window + offset + 0x1ffd, 2, 0x2345));
 	for (i = 0; i < SLICE_LENGTH; i++)
-		if ((i < offset + 0x1ffd || i >= offset + 0x1ffd + 0x2345) &&
-		    lab.window[i] != 0xee)
+		if ((i < offset + 0x1ffd || i >= offset + 0x1ffd + 0x2345) && lab.window[i] != 0xee)
 			strays++;
 	tap_ok(strays == 0, "write_unaligned_leaves_the_rest", (long long)strays);
 	ret = move(IBV_WR_RDMA_WRITE, 0, IOVA + 0x8000 + length - 4, mr.rkey, 8);
@@ -114,7 +113,7 @@ static void test_offset(void)
 static void test_local(void)
 {
 	struct dmabuf_mr mr;
-	struct transfer transfer = { .opcode = IBV_WR_RDMA_WRITE, .local = IOVA, .length = 0x4000 };
+	struct transfer transfer = {.opcode = IBV_WR_RDMA_WRITE, .local = IOVA, .length = 0x4000};
 	int ret = reg(0x10000, 0x4000, IOVA, IBV_ACCESS_LOCAL_WRITE, &mr);
 
 	if (!tap_ok(ret == 0, "register_for_local_use_succeeds", ret))
@@ -146,7 +145,7 @@ static void refused(int wanted, const char *name, int ret, struct dmabuf_mr *mr)
 
 static void test_refusals(void)
 {
-	struct mr_request request = { -1, 0, 0x1000, 0, MR_ALL_ACCESS };
+	struct mr_request request = {-1, 0, 0x1000, 0, MR_ALL_ACCESS};
 	struct dmabuf_mr mr;
 
 	refused(-EINVAL, "register_past_the_end_einval",
@@ -167,7 +166,10 @@ static void test_refusals(void)
 /* Many at once over one DMABUF, whose descriptor is closed before their end. */
 static void test_many(void)
 {
-	enum { NR = 32, PIECE = SLICE_LENGTH / NR };
+	enum {
+		NR = 32,
+		PIECE = SLICE_LENGTH / NR
+	};
 	struct dmabuf_mr mr[NR];
 	int i, ret = 0, status = 0;
 	struct slice own;

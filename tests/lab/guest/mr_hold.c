@@ -14,13 +14,13 @@
 #include "common/labtest.h"
 #include "common/pair.h"
 
-#define LENGTH		0x20000
-#define WAIT_NS		(60 * 1000000000LL)
+#define LENGTH	0x20000
+#define WAIT_NS (60 * 1000000000LL)
 
 int main(int argc, char **argv)
 {
-	struct mr_request request = { .length = LENGTH, .access = MR_ALL_ACCESS };
-	struct transfer transfer = { .opcode = IBV_WR_RDMA_WRITE, .length = LENGTH };
+	struct mr_request request = {.length = LENGTH, .access = MR_ALL_ACCESS};
+	struct transfer transfer = {.opcode = IBV_WR_RDMA_WRITE, .length = LENGTH};
 	int64_t deadline = now_ns() + WAIT_NS;
 	struct exporter exporter;
 	struct dmabuf_mr mr;

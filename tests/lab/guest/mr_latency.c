@@ -16,9 +16,9 @@
 #include "common/labtest.h"
 #include "common/pair.h"
 
-#define LENGTH		0x100000
-#define IN_FLIGHT	12
-#define MAX_ROUNDS	1000
+#define LENGTH	   0x100000
+#define IN_FLIGHT  12
+#define MAX_ROUNDS 1000
 
 static struct {
 	struct exporter exporter;
@@ -38,7 +38,7 @@ static void drain(int nr)
 
 static int64_t one_round(bool is_traffic)
 {
-	struct mr_request request = { .length = LENGTH, .access = MR_ALL_ACCESS };
+	struct mr_request request = {.length = LENGTH, .access = MR_ALL_ACCESS};
 	struct transfer transfer = {
 		IBV_WR_RDMA_WRITE, (uintptr_t)lab.buffer, lab.host->lkey, 0, 0, LENGTH,
 	};

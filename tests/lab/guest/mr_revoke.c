@@ -23,10 +23,10 @@
 #include "common/labtest.h"
 #include "common/pair.h"
 
-#define SLICE_OFFSET	0x200000
-#define SLICE_LENGTH	0x40000
-#define CHUNK		0x10000
-#define QUIET		0x5a
+#define SLICE_OFFSET	 0x200000
+#define SLICE_LENGTH	 0x40000
+#define CHUNK		 0x10000
+#define QUIET		 0x5a
 #define EXTERNAL_WAIT_NS (90 * 1000000000LL)
 
 static struct {
@@ -77,7 +77,7 @@ static void on_bus_error(int number)
 /* Does the CPU get SIGBUS when it touches the old mapping? */
 static bool touch_faults(volatile uint8_t *memory)
 {
-	struct sigaction action = { .sa_handler = on_bus_error }, old;
+	struct sigaction action = {.sa_handler = on_bus_error}, old;
 	bool has_faulted = true;
 
 	sigaction(SIGBUS, &action, &old);
@@ -114,7 +114,7 @@ static int64_t take_back(const char *way)
  */
 static void test_memory_is_quiet(void)
 {
-	struct exporter second = { .fd = -1 };
+	struct exporter second = {.fd = -1};
 	struct slice fresh;
 	uint8_t *memory;
 	uint64_t i, changed = 0;
@@ -142,8 +142,11 @@ static void test_memory_is_quiet(void)
 static void test_requests_fail(void)
 {
 	struct transfer local = {
-		.opcode = IBV_WR_RDMA_WRITE, .lkey = lab.mr.lkey, .length = 64,
-		.remote = (uintptr_t)lab.buffer, .rkey = lab.host->rkey,
+		.opcode = IBV_WR_RDMA_WRITE,
+		.lkey = lab.mr.lkey,
+		.length = 64,
+		.remote = (uintptr_t)lab.buffer,
+		.rkey = lab.host->rkey,
 	};
 	int status;
 
@@ -160,8 +163,9 @@ static void test_requests_fail(void)
 static void test_host_goes_on(void)
 {
 	struct transfer transfer = {
-		IBV_WR_RDMA_WRITE, (uintptr_t)lab.buffer, lab.host->lkey,
-		(uintptr_t)lab.buffer + CHUNK, lab.host->rkey, CHUNK,
+		IBV_WR_RDMA_WRITE, (uintptr_t)lab.buffer,
+		lab.host->lkey,	   (uintptr_t)lab.buffer + CHUNK,
+		lab.host->rkey,	   CHUNK,
 	};
 	int status;
 
@@ -175,7 +179,7 @@ static void test_host_goes_on(void)
 /* What VFIO undoes: decode on again, or the end of a reset, and the same DMABUF is good for new MRs. */
 static void test_comes_back(const char *way)
 {
-	struct mr_request request = { lab.slice.fd, 0, SLICE_LENGTH, 0, MR_ALL_ACCESS };
+	struct mr_request request = {lab.slice.fd, 0, SLICE_LENGTH, 0, MR_ALL_ACCESS};
 	struct dmabuf_mr mr;
 	int64_t duration;
 	int ret;
@@ -190,7 +194,7 @@ static void test_comes_back(const char *way)
 
 static void set_up(const char *device, const char *spec)
 {
-	struct mr_request request = { .length = SLICE_LENGTH, .access = MR_ALL_ACCESS };
+	struct mr_request request = {.length = SLICE_LENGTH, .access = MR_ALL_ACCESS};
 
 	must(exporter_open(spec, &lab.exporter), spec);
 	must(exporter_slice(&lab.exporter, SLICE_OFFSET, SLICE_LENGTH, 0, &lab.slice), "slice");
@@ -215,7 +219,7 @@ static void run(const char *way)
 {
 	bool is_undone = lab.exporter.kind == EXPORTER_VFIO &&
 			 (!strcmp(way, "reset") || !strcmp(way, "decode-off"));
-	struct mr_request request = { lab.slice.fd, 0, SLICE_LENGTH, 0, MR_ALL_ACCESS };
+	struct mr_request request = {lab.slice.fd, 0, SLICE_LENGTH, 0, MR_ALL_ACCESS};
 	struct dmabuf_mr again;
 	pthread_t thread;
 	int64_t duration;
@@ -235,8 +239,8 @@ static void run(const char *way)
 	if (lab.is_traffic) {
 		pthread_join(thread, NULL);
 		printf("# %ld writes before the end\n", atomic_load(&lab.transfers));
-		tap_ok(lab.last_status == IBV_WC_REM_ACCESS_ERR, "traffic_ends_with_an_access_error",
-		       lab.last_status);
+		tap_ok(lab.last_status == IBV_WC_REM_ACCESS_ERR,
+		       "traffic_ends_with_an_access_error", lab.last_status);
 	}
 	test_memory_is_quiet();
 	test_requests_fail();

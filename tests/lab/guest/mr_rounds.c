@@ -18,7 +18,7 @@
 #include "common/labtest.h"
 #include "common/pair.h"
 
-#define LENGTH	0x4000
+#define LENGTH 0x4000
 
 static struct {
 	struct pair pair;
@@ -57,7 +57,7 @@ static int write_through(const struct dmabuf_mr *mr, unsigned int round)
 static int give_up(struct exporter *exporter, struct slice *slice, struct dmabuf_mr *mr,
 		   unsigned int round)
 {
-	static const char *const ways[] = { "ioctl", "close", "unbind" };
+	static const char *const ways[] = {"ioctl", "close", "unbind"};
 	int64_t duration;
 	int err = exporter_revoke(exporter, slice, ways[round % 3], &duration);
 
@@ -74,7 +74,7 @@ static int give_up(struct exporter *exporter, struct slice *slice, struct dmabuf
 
 static int one_round(unsigned int round)
 {
-	struct mr_request request = { .length = LENGTH, .access = MR_ALL_ACCESS };
+	struct mr_request request = {.length = LENGTH, .access = MR_ALL_ACCESS};
 	struct exporter exporter;
 	struct dmabuf_mr mr;
 	struct slice slice;

@@ -36,15 +36,15 @@ def cache_dir() -> Path:
 
 
 @contextlib.contextmanager
-def lock(name: str) -> Iterator[None]:
-    """Hold one named lock of the cache; a second lab waits here."""
+def lock(name: str, what: str = "") -> Iterator[None]:
+    """Hold one named lock of the cache; a second lab that wants @what waits here."""
     locks = cache_dir() / "locks"
     locks.mkdir(exist_ok=True)
     with open(locks / name.replace("/", "_"), "w", encoding="utf-8") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            say(f"waiting for another lab that makes {name}")
+            say(f"waiting for another lab that makes {what or name}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -62,7 +62,7 @@ def made(target: Path, make: Callable[[Path], None]) -> Path:
     """
     if target.exists():
         return target
-    with lock(f"made-{digest([str(target)])}"):
+    with lock(f"made-{digest([str(target)])}", target.name):
         if target.exists():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)

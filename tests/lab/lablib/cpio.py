@@ -22,7 +22,8 @@ class Cpio:
         self._seen: set[str] = set()
         self._inode = 1
 
-    def _entry(self, name: str, mode: int, data: bytes = b"", rdev: tuple[int, int] = (0, 0)) -> None:
+    def _entry(self, name: str, mode: int, data: bytes = b"",
+               rdev: tuple[int, int] = (0, 0)) -> None:
         raw = name.encode() + b"\0"
         fields = (self._inode, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(raw), 0)
         head = b"070701" + b"".join(b"%08X" % f for f in fields)

@@ -86,12 +86,23 @@ def _install(work: Path) -> None:
     shutil.copy2(build / ".config", target / "config")
     for module in list(build.rglob("*.ko")):
         module.rename(target / module.name)
+    _prune_source(work / "source")
     for path in build.rglob("*"):
         is_object = path.suffix in (".o", ".a") or path.name.startswith(("vmlinux", ".tmp_vmlinux"))
         is_tool = "scripts" in path.parts or "tools" in path.parts
         if path.is_file() and is_object and not is_tool:
             path.unlink()
     (work / "release").write_text(release, encoding="utf-8")
+
+
+def _prune_source(source: Path) -> None:
+    """Drop what only compiling the kernel itself needs; headers, scripts and makefiles stay."""
+    for path in source.rglob("*"):
+        top = path.relative_to(source).parts[0]
+        if top in ("scripts", "tools", "include") or path.is_symlink() or not path.is_file():
+            continue
+        if path.suffix in (".c", ".S", ".rst", ".dts", ".dtsi", ".txt", ".yaml", ".json", ".svg"):
+            path.unlink()
 
 
 def root(kernel: Kernel) -> Path:

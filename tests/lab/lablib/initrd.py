@@ -43,7 +43,8 @@ def busybox(archive: Archive) -> Path:
 def base_layer(archive: Archive, release: str, modules_dir: Path, own: list[Path]) -> Path:
     """busybox, /init and modules; cached."""
     shell = busybox(archive)
-    key = tree_digest([LAB / "guest" / "init", LAB / "guest" / "verbs.sh", LAB / "guest" / "tap.awk", *own],
+    guest = [LAB / "guest" / name for name in ("init", "verbs.sh", "tap.awk")]
+    key = tree_digest([*guest, *own],
                       [release, str(modules_dir), str(shell), *WANTED, *OPTIONAL])
 
     def make(work: Path) -> None:

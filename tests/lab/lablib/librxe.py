@@ -47,7 +47,8 @@ def rebuilt(archive: Archive) -> Path:
         run(["tar", "-xf", tarball, "-C", source, "--strip-components=1"])
         apply_patch(PATCH, source)
         build = work / "build"
-        run([need("cmake", "cmake"), "-S", source, "-B", build, "-DNO_PYVERBS=1", "-DNO_MAN_PAGES=1", "-DENABLE_RESOLVE_NEIGH=0",
+        run([need("cmake", "cmake"), "-S", source, "-B", build, "-DNO_PYVERBS=1",
+             "-DNO_MAN_PAGES=1", "-DENABLE_RESOLVE_NEIGH=0",
              "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_INSTALL_PREFIX=/usr",
              "-DCMAKE_INSTALL_LIBDIR=lib/x86_64-linux-gnu", "-DCMAKE_INSTALL_SYSCONFDIR=/etc",
              "-Wno-dev"], what="configuring rdma-core")

@@ -19,7 +19,8 @@ from .cpio import Cpio
 
 LIBRARY_DIR = "lib/x86_64-linux-gnu"
 CMAKE_PLACES = ("examples", "cli", "tests/integration", "tests/bench")
-GUEST_FLAGS = ["-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"]
+GUEST_FLAGS = ["-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+               "-pthread"]
 
 
 def _compile(sources: list[Path], work: Path, libraries: list[str | Path]) -> None:

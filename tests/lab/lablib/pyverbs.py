@@ -18,8 +18,8 @@ from .kernel import unpack_deb
 
 ROOTS = ("python3-minimal", "python3-pyverbs", "libpython3-stdlib")
 # In the dependencies, but of no use in the guest; a test needs none of their files.
-LEFT_OUT = ("media-types", "netbase", "tzdata", "adduser", "rdma-core", "ibverbs-providers", "openssl",
-            "readline-common", "libreadline8t64", "libdb5.3t64", "libgdbm6t64", "libsqlite3-0",
+LEFT_OUT = ("media-types", "netbase", "tzdata", "adduser", "rdma-core", "ibverbs-providers",
+            "openssl", "readline-common", "libreadline8t64", "libdb5.3t64", "libgdbm6t64", "libsqlite3-0",
             "openssl-provider-legacy")
 WHERE = "pyverbs"
 SCRIPT = LAB / "guest/pyverbs_mr.py"

@@ -181,9 +181,9 @@ def _tell(line: str) -> None:
 
 
 def default_jobs() -> int:
-    """Guests at once: half of the idle processors, at least one."""
+    """Guests at once: one for each idle processor, at least one."""
     idle = (os.cpu_count() or 1) - os.getloadavg()[0]
-    return max(1, min(8, int(idle / 2)))
+    return max(1, min(8, round(idle)))
 
 
 def summary(found: list[Result], begin: float, out: Path) -> bool:

@@ -19,6 +19,7 @@
     #: qemu = -global ...                (more QEMU arguments; may repeat)
     #: file = spare:64                   (one more memory file of so many MiB; may repeat)
     #: allow = REGEX                     (a line of the kernel log that this scenario provokes)
+    #: leaks = FUNCTION                  (a leak of the kernel's own: kmemleak may name it)
     #: for iommu = off, on               (one run for each value; may repeat)
     #: except = cpu=Skylake-Client topology=root-ports   (leaves a combination out)
 
@@ -40,7 +41,7 @@ from .base import LAB, LabError
 
 DEFAULTS = {"title": "", "topology": "root-ports", "iommu": "off", "cpu": "EPYC", "modules": "",
             "needs": "", "librxe": "stock", "layer": "", "kernel": "any", "when": "always",
-            "timeout": "60", "memory": "1024", "cmdline": "", "hotplug": "acpi"}
+            "timeout": "60", "memory": "1024", "cmdline": "", "hotplug": "acpi", "leaks": ""}
 REPEATED = ("device", "qemu", "file", "allow", "except")
 SHOWN = ("topology", "iommu", "cpu", "librxe")
 
@@ -116,7 +117,8 @@ def _validate(scenario: Scenario) -> None:
     if values["topology"] not in topology.names():
         raise LabError(f"{scenario.title}: no topology {values['topology']}")
     for key, allowed in (("iommu", topology.IOMMU_KINDS), ("librxe", ("stock", "rebuilt")),
-                         ("hotplug", ("acpi", "native")), ("kernel", ("any", "distribution", "debug"))):
+                         ("hotplug", ("acpi", "native")),
+                         ("kernel", ("any", "distribution", "debug"))):
         if values[key] not in allowed:
             raise LabError(f"{scenario.title}: {key} is one of {', '.join(allowed)}")
     if not values["timeout"].isdigit() or not values["memory"].isdigit():

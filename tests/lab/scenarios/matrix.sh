@@ -3,6 +3,7 @@
 #: modules = p2pdma_export p2pdma_edu vfio_pci vfio_iommu_type1
 #: needs = mr_data mr_latency edu_data path_query rdma_link
 #: timeout = 240
+#: leaks = dma_buf_phys_vec_to_sgt
 #: device = edu,id=edu,bus=spare0,dma_mask=0xffffffffffffffff
 #: for topology = root-ports, switch, two-bridges
 #: for cpu = EPYC, Skylake-Client

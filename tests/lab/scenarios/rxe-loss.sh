@@ -4,6 +4,7 @@
 #: needs = rxe_hold rdma_link
 #: timeout = 120
 #: for iommu = off, on
+#: except = iommu=on load=idle
 #: for load = busy, idle
 #: for loss = link, unbind, remove, unplug, unplug-named
 exporter=$(bdf_of exporter)

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
 #: title = a VFIO device's BAR is registered and taken back in each way VFIO has
 #: modules = vfio_pci vfio_iommu_type1
-#: needs = mr_revoke mr_data rdma_link
+#: needs = mr_revoke rdma_link
 #: iommu = on
-#: timeout = 120
-#: for way = decode-off, reset, close
-#: for load = idle, traffic
+#: leaks = dma_buf_phys_vec_to_sgt
+#: timeout = 180
 exporter=$(bdf_of exporter)
 ok "the exporter binds to vfio-pci" bind "$exporter" vfio-pci
 ok "soft-RoCE comes up" rxe_up nic
-flag=
-[ "$LOAD" = traffic ] && flag=-t
-tap mr_revoke $flag rxe0 "vfio:$exporter/2" "$WAY"
+for way in decode-off reset close; do
+	for load in idle traffic; do
+		flag=
+		[ $load = traffic ] && flag=-t
+		TAP_LABEL="$way, $load"
+		tap mr_revoke $flag rxe0 "vfio:$exporter/2" $way
+	done
+done

@@ -13,7 +13,7 @@
 #include "labtest.h"
 #include "pair.h"
 
-#define MAX_ATTRS	9
+#define MAX_ATTRS 9
 
 struct command {
 	struct ib_uverbs_ioctl_hdr head;

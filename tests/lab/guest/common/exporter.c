@@ -24,7 +24,7 @@
 #include "labtest.h"
 
 /* Newer than the headers of some distributions this builds on. */
-#define FEATURE_DMA_BUF	11
+#define FEATURE_DMA_BUF 11
 
 struct vfio_range {
 	uint64_t offset;
@@ -67,7 +67,7 @@ static int parse_spec(const char *spec, struct exporter *ex)
 
 static int vfio_region(int device, uint32_t index, uint64_t *ret_offset)
 {
-	struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
+	struct vfio_region_info info = {.argsz = sizeof(info), .index = index};
 	int err = call(device, VFIO_DEVICE_GET_REGION_INFO, &info);
 
 	if (err >= 0)
@@ -150,7 +150,7 @@ bool exporter_is_peer(const struct exporter *ex)
 
 static int slice_export(struct exporter *ex, uint32_t flags, struct slice *slice)
 {
-	struct p2pdma_export_range range = { slice->offset, slice->length };
+	struct p2pdma_export_range range = {slice->offset, slice->length};
 	struct p2pdma_export_export arg = {
 		.argsz = sizeof(arg),
 		.flags = flags,
@@ -174,13 +174,14 @@ static int slice_vfio(struct exporter *ex, struct slice *slice)
 		struct vfio_device_feature head;
 		struct vfio_dma_buf body;
 	} arg = {
-		.head = { .argsz = sizeof(arg), .flags = VFIO_DEVICE_FEATURE_GET | FEATURE_DMA_BUF },
-		.body = {
-			.region_index = VFIO_PCI_BAR0_REGION_INDEX + ex->bar,
-			.open_flags = O_RDWR | O_CLOEXEC,
-			.nr_ranges = 1,
-			.range = { slice->offset, slice->length },
-		},
+		.head = {.argsz = sizeof(arg), .flags = VFIO_DEVICE_FEATURE_GET | FEATURE_DMA_BUF},
+		.body =
+			{
+				.region_index = VFIO_PCI_BAR0_REGION_INDEX + ex->bar,
+				.open_flags = O_RDWR | O_CLOEXEC,
+				.nr_ranges = 1,
+				.range = {slice->offset, slice->length},
+			},
 	};
 	int fd = call(ex->fd, VFIO_DEVICE_FEATURE, &arg);
 
@@ -192,7 +193,7 @@ static int slice_vfio(struct exporter *ex, struct slice *slice)
 
 static int slice_udmabuf(struct exporter *ex, struct slice *slice)
 {
-	struct udmabuf_create arg = { .flags = UDMABUF_FLAGS_CLOEXEC, .size = slice->length };
+	struct udmabuf_create arg = {.flags = UDMABUF_FLAGS_CLOEXEC, .size = slice->length};
 	int memfd = memfd_create("lab", MFD_ALLOW_SEALING | MFD_CLOEXEC);
 	int fd;
 
@@ -214,7 +215,8 @@ static int slice_udmabuf(struct exporter *ex, struct slice *slice)
 static int slice_heap(struct exporter *ex, struct slice *slice)
 {
 	struct dma_heap_allocation_data arg = {
-		.len = slice->length, .fd_flags = O_RDWR | O_CLOEXEC,
+		.len = slice->length,
+		.fd_flags = O_RDWR | O_CLOEXEC,
 	};
 	int err = call(ex->fd, DMA_HEAP_IOCTL_ALLOC, &arg);
 
@@ -227,7 +229,7 @@ static int slice_heap(struct exporter *ex, struct slice *slice)
 int exporter_slice(struct exporter *ex, uint64_t offset, uint64_t length, uint32_t flags,
 		   struct slice *slice)
 {
-	*slice = (struct slice){ .fd = -1, .offset = offset, .length = length };
+	*slice = (struct slice){.fd = -1, .offset = offset, .length = length};
 	switch (ex->kind) {
 	case EXPORTER_EXPORT:
 		return slice_export(ex, flags, slice);
@@ -289,7 +291,8 @@ static int revoke_decode(struct exporter *ex)
 	if (pread(ex->fd, &command, 2, (off_t)(ex->config_offset + PCI_COMMAND)) != 2)
 		return -EIO;
 	command ^= PCI_COMMAND_MEMORY;
-	return pwrite(ex->fd, &command, 2, (off_t)(ex->config_offset + PCI_COMMAND)) == 2 ? 0 : -EIO;
+	return pwrite(ex->fd, &command, 2, (off_t)(ex->config_offset + PCI_COMMAND)) == 2 ? 0 :
+											    -EIO;
 }
 
 int exporter_revoke(struct exporter *ex, struct slice *slice, const char *way, int64_t *ret_ns)
@@ -322,14 +325,14 @@ int exporter_revoke(struct exporter *ex, struct slice *slice, const char *way, i
 int exporter_path(struct exporter *ex, const char *client, uint32_t *ret_map_type,
 		  int32_t *ret_distance)
 {
-	struct p2pdma_export_path arg = { .argsz = sizeof(arg) };
+	struct p2pdma_export_path arg = {.argsz = sizeof(arg)};
 	unsigned int slot, function;
 	int err;
 
 	if (ex->kind != EXPORTER_EXPORT)
 		return -EOPNOTSUPP;
-	if (sscanf(client, "%x:%x:%x.%x", &arg.client_domain, &arg.client_bus, &slot,
-		   &function) != 4)
+	if (sscanf(client, "%x:%x:%x.%x", &arg.client_domain, &arg.client_bus, &slot, &function) !=
+	    4)
 		return -EINVAL;
 	arg.client_devfn = slot << 3 | function;
 	err = call(ex->fd, P2PDMA_EXPORT_PATH, &arg);

@@ -9,7 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum exporter_kind { EXPORTER_EXPORT, EXPORTER_VFIO, EXPORTER_UDMABUF, EXPORTER_HEAP };
+enum exporter_kind {
+	EXPORTER_EXPORT,
+	EXPORTER_VFIO,
+	EXPORTER_UDMABUF,
+	EXPORTER_HEAP
+};
 
 struct exporter {
 	enum exporter_kind kind;

@@ -110,7 +110,8 @@ int write_file(const char *path, const char *text)
 
 uint8_t pattern_byte(unsigned int seed, uint64_t position)
 {
-	uint64_t x = (position + 1) * 0x9E3779B97F4A7C15ULL ^ (uint64_t)seed * 0xD1B54A32D192ED03ULL;
+	uint64_t x =
+		(position + 1) * 0x9E3779B97F4A7C15ULL ^ (uint64_t)seed * 0xD1B54A32D192ED03ULL;
 
 	return (uint8_t)(x >> 32 ^ x >> 56);
 }

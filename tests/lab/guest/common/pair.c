@@ -12,8 +12,8 @@
 #include "labtest.h"
 #include "pair.h"
 
-#define TRANSFER_TIMEOUT_NS	(20 * 1000000000LL)
-#define PORT			1
+#define TRANSFER_TIMEOUT_NS (20 * 1000000000LL)
+#define PORT		    1
 
 static struct ibv_context *open_device(const char *name)
 {
@@ -56,8 +56,8 @@ static int to_init(struct ibv_qp *qp)
 		.qp_access_flags = MR_ALL_ACCESS | IBV_ACCESS_REMOTE_ATOMIC,
 	};
 
-	return -ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
-			      IBV_QP_ACCESS_FLAGS);
+	return -ibv_modify_qp(qp, &attr,
+			      IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
 }
 
 static int to_ready(struct pair *pair, struct ibv_qp *qp, struct ibv_qp *peer)
@@ -68,19 +68,22 @@ static int to_ready(struct pair *pair, struct ibv_qp *qp, struct ibv_qp *peer)
 		.dest_qp_num = peer->qp_num,
 		.max_dest_rd_atomic = 1,
 		.min_rnr_timer = 12,
-		.ah_attr = {
-			.is_global = 1,
-			.port_num = PORT,
-			.grh = {
-				.dgid = pair->gid,
-				.sgid_index = pair->gid_index,
-				.hop_limit = 1,
+		.ah_attr =
+			{
+				.is_global = 1,
+				.port_num = PORT,
+				.grh =
+					{
+						.dgid = pair->gid,
+						.sgid_index = pair->gid_index,
+						.hop_limit = 1,
+					},
 			},
-		},
 	};
-	int err = -ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU |
-				 IBV_QP_DEST_QPN | IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC |
-				 IBV_QP_MIN_RNR_TIMER);
+	int err = -ibv_modify_qp(qp, &attr,
+				 IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
+					 IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC |
+					 IBV_QP_MIN_RNR_TIMER);
 
 	if (err)
 		return err;
@@ -91,8 +94,9 @@ static int to_ready(struct pair *pair, struct ibv_qp *qp, struct ibv_qp *peer)
 		.rnr_retry = 7,
 		.max_rd_atomic = 1,
 	};
-	return -ibv_modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
-			      IBV_QP_RNR_RETRY | IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
+	return -ibv_modify_qp(qp, &attr,
+			      IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+				      IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
 }
 
 static int connect_pair(struct pair *pair)
@@ -101,7 +105,7 @@ static int connect_pair(struct pair *pair)
 		.send_cq = pair->cq,
 		.recv_cq = pair->cq,
 		.qp_type = IBV_QPT_RC,
-		.cap = { .max_send_wr = 16, .max_recv_wr = 16, .max_send_sge = 1, .max_recv_sge = 1 },
+		.cap = {.max_send_wr = 16, .max_recv_wr = 16, .max_send_sge = 1, .max_recv_sge = 1},
 	};
 	int i, err = 0;
 
@@ -172,14 +176,14 @@ void pair_close(struct pair *pair)
 
 int pair_post(struct pair *pair, const struct transfer *transfer)
 {
-	struct ibv_sge sge = { transfer->local, transfer->length, transfer->lkey };
+	struct ibv_sge sge = {transfer->local, transfer->length, transfer->lkey};
 	struct ibv_send_wr *bad, wr = {
-		.sg_list = &sge,
-		.num_sge = 1,
-		.opcode = transfer->opcode,
-		.send_flags = IBV_SEND_SIGNALED,
-		.wr.rdma = { transfer->remote, transfer->rkey },
-	};
+					 .sg_list = &sge,
+					 .num_sge = 1,
+					 .opcode = transfer->opcode,
+					 .send_flags = IBV_SEND_SIGNALED,
+					 .wr.rdma = {transfer->remote, transfer->rkey},
+				 };
 
 	return -abs(ibv_post_send(pair->qp[0], &wr, &bad));
 }

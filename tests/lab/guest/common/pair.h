@@ -41,7 +41,10 @@ int pair_wait(struct pair *pair);
 int pair_transfer(struct pair *pair, const struct transfer *transfer);
 
 /* Through ibv_reg_dmabuf_mr(), or through the uverbs method itself. */
-enum mr_way { MR_VERBS, MR_IOCTL };
+enum mr_way {
+	MR_VERBS,
+	MR_IOCTL
+};
 
 struct dmabuf_mr {
 	struct ibv_mr *mr;

@@ -20,13 +20,13 @@
 
 #include "common/labtest.h"
 
-#define OFFSET	0x300000
-#define BYTES	0x10000
+#define OFFSET	 0x300000
+#define BYTES	 0x10000
 #define MAX_ARGS 16
 
 static int run_command(char **command, int fd, const char *last)
 {
-	char *args[MAX_ARGS] = { NULL }, number[16], size[16];
+	char *args[MAX_ARGS] = {NULL}, number[16], size[16];
 	int i, status = -1;
 	pid_t pid;
 
@@ -59,7 +59,7 @@ static int64_t wrong_byte(const volatile uint8_t *window)
 
 int main(int argc, char **argv)
 {
-	struct p2pdma_range range = { .offset_bytes = OFFSET, .length_bytes = BYTES };
+	struct p2pdma_range range = {.offset_bytes = OFFSET, .length_bytes = BYTES};
 	struct p2pdma_context *context;
 	struct p2pdma_provider *provider;
 	struct p2pdma_buffer *buffer;
