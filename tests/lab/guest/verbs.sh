@@ -98,6 +98,24 @@ tap() {
 	return $RC
 }
 
+# tell TEXT: a line for the person who runs `lab run --story`, as it happens.
+tell() {
+	echo "tell $*" >&3
+}
+
+# tells COMMAND...: runs it, under the time limit, and tells every line that it prints.
+tells() {
+	echo "> $*" >&3
+	{
+		timeout -k 5 "$LIMIT" "$@" 2>&1 </dev/null
+		echo $? >/tmp/tells.rc
+	} | while IFS= read -r _line; do
+		echo "tell $_line" >&3
+	done
+	RC=$(cat /tmp/tells.rc)
+	return "$RC"
+}
+
 # figure KEY VALUE UNIT: a measured number for the result file.
 figure() {
 	echo "figure $1 $2 $3" >&3
