@@ -4,6 +4,8 @@
  * library promises of a buffer and its memory regions, on a real kernel, one
  * case a line (TAP). Exits 0 when all passed.
  */
+#include <stdio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,9 +28,10 @@ static void test_discovery(const char *name)
 				 &again);
 	tap_ok(!r, "find_by_unique_name", r);
 	p2pdma_provider_unref(again);
-	tap_ok(p2pdma_provider_can_export(selftest.provider, (enum p2pdma_backend)selftest.backend,
-					  &why) == 1,
-	       why ? why : "can_export", 0);
+	r = p2pdma_provider_can_export(selftest.provider, (enum p2pdma_backend)selftest.backend,
+				       &why);
+	tap_ok(r == 1 && why, "can_export_says_yes", r);
+	printf("# %s\n", why);
 }
 
 int main(int argc, char **argv)

@@ -183,6 +183,7 @@ int fake_count_fds(void)
 	DIR *dir = opendir("/proc/self/fd");
 	int count = 0;
 
+	assert_non_null(dir);
 	while (readdir(dir))
 		count++;
 	closedir(dir);
