@@ -6,8 +6,10 @@
 #   prints TEXT NAME COMMAND...         passes when it exits 0 and prints TEXT
 #   tap PROGRAM ARGUMENTS...            a program that reports its own cases (TAP)
 #   skip NAME REASON
-# A command is ended after $LIMIT seconds. Its output is sent when it failed.
+# A command is ended after $LIMIT seconds, times $STRETCH, which the host sets on slow or busy
+# machines. Its output is sent when it failed.
 LIMIT=${LIMIT:-60}
+STRETCH=${STRETCH:-1}
 OUT=/tmp/out
 
 report() {
@@ -27,10 +29,10 @@ run() {
 	echo "> $*" >&3
 	case $(type "$1" 2>/dev/null) in
 	*function*) "$@" >$OUT 2>&1 </dev/null ;;
-	*) timeout -k 5 "$LIMIT" "$@" >$OUT 2>&1 </dev/null ;;
+	*) timeout -k 5 $((LIMIT * STRETCH)) "$@" >$OUT 2>&1 </dev/null ;;
 	esac
 	RC=$?
-	[ $RC -eq 143 ] || [ $RC -eq 124 ] && echo "(ended after $LIMIT s)" >>$OUT
+	[ $RC -eq 143 ] || [ $RC -eq 124 ] && echo "(ended after $((LIMIT * STRETCH)) s)" >>$OUT
 	return $RC
 }
 
@@ -107,7 +109,7 @@ tell() {
 tells() {
 	echo "> $*" >&3
 	{
-		timeout -k 5 "$LIMIT" "$@" 2>&1 </dev/null
+		timeout -k 5 $((LIMIT * STRETCH)) "$@" 2>&1 </dev/null
 		echo $? >/tmp/tells.rc
 	} | while IFS= read -r _line; do
 		echo "tell $_line" >&3
@@ -158,9 +160,9 @@ bind() {
 	[ "$(driver_of "$1")" = "$2" ]
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds.
+# wait_for SECONDS COMMAND...: until the command succeeds; times $STRETCH as well.
 wait_for() {
-	_end=$(($(cut -d. -f1 /proc/uptime) + $1))
+	_end=$(($(cut -d. -f1 /proc/uptime) + $1 * STRETCH))
 	shift
 	until "$@"; do
 		[ "$(cut -d. -f1 /proc/uptime)" -lt "$_end" ] || return 1
@@ -189,9 +191,9 @@ finish() {
 	while [ -d "/proc/$_pid" ] && [ "$(cut -d' ' -f3 "/proc/$_pid/stat" 2>/dev/null)" != Z ]; do
 		sleep 0.1
 		_waited=$((_waited + 1))
-		if [ $_waited -ge $((LIMIT * 10)) ]; then
+		if [ $_waited -ge $((LIMIT * STRETCH * 10)) ]; then
 			cat "/tmp/$1.out"
-			echo "($1 still runs after $LIMIT s)"
+			echo "($1 still runs after $((LIMIT * STRETCH)) s)"
 			kill -9 "$_pid"
 			return 124
 		fi

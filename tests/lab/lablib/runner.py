@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import sys
@@ -92,8 +93,14 @@ class Runner:
         layers = list(self.shop.layers(self.kernel, scenario.values["librxe"]))
         if scenario.values["layer"]:
             layers.append(self.shop.extra_layer(scenario.values["layer"]))
-        files = {"lab/config": scenario.config(interactive), "lab/scenario.sh": scenario.body}
+        files = {"lab/config": scenario.config(self._stretch(), interactive), "lab/scenario.sh": scenario.body}
         return initrd.assemble(where / "initrd.cpio", layers, initrd.scenario_layer(files))
+
+    def _stretch(self) -> int:
+        """By how much the guest's time limits grow: a debug kernel, a busy host."""
+        slow = DEBUG_TIMEOUT_FACTOR if self.shop.by_key(self.kernel).is_debug else 1
+        busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        return math.ceil(slow * busy * self.factor)
 
     def run_one(self, scenario: Scenario) -> Result:
         """Run one scenario in a guest of its own."""

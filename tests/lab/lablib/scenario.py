@@ -70,9 +70,10 @@ class Scenario:
         """How long the guest may live."""
         return float(self.values["timeout"])
 
-    def config(self, interactive: bool = False) -> str:
-        """The shell variables the guest starts with."""
+    def config(self, stretch: int, interactive: bool = False) -> str:
+        """The shell variables the guest starts with; @stretch multiplies its time limits."""
         settings = {**self.values, **self.varied, "scenario": self.name,
+                    "stretch": str(stretch),
                     "interactive": "1" if interactive else ""}
         return "".join(f"{key.upper()}={shlex.quote(value)}\n"
                        for key, value in settings.items())
