@@ -32,6 +32,12 @@ def stock() -> Path:
     return found[-1]
 
 
+def source(archive: Archive) -> Path:
+    """The verified tarball of trixie's rdma-core."""
+    version = archive.package("rdma-core").version
+    return archive.source_file("rdma-core", version, r"\.orig\.tar\.")
+
+
 def rebuilt(archive: Archive) -> Path:
     """librxe with reg_dmabuf_mr, under the file name this machine's libibverbs looks for."""
     version = archive.package("rdma-core").version
@@ -40,14 +46,13 @@ def rebuilt(archive: Archive) -> Path:
     target = name.removeprefix("lib").removesuffix(".so")
 
     def make(work: Path) -> None:
-        tarball = archive.source_file("rdma-core", version, r"\.orig\.tar\.")
         say(f"building librxe from rdma-core {version}")
-        source = work / "source"
-        source.mkdir()
-        run(["tar", "-xf", tarball, "-C", source, "--strip-components=1"])
-        apply_patch(PATCH, source)
+        tree = work / "source"
+        tree.mkdir()
+        run(["tar", "-xf", source(archive), "-C", tree, "--strip-components=1"])
+        apply_patch(PATCH, tree)
         build = work / "build"
-        run([need("cmake", "cmake"), "-S", source, "-B", build, "-DNO_PYVERBS=1",
+        run([need("cmake", "cmake"), "-S", tree, "-B", build, "-DNO_PYVERBS=1",
              "-DNO_MAN_PAGES=1", "-DENABLE_RESOLVE_NEIGH=0",
              "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_INSTALL_PREFIX=/usr",
              "-DCMAKE_INSTALL_LIBDIR=lib/x86_64-linux-gnu", "-DCMAKE_INSTALL_SYSCONFDIR=/etc",
@@ -59,7 +64,7 @@ def rebuilt(archive: Archive) -> Path:
             raise LabError("the build of rdma-core gives no librxe-rdmav*.so")
         shutil.copy2(found[0].resolve(), work / name)
         shutil.rmtree(build)
-        shutil.rmtree(source)
+        shutil.rmtree(tree)
     key = digest([version, name, PATCH.read_bytes()])
     return made(cache_dir() / "librxe" / key, make) / name
 

@@ -19,7 +19,8 @@ from .kernel import unpack_deb
 ROOTS = ("python3-minimal", "python3-pyverbs", "libpython3-stdlib")
 # In the dependencies, but of no use in the guest; a test needs none of their files.
 LEFT_OUT = ("media-types", "netbase", "tzdata", "adduser", "rdma-core", "ibverbs-providers",
-            "openssl", "readline-common", "libreadline8t64", "libdb5.3t64", "libgdbm6t64", "libsqlite3-0",
+            "openssl", "readline-common", "libreadline8t64", "libdb5.3t64",
+            "libgdbm6t64", "libsqlite3-0",
             "openssl-provider-legacy")
 WHERE = "pyverbs"
 SCRIPT = LAB / "guest/pyverbs_mr.py"
@@ -28,7 +29,7 @@ UNUSED = re.compile(r"/(test|idlelib|tkinter|lib2to3|ensurepip|pydoc_data|unitte
                     r"|doc|man|locale|lintian|bug|perl5|gcc|gconv|__pycache__)(/|$)")
 
 
-def _closure(archive: Archive) -> list[Package]:
+def packages(archive: Archive) -> list[Package]:
     """The packages that ROOTS depend on, by the first alternative of each dependency."""
     found: dict[str, Package] = {}
     todo = list(ROOTS)
@@ -49,13 +50,13 @@ def _closure(archive: Archive) -> list[Package]:
 
 def layer(archive: Archive, provider: Path) -> Path:
     """The layer's archive; @provider is the librxe it gets."""
-    packages = _closure(archive)
-    key = digest([*(f"{p.name} {p.version}" for p in packages), provider.read_bytes(),
+    wanted = packages(archive)
+    key = digest([*(f"{p.name} {p.version}" for p in wanted), provider.read_bytes(),
                   SCRIPT.read_bytes()])
 
     def make(work: Path) -> None:
         tree = work / "tree"
-        for package in packages:
+        for package in wanted:
             unpack_deb(archive.deb(package), tree)
         cpio = Cpio()
         for path in sorted(tree.rglob("*")):

@@ -93,7 +93,8 @@ class Runner:
         layers = list(self.shop.layers(self.kernel, scenario.values["librxe"]))
         if scenario.values["layer"]:
             layers.append(self.shop.extra_layer(scenario.values["layer"]))
-        files = {"lab/config": scenario.config(self._stretch(), interactive), "lab/scenario.sh": scenario.body}
+        files = {"lab/config": scenario.config(self._stretch(), interactive),
+                 "lab/scenario.sh": scenario.body}
         return initrd.assemble(where / "initrd.cpio", layers, initrd.scenario_layer(files))
 
     def _stretch(self) -> int:

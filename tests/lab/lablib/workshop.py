@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import debugkernel, initrd, kernel, librxe, modules, programs, pyverbs
-from .apt import Archive
+from .apt import Archive, Package
 from .base import LabError, say
 from .kernel import Kernel
 
@@ -66,6 +66,13 @@ class Workshop:
         tree = modules.distribution_tree(candidate, self.archive)
         source = candidate.source(self.archive, [modules.RXE_DIR], "rxe")
         return modules.build_all(tree, source)
+
+    def all_packages(self) -> list[Package]:
+        """Every binary package that any scenario needs."""
+        names = ("busybox-static", *kernel.KBUILD_LIBRARIES)
+        return [*self.kernels[0].packages.values(),
+                *(self.archive.package(name) for name in names),
+                *pyverbs.packages(self.archive)]
 
     def kbuild(self) -> Path:
         """The header tree of the kernel that would be used (nothing of ours is built)."""
