@@ -3,6 +3,7 @@
 #: modules = p2pdma_export vfio_pci vfio_iommu_type1 dummy
 #: needs = rxe_dmabuf rdma_link
 #: iommu = on
+#: leaks = dma_buf_phys_vec_to_sgt
 exporter=$(bdf_of exporter)
 parameter=/sys/module/rdma_rxe/parameters/dmabuf_device
 ok "the exporter binds" bind "$exporter" p2pdma_export

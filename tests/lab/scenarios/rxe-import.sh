@@ -2,10 +2,11 @@
 #: title = soft-RoCE moves bytes of every kind of DMABUF and refuses the rest
 #: modules = p2pdma_export
 #: needs = rxe_dmabuf rdma_link
-#: timeout = 480
+#: timeout = 600
+#: leaks = dma_buf_phys_vec_to_sgt
 #: for topology = root-ports, switch
 #: for iommu = off, on
-LIMIT=150
+LIMIT=300
 exporter=$(bdf_of exporter)
 ok "the exporter binds" bind "$exporter" p2pdma_export
 ok "soft-RoCE comes up" rxe_up nic
