@@ -2,10 +2,12 @@
 /*
  * The event queue of one open file.
  *
- * A ring of fixed size: whoever doesn't read loses the oldest events and is told
- * how many. A queue outlives its file as long as an export refers to it; then
- * events go into a ring that nobody reads. That the function has gone is a state
- * beside the ring (EPOLLHUP, end of file), so a full ring can't hide it.
+ * A ring of fixed size: whoever doesn't read loses events and is told how many.
+ * Anybody who holds a DMABUF can make attach and detach events without end, so
+ * these leave the last part of the ring to the others. A queue outlives its file
+ * as long as an export refers to it; then events go into a ring that nobody
+ * reads. That the function has gone is a state beside the ring (EPOLLHUP, end of
+ * file), so a full ring can't hide it.
  *
  * Locks: events->lock is innermost and taken in process context only; readers
  * serialize on read_lock so that a record leaves the ring only after it has
@@ -19,7 +21,9 @@
 
 #include "core.h"
 
-#define P2PE_EVENTS_MAX	256
+#define P2PE_EVENTS_MAX		256
+/* Of these, attach and detach events fill at most so many. */
+#define P2PE_EVENTS_MAX_IDLE	192
 
 struct p2pe_events {
 	struct kref ref;
@@ -28,6 +32,7 @@ struct p2pe_events {
 	u64 head;		/* number of the next event to come */
 	u64 tail;		/* number of the oldest event in the ring */
 	u32 lost;		/* dropped before the one at tail */
+	u32 lost_last;		/* dropped since the one before head */
 	bool has_hung_up;
 	struct eventfd_ctx *eventfd;
 	wait_queue_head_t wait;
@@ -102,16 +107,27 @@ static void p2pe_event_set_client(struct p2pdma_export_event *event, struct devi
 	event->client_devfn = pdev->devfn;
 }
 
-static void p2pe_events_add(struct p2pe_events *events, const struct p2pdma_export_event *event)
+static bool p2pe_event_is_idle(const struct p2pdma_export_event *event)
+{
+	return event->type == P2PDMA_EXPORT_EVENT_ATTACHED ||
+	       event->type == P2PDMA_EXPORT_EVENT_DETACHED;
+}
+
+static void p2pe_events_add(struct p2pe_events *events, struct p2pdma_export_event *event)
 {
 	lockdep_assert_held(&events->lock);
 	if (events->has_hung_up)
 		return;
+	if (p2pe_event_is_idle(event) && events->head - events->tail >= P2PE_EVENTS_MAX_IDLE) {
+		events->lost_last++;
+		return;
+	}
 	if (events->head - events->tail == P2PE_EVENTS_MAX) {
 		/* What the dropped record knew of earlier losses goes on to its successor. */
-		events->tail++;
-		events->lost++;
+		events->lost += events->ring[events->tail++ % P2PE_EVENTS_MAX].lost + 1;
 	}
+	event->lost = events->lost_last;
+	events->lost_last = 0;
 	events->ring[events->head++ % P2PE_EVENTS_MAX] = *event;
 	if (events->eventfd)
 		eventfd_signal(events->eventfd);
@@ -168,7 +184,7 @@ static bool p2pe_events_peek(struct p2pe_events *events, struct p2pdma_export_ev
 	has_one = events->head != events->tail;
 	if (has_one) {
 		*event = events->ring[events->tail % P2PE_EVENTS_MAX];
-		event->lost = events->lost;
+		event->lost += events->lost;
 		*number = events->tail;
 	}
 	spin_unlock(&events->lock);

@@ -69,11 +69,8 @@ static int p2pe_ioctl_export(struct p2pe_call *call)
 
 static int p2pe_ioctl_revoke(struct p2pe_call *call)
 {
-	int ret;
+	int ret = p2pe_revoke(call->file, &call->arg.revoke);
 
-	if (!call->can_write)
-		return -EACCES;
-	ret = p2pe_revoke(call->file, &call->arg.revoke);
 	call->has_reply = ret == -EBUSY || ret == -EINTR;
 	return ret;
 }

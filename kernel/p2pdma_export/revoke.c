@@ -168,7 +168,7 @@ static void p2pe_revoke_log_holders(struct p2pe_revocation *rev, struct p2pe_exp
 				    enum p2pe_holder holder)
 {
 	bool is_revocable = holder == P2PE_REVOCABLE;
-	const char *why = is_revocable ? "which should have let go" : "which can't be revoked";
+	const char *why = is_revocable ? "which should have unmapped" : "which can't be revoked";
 	struct device *dev = &rev->pe->dev;
 	struct dma_buf_attachment *attach;
 

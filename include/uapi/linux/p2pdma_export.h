@@ -14,8 +14,7 @@
  *    @argsz bytes.
  *  - Reserved fields and unknown flag bits must be zero, or the answer is
  *    -EINVAL. An unknown ioctl number is -ENOTTY.
- *  - A file that was opened for reading only may ask, but neither take nor give:
- *    P2PDMA_EXPORT_REVOKE and a writable P2PDMA_EXPORT_EXPORT are -EACCES.
+ *  - A file that was opened for reading only can't export with O_RDWR (-EACCES).
  *  - -ENODEV means that the function is gone (unbound, unplugged): the file
  *    can only be closed.
  *  - Nothing has happened when an ioctl fails, unless it says otherwise below.
@@ -358,7 +357,8 @@ enum p2pdma_export_event_type {
  * @flags: P2PDMA_EXPORT_EVENT_HAS_CLIENT
  * @export_id: the export, or 0 for the function as a whole
  * @reason: enum p2pdma_export_reason
- * @lost: events dropped just before this one because nobody read them
+ * @lost: events dropped just before this one because nobody read them. Those of
+ *	attaching and detaching go first: they can't push out the others
  * @client_domain: PCI domain of the importer
  * @client_bus: its bus number
  * @client_devfn: its device << 3 | function
