@@ -19,13 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .base import LabError, cache_dir, digest, lock, need, run, say, write_atomically
 
 SUITES = ("trixie", "trixie-updates", "trixie-backports")
+DEBIAN_RELEASES = ("bookworm", "trixie", "forky", "duke", "sid", "oldstable", "stable", "testing",
+                   "unstable")
 LISTS_FRESH_S = 12 * 3600
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 NO_SITE = ("no Debian archive was found in this machine's apt configuration: "
@@ -47,69 +49,76 @@ class Package:
     source: str
 
 
-def _machine_sites() -> list[tuple[str, str]]:
-    """(address, release) of each package index this machine is configured for."""
-    out = run([need("apt-get", "apt"), "indextargets", "--format",
-               "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"])
-    sites = []
-    for line in out.splitlines():
-        uri, release, component, created = (line.split("|") + ["", "", ""])[:4]
-        if created == "Packages" and component == "main":
-            sites.append((uri.rstrip("/"), release))
-    return sites
+@dataclass(frozen=True)
+class Source:
+    """One entry of the machine's own apt configuration."""
+
+    uri: str
+    release: str
+    signed_by: str
 
 
-def archive_site() -> str:
-    """The address of the Debian archive to use."""
-    chosen = os.environ.get("P2PDMA_DEBIAN_MIRROR")
-    if chosen:
-        return chosen.rstrip("/")
-    for uri, release in _machine_sites():
-        if "security" in uri or "security" in release:
-            continue
-        if re.match(r"(https?|file|copy):", uri) and re.search(r"debian", uri):
-            return uri
-    raise LabError(NO_SITE)
-
-
-def _paragraphs(path: Path) -> list[dict[str, str]]:
-    """The stanzas of a deb822 .sources file; continuation lines are kept."""
-    found: list[dict[str, str]] = []
-    current: dict[str, str] = {}
+def _deb822(path: Path) -> Iterator[Source]:
+    """The entries of a .sources file; continuation lines (a key, say) are kept."""
+    stanza: dict[str, str] = {}
     field = ""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() + [""]:
         if line.startswith("#"):
             continue
-        if not line.strip():
-            if current:
-                found.append(current)
-            current, field = {}, ""
-        elif line[0] in " \t":
-            current[field] = current.get(field, "") + "\n" + line
+        if line[:1] in (" ", "\t") and line.strip():
+            stanza[field] = stanza.get(field, "") + "\n" + line
         elif ":" in line:
             field, value = line.split(":", 1)
             field = field.strip().lower()
-            current[field] = value.strip()
+            stanza[field] = value.strip()
+        elif not line.strip():
+            if "deb" in stanza.get("types", "").split() and stanza.get("enabled") != "no":
+                for uri in stanza.get("uris", "").split():
+                    for suite in stanza.get("suites", "").split():
+                        yield Source(uri.rstrip("/"), suite, stanza.get("signed-by", ""))
+            stanza = {}
+
+
+def _one_line(path: Path) -> Iterator[Source]:
+    """The entries of a sources.list file."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = re.match(r"\s*deb\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)", line)
+        if match:
+            key = re.search(r"signed-by=(\S+)", match[1] or "")
+            yield Source(match[2].rstrip("/"), match[3], key[1] if key else "")
+
+
+def machine_sources(etc: Path = Path("/etc/apt")) -> list[Source]:
+    """Every entry, whether or not its lists have ever been fetched."""
+    found: list[Source] = []
+    for path in [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]:
+        if path.suffix == ".sources":
+            found += _deb822(path)
+        elif path.suffix == ".list" and path.is_file():
+            found += _one_line(path)
     return found
 
 
-def signed_by(site: str, etc: Path = Path("/etc/apt")) -> str:
-    """The Signed-By value of the entry for @site, or the archive's key ring."""
-    for path in sorted((etc / "sources.list.d").glob("*.sources")):
-        for stanza in _paragraphs(path):
-            uris = [u.rstrip("/") for u in stanza.get("uris", "").split()]
-            if site in uris and stanza.get("signed-by"):
-                return stanza["signed-by"]
-    for path in [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list"))]:
-        if not path.is_file():
-            continue
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            match = re.match(r"\s*deb\s+\[([^]]*)\]\s+(\S+)", line)
-            if match and match[2].rstrip("/") == site:
-                option = re.search(r"signed-by=(\S+)", match[1])
-                if option:
-                    return option[1]
-    return str(KEYRING) if KEYRING.exists() else ""
+def archive_source() -> Source:
+    """The Debian archive to use, and the key that its entry names."""
+    found = machine_sources()
+    chosen = os.environ.get("P2PDMA_DEBIAN_MIRROR", "").rstrip("/")
+    source = next((s for s in found if s.uri == chosen), Source(chosen, "", "")) \
+        if chosen else pick_source(found)
+    if not source.signed_by and KEYRING.exists():
+        source = Source(source.uri, source.release, str(KEYRING))
+    return source
+
+
+def pick_source(sources: list[Source]) -> Source:
+    """The Debian archive among @sources; third parties use other release names."""
+    usable = [s for s in sources
+              if s.release.split("-")[0] in DEBIAN_RELEASES
+              and "security" not in s.uri + s.release
+              and re.match(r"(https?|file|copy|mirror\+\w+):", s.uri)]
+    if not usable:
+        raise LabError(NO_SITE)
+    return next((s for s in usable if "debian" in s.uri), usable[0])
 
 
 def _acquire_settings() -> str:
@@ -125,20 +134,20 @@ class Archive:
     """trixie and its backports, as apt sees them."""
 
     def __init__(self) -> None:
-        self.site = archive_site()
+        source = archive_source()
+        self.site = source.uri
         self.root = cache_dir() / "apt" / digest([self.site])
         self.debs = cache_dir() / "debs"
         self.debs.mkdir(parents=True, exist_ok=True)
         self._records: dict[str, list[Package]] = {}
-        self._configure()
+        self._configure(source.signed_by)
 
-    def _configure(self) -> None:
+    def _configure(self, key: str) -> None:
         for sub in ("lists/partial", "cache/archives/partial", "state"):
             (self.root / sub).mkdir(parents=True, exist_ok=True)
         status = self.root / "state" / "status"
         if not status.exists():
             status.touch()
-        key = signed_by(self.site)
         stanza = (f"Types: deb deb-src\nURIs: {self.site}\nSuites: {' '.join(SUITES)}\n"
                   "Components: main\nArchitectures: amd64\n")
         if key:
@@ -181,7 +190,7 @@ class Archive:
                 stamp.touch()
                 return
             text = done.stdout + done.stderr
-            if re.search(r"NO_PUBKEY|not signed|couldn't be verified|public key", text):
+            if re.search(r"NO_PUBKEY|Missing key|not signed|couldn't be verified|public key", text):
                 raise LabError(f"{NO_KEY}\n{text.strip()}")
             if not stamp.exists():
                 raise LabError(f"the package lists can't be fetched from {self.site}\n"

