@@ -22,20 +22,19 @@
 
 #include "rxe_common.h"
 
-#define BUFFER_SIZE	(16 * PAGE)
+#define BUFFER_SIZE (16 * PAGE)
 
 #ifndef VFIO_DEVICE_FEATURE_DMA_BUF
-#define VFIO_DEVICE_FEATURE_DMA_BUF	11
+#define VFIO_DEVICE_FEATURE_DMA_BUF 11
 #endif
 
 struct buffer {
 	int fd;
 	size_t size;
-	volatile uint8_t *cpu;		/* in the order of the DMABUF */
-	int owner;			/* fd of the exporter, -1 without */
+	volatile uint8_t *cpu; /* in the order of the DMABUF */
+	int owner;	       /* fd of the exporter, -1 without */
 	uint32_t export_id;
 };
-
 
 static inline void *map_cpu(int fd, size_t size, off_t offset)
 {
@@ -157,7 +156,7 @@ static inline int export_open(const char *bdf)
  */
 static inline volatile uint8_t *export_cpu(const char *bdf, unsigned int bar)
 {
-	struct p2pdma_export_range range = { .length = BUFFER_SIZE };
+	struct p2pdma_export_range range = {.length = BUFFER_SIZE};
 	const unsigned int count = BUFFER_SIZE / PAGE;
 	struct p2pdma_export_export arg = {
 		.argsz = sizeof(arg),
@@ -172,8 +171,8 @@ static inline volatile uint8_t *export_cpu(const char *bdf, unsigned int bar)
 	if (ioctl(export_open(bdf), P2PDMA_EXPORT_EXPORT, &arg))
 		die(-errno, "export for the CPU");
 	for (i = 0; i < count; i++)
-		if (mmap(cpu + i * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, arg.fd,
-			 shuffled(i, count) * PAGE) == MAP_FAILED)
+		if (mmap(cpu + i * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			 arg.fd, shuffled(i, count) * PAGE) == MAP_FAILED)
 			die(-errno, "mmap of an export");
 	close(arg.fd);
 	return cpu;
@@ -207,13 +206,13 @@ static inline void vfio_init(struct buffer *buf, const char *bdf, unsigned int b
 	union {
 		struct vfio_device_feature head;
 		uint8_t bytes[sizeof(struct vfio_device_feature) + 32];
-	} feature = { .head = {
-		.argsz = sizeof(feature),
-		.flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF,
-	} };
-	uint32_t request[4] = { bar, O_RDWR | O_CLOEXEC, 0, 1 };
-	uint64_t range[2] = { 0, BUFFER_SIZE };
-	struct vfio_region_info info = { .argsz = sizeof(info), .index = bar };
+	} feature = {.head = {
+			     .argsz = sizeof(feature),
+			     .flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF,
+		     }};
+	uint32_t request[4] = {bar, O_RDWR | O_CLOEXEC, 0, 1};
+	uint64_t range[2] = {0, BUFFER_SIZE};
+	struct vfio_region_info info = {.argsz = sizeof(info), .index = bar};
 
 	buf->owner = vfio_open_device(bdf);
 	memcpy(feature.head.data, request, sizeof(request));
@@ -228,7 +227,7 @@ static inline void vfio_init(struct buffer *buf, const char *bdf, unsigned int b
 
 static inline void buffer_init(struct buffer *buf, int argc, char **argv)
 {
-	*buf = (struct buffer){ .fd = -1, .owner = -1 };
+	*buf = (struct buffer){.fd = -1, .owner = -1};
 	if (argc == 1 && !strcmp(argv[0], "udmabuf")) {
 		udmabuf_init(buf);
 	} else if (argc == 1 && !strcmp(argv[0], "heap")) {
@@ -247,7 +246,8 @@ static inline void buffer_init(struct buffer *buf, int argc, char **argv)
 	buf->size = BUFFER_SIZE;
 }
 
-static inline void buffer_read(const struct buffer *buf, size_t offset, uint8_t *bytes, size_t length)
+static inline void buffer_read(const struct buffer *buf, size_t offset, uint8_t *bytes,
+			       size_t length)
 {
 	size_t i;
 

@@ -30,11 +30,11 @@
 
 #include "common/labtest.h"
 
-#define PAGE		4096ULL
-#define HOST_SIZE	(1U << 20)
-#define NO_COMPLETION	1000
+#define PAGE	      4096ULL
+#define HOST_SIZE     (1U << 20)
+#define NO_COMPLETION 1000
 
-#define ALL_RIGHTS	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
+#define ALL_RIGHTS    (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 
 static inline void tap_is(long long got, long long want, const char *name)
 {
@@ -46,10 +46,10 @@ struct rig {
 	struct ibv_context *context;
 	struct ibv_pd *pd;
 	struct ibv_cq *cq;
-	struct ibv_qp *qp[2];		/* what the first sends the second receives */
+	struct ibv_qp *qp[2]; /* what the first sends the second receives */
 	union ibv_gid gid;
 	int gid_index;
-	uint8_t *host;			/* HOST_SIZE bytes of memory, registered */
+	uint8_t *host; /* HOST_SIZE bytes of memory, registered */
 	struct ibv_mr *host_mr;
 };
 
@@ -63,7 +63,7 @@ static inline void rig_find_gid(struct rig *rig)
 			continue;
 		rig->gid = gid;
 		rig->gid_index = i;
-		if (!gid.global.subnet_prefix)	/* made from an IPv4 address */
+		if (!gid.global.subnet_prefix) /* made from an IPv4 address */
 			return;
 	}
 }
@@ -92,14 +92,18 @@ static inline void connect_qp(struct rig *rig, struct ibv_qp *qp, struct ibv_qp 
 		.dest_qp_num = peer->qp_num,
 		.max_dest_rd_atomic = 4,
 		.min_rnr_timer = 12,
-		.ah_attr = {
-			.is_global = 1,
-			.port_num = 1,
-			.grh = { .dgid = rig->gid, .sgid_index = rig->gid_index, .hop_limit = 1 },
-		},
+		.ah_attr =
+			{
+				.is_global = 1,
+				.port_num = 1,
+				.grh = {.dgid = rig->gid,
+					.sgid_index = rig->gid_index,
+					.hop_limit = 1},
+			},
 	};
-	modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
-		  IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
+	modify_qp(qp, &attr,
+		  IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+			  IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
 
 	attr = (struct ibv_qp_attr){
 		.qp_state = IBV_QPS_RTS,
@@ -108,8 +112,9 @@ static inline void connect_qp(struct rig *rig, struct ibv_qp *qp, struct ibv_qp 
 		.rnr_retry = 7,
 		.max_rd_atomic = 4,
 	};
-	modify_qp(qp, &attr, IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
-		  IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
+	modify_qp(qp, &attr,
+		  IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+			  IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
 }
 
 static inline struct ibv_qp *create_qp(struct rig *rig)
@@ -122,7 +127,7 @@ static inline struct ibv_qp *create_qp(struct rig *rig)
 		.pd = rig->pd,
 		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
 		.send_ops_flags = IBV_QP_EX_WITH_ATOMIC_WRITE,
-		.cap = { .max_send_wr = 64, .max_recv_wr = 64, .max_send_sge = 1, .max_recv_sge = 1 },
+		.cap = {.max_send_wr = 64, .max_recv_wr = 64, .max_send_sge = 1, .max_recv_sge = 1},
 	};
 	struct ibv_qp *qp = ibv_create_qp_ex(rig->context, &init);
 
@@ -181,7 +186,8 @@ static inline void rig_init(struct rig *rig, const char *device)
 	if (!rig->pd || !rig->cq)
 		die(-errno, "PD or CQ");
 
-	rig->host = mmap(NULL, HOST_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	rig->host =
+		mmap(NULL, HOST_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	rig->host_mr = ibv_reg_mr(rig->pd, rig->host, HOST_SIZE, ALL_RIGHTS);
 	if (!rig->host_mr)
 		die(-errno, "memory of the host");
@@ -222,15 +228,15 @@ struct place {
 
 static inline struct place host_at(struct rig *rig, size_t offset)
 {
-	return (struct place){ (uintptr_t)rig->host + offset, rig->host_mr->lkey };
+	return (struct place){(uintptr_t)rig->host + offset, rig->host_mr->lkey};
 }
 
 /* RDMA or atomic from the first QP: the completion's status, or -errno of posting it. */
 static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct place local,
 			 struct place remote, uint32_t length)
 {
-	struct ibv_sge sge = { .addr = local.address, .length = length, .lkey = local.key };
-	struct ibv_send_wr wr = { .opcode = opcode, .sg_list = &sge, .num_sge = 1 };
+	struct ibv_sge sge = {.addr = local.address, .length = length, .lkey = local.key};
+	struct ibv_send_wr wr = {.opcode = opcode, .sg_list = &sge, .num_sge = 1};
 	struct ibv_send_wr *bad;
 	int err;
 
@@ -266,8 +272,8 @@ static inline int rig_atomic_write(struct rig *rig, struct place remote)
 /* A message from @from to @to; the worse of the two completions' statuses. */
 static inline int rig_send(struct rig *rig, struct place from, struct place to, uint32_t length)
 {
-	struct ibv_sge sge = { .addr = to.address, .length = length, .lkey = to.key };
-	struct ibv_recv_wr wr = { .sg_list = &sge, .num_sge = 1 };
+	struct ibv_sge sge = {.addr = to.address, .length = length, .lkey = to.key};
+	struct ibv_recv_wr wr = {.sg_list = &sge, .num_sge = 1};
 	struct ibv_recv_wr *bad;
 	int first, second;
 
@@ -293,10 +299,12 @@ struct dmabuf_range {
 	uint32_t access;
 };
 
-#define MAX_ATTRS	12
+#define MAX_ATTRS 12
 
 /* UVERBS_METHOD_REG_MR; Debian 12's headers are older than it. */
-enum { METHOD_REG_MR = UVERBS_METHOD_REG_DMABUF_MR + 1 };
+enum {
+	METHOD_REG_MR = UVERBS_METHOD_REG_DMABUF_MR + 1
+};
 
 enum {
 	REG_MR_HANDLE,

@@ -9,7 +9,7 @@
  */
 #include "rxe_buffer.h"
 
-#define IOVA	0x7000000000ULL
+#define IOVA 0x7000000000ULL
 
 static struct rig rig;
 static struct buffer buf;
@@ -17,8 +17,8 @@ static uint8_t scratch[BUFFER_SIZE];
 
 static struct dmabuf_range whole(uint32_t access)
 {
-	return (struct dmabuf_range){ .fd = buf.fd, .length = buf.size, .iova = IOVA,
-				      .access = access };
+	return (struct dmabuf_range){
+		.fd = buf.fd, .length = buf.size, .iova = IOVA, .access = access};
 }
 
 static struct dmabuf_mr reg_or_die(const struct dmabuf_range *range)
@@ -41,7 +41,7 @@ static void dereg_or_die(struct dmabuf_mr *mr)
 
 static struct place at(const struct dmabuf_mr *mr, uint64_t iova)
 {
-	return (struct place){ iova, mr->rkey };
+	return (struct place){iova, mr->rkey};
 }
 
 /* Does a new memory region work, and are the connections sound? */
@@ -76,12 +76,14 @@ static void test_rdma(void)
 	/* as the local side of a transfer */
 	pattern_fill(scratch, 3, buf.size);
 	buffer_write(&buf, 0, scratch, buf.size);
-	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){ IOVA, mr.lkey }, host_at(&rig, 0),
-		      buf.size), 0, "write_from_buffer");
+	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){IOVA, mr.lkey}, host_at(&rig, 0),
+		      buf.size),
+	       0, "write_from_buffer");
 	tap_is(memcmp(rig.host, scratch, buf.size), 0, "write_from_buffer_bytes_arrive");
 	pattern_fill(rig.host, 4, buf.size);
-	tap_is(rig_do(&rig, IBV_WR_RDMA_READ, (struct place){ IOVA, mr.lkey }, host_at(&rig, 0),
-		      buf.size), 0, "read_into_buffer");
+	tap_is(rig_do(&rig, IBV_WR_RDMA_READ, (struct place){IOVA, mr.lkey}, host_at(&rig, 0),
+		      buf.size),
+	       0, "read_into_buffer");
 	tap_is(buffer_differs(&buf, 0, rig.host, buf.size), -1, "read_into_buffer_bytes_arrive");
 	dereg_or_die(&mr);
 }
@@ -93,13 +95,13 @@ static void test_messages(void)
 	const uint32_t length = 3 * PAGE + 77;
 
 	pattern_fill(rig.host, 5, length);
-	tap_is(rig_send(&rig, host_at(&rig, 0), (struct place){ IOVA + 5, mr.lkey }, length), 0,
+	tap_is(rig_send(&rig, host_at(&rig, 0), (struct place){IOVA + 5, mr.lkey}, length), 0,
 	       "receive_into_buffer");
 	tap_is(buffer_differs(&buf, 5, rig.host, length), -1, "receive_into_buffer_bytes_arrive");
 
 	memset(rig.host, 0, length);
 	buffer_read(&buf, 5, scratch, length);
-	tap_is(rig_send(&rig, (struct place){ IOVA + 5, mr.lkey }, host_at(&rig, 0), length), 0,
+	tap_is(rig_send(&rig, (struct place){IOVA + 5, mr.lkey}, host_at(&rig, 0), length), 0,
 	       "send_from_buffer");
 	tap_is(memcmp(rig.host, scratch, length), 0, "send_from_buffer_bytes_arrive");
 	dereg_or_die(&mr);
@@ -108,8 +110,11 @@ static void test_messages(void)
 /* A write into a piece: it arrives where it should and nowhere else. */
 static bool write_piece(uint64_t offset, uint64_t length, uint64_t iova, uint32_t seed)
 {
-	struct dmabuf_range range = { .fd = buf.fd, .offset = offset, .length = length,
-				      .iova = iova, .access = ALL_RIGHTS };
+	struct dmabuf_range range = {.fd = buf.fd,
+				     .offset = offset,
+				     .length = length,
+				     .iova = iova,
+				     .access = ALL_RIGHTS};
 	struct dmabuf_mr mr = reg_or_die(&range);
 	int status;
 
@@ -146,8 +151,11 @@ static void test_pieces(void)
 /* The newer method, which registers memory of either kind. */
 static void test_any_method(void)
 {
-	struct dmabuf_range range = { .fd = buf.fd, .offset = PAGE, .length = 2 * PAGE,
-				      .iova = IOVA, .access = ALL_RIGHTS };
+	struct dmabuf_range range = {.fd = buf.fd,
+				     .offset = PAGE,
+				     .length = 2 * PAGE,
+				     .iova = IOVA,
+				     .access = ALL_RIGHTS};
 	struct dmabuf_mr mr, host;
 
 	tap_is(any_reg(rig.pd, &range, NULL, &mr), 0, "register_buffer_by_any_method");
@@ -156,8 +164,9 @@ static void test_any_method(void)
 	tap_is(any_reg(rig.pd, &range, rig.host + 16 * PAGE, &host), 0,
 	       "register_memory_by_any_method");
 	pattern_fill(rig.host + 16 * PAGE, 6, 2 * PAGE);
-	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){ range.iova, host.lkey },
-		      at(&mr, IOVA), 2 * PAGE), 0, "write_by_any_method");
+	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){range.iova, host.lkey}, at(&mr, IOVA),
+		      2 * PAGE),
+	       0, "write_by_any_method");
 	tap_is(buffer_differs(&buf, PAGE, rig.host + 16 * PAGE, 2 * PAGE), -1,
 	       "write_by_any_method_bytes_arrive");
 	rig_connect(&rig);
@@ -185,7 +194,8 @@ static void test_registration_refused(void)
 	REFUSED(-EINVAL, "register_length_zero_einval", bad.length = 0);
 	REFUSED(-EINVAL, "register_past_the_end_einval", bad.length++);
 	REFUSED(-EINVAL, "register_offset_at_the_end_einval", bad.offset = buf.size);
-	REFUSED(-EINVAL, "register_offset_overflow_einval", bad.offset = -PAGE, bad.length = 2 * PAGE);
+	REFUSED(-EINVAL, "register_offset_overflow_einval", bad.offset = -PAGE,
+		bad.length = 2 * PAGE);
 	REFUSED(-EINVAL, "register_length_max_einval", bad.length = UINT64_MAX);
 	REFUSED(-EINVAL, "register_iova_overflow_einval", bad.iova = -PAGE, bad.length = 2 * PAGE);
 	REFUSED(-EINVAL, "register_page_offsets_disagree_einval", bad.iova++, bad.length = 1);
@@ -198,7 +208,8 @@ static void test_registration_refused(void)
 	REFUSED(-EINVAL, "register_mw_bind_einval", bad.access |= IBV_ACCESS_MW_BIND);
 	REFUSED(-EINVAL, "register_zero_based_einval", bad.access |= IBV_ACCESS_ZERO_BASED);
 	REFUSED(-EINVAL, "register_flush_einval", bad.access |= 1 << 8);
-	REFUSED(-EINVAL, "register_remote_write_alone_einval", bad.access = IBV_ACCESS_REMOTE_WRITE);
+	REFUSED(-EINVAL, "register_remote_write_alone_einval",
+		bad.access = IBV_ACCESS_REMOTE_WRITE);
 #undef REFUSED
 	close(null);
 	tap_ok(still_works(), "work_after_refused_registrations", 0);
@@ -241,12 +252,14 @@ static void test_operations_refused(void)
 	      "write_past_the_end");
 	fails(IBV_WR_RDMA_WRITE, &mr, IOVA + range.length - 10, 11, IBV_WC_REM_ACCESS_ERR,
 	      "write_over_the_end");
-	fails(IBV_WR_RDMA_WRITE, &mr, IOVA - 1, 10, IBV_WC_REM_ACCESS_ERR, "write_before_the_start");
+	fails(IBV_WR_RDMA_WRITE, &mr, IOVA - 1, 10, IBV_WC_REM_ACCESS_ERR,
+	      "write_before_the_start");
 	fails(IBV_WR_RDMA_WRITE, &read_only, IOVA, 10, IBV_WC_REM_ACCESS_ERR, "write_to_read_only");
 	fails(IBV_WR_RDMA_WRITE, &local, IOVA, 10, IBV_WC_REM_ACCESS_ERR, "write_to_local_only");
 	fails(IBV_WR_RDMA_READ, &local, IOVA, 10, IBV_WC_REM_ACCESS_ERR, "read_from_local_only");
 	fails(IBV_WR_ATOMIC_FETCH_AND_ADD, &mr, IOVA, 8, IBV_WC_REM_ACCESS_ERR, "fetch_and_add");
-	fails(IBV_WR_ATOMIC_CMP_AND_SWP, &mr, IOVA + 8, 8, IBV_WC_REM_ACCESS_ERR, "compare_and_swap");
+	fails(IBV_WR_ATOMIC_CMP_AND_SWP, &mr, IOVA + 8, 8, IBV_WC_REM_ACCESS_ERR,
+	      "compare_and_swap");
 	fails(IBV_WR_ATOMIC_WRITE, &mr, IOVA, 8, IBV_WC_REM_INV_REQ_ERR, "atomic_write");
 	fails(IBV_WR_LOCAL_INV, &mr, IOVA, 0, IBV_WC_WR_FLUSH_ERR, "local_invalidate");
 	tap_is(rig_do(&rig, IBV_WR_RDMA_READ, host_at(&rig, 0), at(&read_only, IOVA), PAGE), 0,
@@ -266,17 +279,19 @@ static int reregister(const struct dmabuf_mr *mr, uint32_t flags, uint32_t acces
 		struct ib_uverbs_cmd_hdr hdr;
 		struct ib_uverbs_rereg_mr cmd;
 	} request = {
-		.hdr = {
-			.command = IB_USER_VERBS_CMD_REREG_MR,
-			.in_words = sizeof(request) / 4,
-			.out_words = sizeof(struct ib_uverbs_rereg_mr_resp) / 4,
-		},
-		.cmd = {
-			.mr_handle = mr->handle,
-			.flags = flags,
-			.access_flags = access,
-			.pd_handle = rig.pd->handle,
-		},
+		.hdr =
+			{
+				.command = IB_USER_VERBS_CMD_REREG_MR,
+				.in_words = sizeof(request) / 4,
+				.out_words = sizeof(struct ib_uverbs_rereg_mr_resp) / 4,
+			},
+		.cmd =
+			{
+				.mr_handle = mr->handle,
+				.flags = flags,
+				.access_flags = access,
+				.pd_handle = rig.pd->handle,
+			},
 	};
 	struct ib_uverbs_rereg_mr_resp response;
 
@@ -286,7 +301,7 @@ static int reregister(const struct dmabuf_mr *mr, uint32_t flags, uint32_t acces
 
 static int advise(uint32_t lkey, uint32_t flags)
 {
-	struct ib_uverbs_sge sge = { .addr = IOVA, .length = PAGE, .lkey = lkey };
+	struct ib_uverbs_sge sge = {.addr = IOVA, .length = PAGE, .lkey = lkey};
 	struct method_call call;
 
 	call_init(&call, UVERBS_OBJECT_MR, UVERBS_METHOD_ADVISE_MR);
@@ -302,10 +317,15 @@ static void test_other_verbs_refused(void)
 	struct dmabuf_range range = whole(ALL_RIGHTS);
 	struct dmabuf_mr mr = reg_or_die(&range);
 	struct ibv_mw *mw = ibv_alloc_mw(rig.pd, IBV_MW_TYPE_1);
-	struct ibv_mr shape = { .context = rig.context, .pd = rig.pd, .handle = mr.handle,
-				.lkey = mr.lkey, .rkey = mr.rkey };
-	struct ibv_mw_bind bind = { .bind_info = { .mr = &shape, .addr = IOVA, .length = PAGE,
-						   .mw_access_flags = IBV_ACCESS_REMOTE_READ } };
+	struct ibv_mr shape = {.context = rig.context,
+			       .pd = rig.pd,
+			       .handle = mr.handle,
+			       .lkey = mr.lkey,
+			       .rkey = mr.rkey};
+	struct ibv_mw_bind bind = {.bind_info = {.mr = &shape,
+						 .addr = IOVA,
+						 .length = PAGE,
+						 .mw_access_flags = IBV_ACCESS_REMOTE_READ}};
 
 	tap_is(reregister(&mr, IBV_REREG_MR_CHANGE_ACCESS, IBV_ACCESS_REMOTE_READ), -EOPNOTSUPP,
 	       "rereg_access_eopnotsupp");
@@ -334,8 +354,9 @@ static void test_foreign_pd(void)
 	if (!pd || dmabuf_reg(pd, &range, &mr))
 		die(0, "another PD");
 	fails(IBV_WR_RDMA_WRITE, &mr, IOVA, 10, IBV_WC_REM_ACCESS_ERR, "write_foreign_pd");
-	tap_ok(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){ IOVA, mr.lkey }, host_at(&rig, 0),
-		      10) != IBV_WC_SUCCESS, "write_from_foreign_pd", 0);
+	tap_ok(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){IOVA, mr.lkey}, host_at(&rig, 0),
+		      10) != IBV_WC_SUCCESS,
+	       "write_from_foreign_pd", 0);
 	rig_connect(&rig);
 	dereg_or_die(&mr);
 	ibv_dealloc_pd(pd);
@@ -356,8 +377,8 @@ static void test_many(void)
 		pattern_fill(rig.host, round, PAGE);
 		errors += !!rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
 				   at(&mrs[5], range.iova), PAGE);
-		errors += !!rig_do(&rig, IBV_WR_RDMA_READ, host_at(&rig, PAGE),
-				   at(&mrs[0], IOVA), PAGE);
+		errors += !!rig_do(&rig, IBV_WR_RDMA_READ, host_at(&rig, PAGE), at(&mrs[0], IOVA),
+				   PAGE);
 		errors += !!memcmp(rig.host, rig.host + PAGE, PAGE);
 		for (i = 0; i < 6; i++)
 			dereg_or_die(&mrs[i]);

@@ -12,8 +12,8 @@
 
 #include "rxe_buffer.h"
 
-#define IOVA		0x6000000000ULL
-#define WAIT_NS		40000000000ULL
+#define IOVA	0x6000000000ULL
+#define WAIT_NS 40000000000ULL
 
 static struct rig rig;
 static struct dmabuf_mr mr;
@@ -23,16 +23,15 @@ static atomic_bool stop;
 static void *move(void *unused)
 {
 	(void)unused;
-	while (!atomic_load(&stop) &&
-	       !rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0), (struct place){ IOVA, mr.rkey },
-		       BUFFER_SIZE))
+	while (!atomic_load(&stop) && !rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
+					      (struct place){IOVA, mr.rkey}, BUFFER_SIZE))
 		;
 	return NULL;
 }
 
 static struct p2pdma_export_status status_of(const struct buffer *buf)
 {
-	struct p2pdma_export_status arg = { .argsz = sizeof(arg), .export_id = buf->export_id };
+	struct p2pdma_export_status arg = {.argsz = sizeof(arg), .export_id = buf->export_id};
 
 	if (ioctl(buf->owner, P2PDMA_EXPORT_STATUS, &arg))
 		die(-errno, "status");
@@ -69,8 +68,8 @@ int main(int argc, char **argv)
 	if (err)
 		die(err, "export");
 	buf.cpu = export_cpu(argv[2], atoi(argv[3]));
-	range = (struct dmabuf_range){ .fd = buf.fd, .length = buf.size, .iova = IOVA,
-				       .access = ALL_RIGHTS };
+	range = (struct dmabuf_range){
+		.fd = buf.fd, .length = buf.size, .iova = IOVA, .access = ALL_RIGHTS};
 	err = dmabuf_reg(rig.pd, &range, &mr);
 	if (err)
 		die(err, "registration");

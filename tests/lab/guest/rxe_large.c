@@ -10,9 +10,9 @@
  */
 #include "rxe_buffer.h"
 
-#define IOVA	0x8000000000ULL
-#define CHUNK	(256U << 10)
-#define ROUNDS	16
+#define IOVA   0x8000000000ULL
+#define CHUNK  (256U << 10)
+#define ROUNDS 16
 
 static struct rig rig;
 
@@ -40,8 +40,8 @@ static void many_pages_init(struct buffer *buf, unsigned int count)
 			.offset = shuffled(i, count) * PAGE,
 			.size = PAGE,
 		};
-	*buf = (struct buffer){ .fd = ioctl(device, UDMABUF_CREATE_LIST, list),
-				.size = count * PAGE, .owner = -1 };
+	*buf = (struct buffer){
+		.fd = ioctl(device, UDMABUF_CREATE_LIST, list), .size = count * PAGE, .owner = -1};
 	if (buf->fd < 0)
 		die(-errno, "udmabuf");
 	buf->cpu = map_cpu(buf->fd, buf->size, 0);
@@ -53,7 +53,7 @@ static void many_pages_init(struct buffer *buf, unsigned int count)
 
 static void big_export_init(struct buffer *buf, const char *bdf, unsigned int bar, uint64_t size)
 {
-	struct p2pdma_export_range range = { .length = size };
+	struct p2pdma_export_range range = {.length = size};
 	struct p2pdma_export_export arg = {
 		.argsz = sizeof(arg),
 		.bar = bar,
@@ -62,7 +62,7 @@ static void big_export_init(struct buffer *buf, const char *bdf, unsigned int ba
 		.open_flags = O_RDWR | O_CLOEXEC,
 	};
 
-	*buf = (struct buffer){ .owner = export_open(bdf), .size = size };
+	*buf = (struct buffer){.owner = export_open(bdf), .size = size};
 	if (ioctl(buf->owner, P2PDMA_EXPORT_EXPORT, &arg))
 		die(-errno, "export");
 	buf->fd = arg.fd;
@@ -71,8 +71,11 @@ static void big_export_init(struct buffer *buf, const char *bdf, unsigned int ba
 
 static struct dmabuf_mr reg_or_die(const struct buffer *buf, uint64_t offset, uint64_t length)
 {
-	struct dmabuf_range range = { .fd = buf->fd, .offset = offset, .length = length,
-				      .iova = IOVA + offset, .access = ALL_RIGHTS };
+	struct dmabuf_range range = {.fd = buf->fd,
+				     .offset = offset,
+				     .length = length,
+				     .iova = IOVA + offset,
+				     .access = ALL_RIGHTS};
 	struct dmabuf_mr mr;
 	int err = dmabuf_reg(rig.pd, &range, &mr);
 
@@ -86,7 +89,7 @@ static bool write_works(const struct buffer *buf, const struct dmabuf_mr *mr, ui
 {
 	pattern_fill(rig.host, offset >> 12, length);
 	return !rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
-		       (struct place){ IOVA + offset, mr->rkey }, length) &&
+		       (struct place){IOVA + offset, mr->rkey}, length) &&
 	       buffer_differs(buf, offset, rig.host, length) < 0;
 }
 
@@ -97,7 +100,7 @@ static double write_time(const struct dmabuf_mr *mr, uint64_t offset)
 
 	for (i = 0; i < ROUNDS; i++)
 		if (rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
-			   (struct place){ IOVA + offset, mr->rkey }, CHUNK))
+			   (struct place){IOVA + offset, mr->rkey}, CHUNK))
 			die(0, "a write fails");
 	return milliseconds(start) / ROUNDS;
 }

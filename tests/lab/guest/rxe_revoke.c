@@ -13,8 +13,8 @@
 
 #include "rxe_buffer.h"
 
-#define IOVA		0x5000000000ULL
-#define PARAMETERS	"/sys/module/rdma_rxe/parameters/"
+#define IOVA	   0x5000000000ULL
+#define PARAMETERS "/sys/module/rdma_rxe/parameters/"
 
 static struct rig rig;
 static const char *bdf;
@@ -35,8 +35,8 @@ static struct buffer export_or_die(uint32_t open_flags, uint32_t flags)
 
 static int reg(const struct buffer *buf, uint32_t access, struct dmabuf_mr *ret_mr)
 {
-	struct dmabuf_range range = { .fd = buf->fd, .length = buf->size, .iova = IOVA,
-				      .access = access };
+	struct dmabuf_range range = {
+		.fd = buf->fd, .length = buf->size, .iova = IOVA, .access = access};
 
 	return dmabuf_reg(rig.pd, &range, ret_mr);
 }
@@ -53,14 +53,14 @@ static struct dmabuf_mr reg_or_die(const struct buffer *buf)
 
 static int take_back(const struct buffer *buf)
 {
-	struct p2pdma_export_revoke arg = { .argsz = sizeof(arg), .export_id = buf->export_id };
+	struct p2pdma_export_revoke arg = {.argsz = sizeof(arg), .export_id = buf->export_id};
 
 	return ioctl(owner, P2PDMA_EXPORT_REVOKE, &arg) ? -errno : 0;
 }
 
 static struct p2pdma_export_status status_of(const struct buffer *buf)
 {
-	struct p2pdma_export_status arg = { .argsz = sizeof(arg), .export_id = buf->export_id };
+	struct p2pdma_export_status arg = {.argsz = sizeof(arg), .export_id = buf->export_id};
 
 	if (ioctl(owner, P2PDMA_EXPORT_STATUS, &arg))
 		die(-errno, "status");
@@ -69,14 +69,14 @@ static struct p2pdma_export_status status_of(const struct buffer *buf)
 
 static int write_to(const struct dmabuf_mr *mr, uint32_t length)
 {
-	return rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0),
-		      (struct place){ IOVA, mr->rkey }, length);
+	return rig_do(&rig, IBV_WR_RDMA_WRITE, host_at(&rig, 0), (struct place){IOVA, mr->rkey},
+		      length);
 }
 
 static int read_from(const struct dmabuf_mr *mr, uint32_t length)
 {
-	return rig_do(&rig, IBV_WR_RDMA_READ, host_at(&rig, 0),
-		      (struct place){ IOVA, mr->rkey }, length);
+	return rig_do(&rig, IBV_WR_RDMA_READ, host_at(&rig, 0), (struct place){IOVA, mr->rkey},
+		      length);
 }
 
 static void set_parameter(const char *name, const char *value)
@@ -110,10 +110,11 @@ static void test_idle(void)
 	rig_connect(&rig);
 	tap_is(read_from(&mr, 100), IBV_WC_REM_ACCESS_ERR, "read_after_revoke");
 	rig_connect(&rig);
-	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){ IOVA, mr.lkey }, host_at(&rig, 0),
-		      100), IBV_WC_WR_FLUSH_ERR, "write_from_after_revoke");
+	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){IOVA, mr.lkey}, host_at(&rig, 0),
+		      100),
+	       IBV_WC_WR_FLUSH_ERR, "write_from_after_revoke");
 	rig_connect(&rig);
-	got = rig_send(&rig, host_at(&rig, 0), (struct place){ IOVA, mr.lkey }, 100);
+	got = rig_send(&rig, host_at(&rig, 0), (struct place){IOVA, mr.lkey}, 100);
 	tap_ok(got != IBV_WC_SUCCESS && got != NO_COMPLETION, "receive_after_revoke", got);
 	rig_connect(&rig);
 
@@ -132,7 +133,8 @@ static void test_read_only(void)
 	uint8_t want[100];
 
 	tap_is(reg(&buf, ALL_RIGHTS, &mr), -EACCES, "register_writing_read_only_eacces");
-	tap_is(reg(&buf, IBV_ACCESS_LOCAL_WRITE, &mr), -EACCES, "register_local_write_read_only_eacces");
+	tap_is(reg(&buf, IBV_ACCESS_LOCAL_WRITE, &mr), -EACCES,
+	       "register_local_write_read_only_eacces");
 	tap_is(reg(&buf, IBV_ACCESS_REMOTE_READ, &mr), 0, "register_reading_read_only");
 	pattern_fill(want, 2, sizeof(want));
 	buffer_write(&buf, 0, want, sizeof(want));
@@ -192,13 +194,14 @@ static void test_exit(void)
 	if (!child) {
 		struct rig mine;
 		struct dmabuf_mr mr;
-		struct dmabuf_range range = { .fd = buf.fd, .length = buf.size, .iova = IOVA,
-					      .access = ALL_RIGHTS };
+		struct dmabuf_range range = {
+			.fd = buf.fd, .length = buf.size, .iova = IOVA, .access = ALL_RIGHTS};
 
 		rig_init(&mine, device);
 		_exit(dmabuf_reg(mine.pd, &range, &mr) ||
 		      rig_do(&mine, IBV_WR_RDMA_WRITE, host_at(&mine, 0),
-			     (struct place){ IOVA, mr.rkey }, 100) || status_of(&buf).nr_mappings != 1);
+			     (struct place){IOVA, mr.rkey}, 100) ||
+		      status_of(&buf).nr_mappings != 1);
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		die(-errno, "fork");
@@ -216,8 +219,15 @@ static int set_device(const char *value)
 static void test_device_parameter(void)
 {
 	static const char *const malformed[] = {
-		"x", "0000:00", "0000:00:00", "0000:00:00.", "0000:00:00.8", "0000:00:20.0",
-		"0000:100:00.0", "0000:00:00.0y", "0000:00:00.0 ",
+		"x",
+		"0000:00",
+		"0000:00:00",
+		"0000:00:00.",
+		"0000:00:00.8",
+		"0000:00:20.0",
+		"0000:100:00.0",
+		"0000:00:00.0y",
+		"0000:00:00.0 ",
 	};
 	struct buffer buf = export_or_die(O_RDWR, 0);
 	struct dmabuf_mr mr;
@@ -272,15 +282,15 @@ static void test_traffic(void)
 	int round, status, wrong = 0, odd = 0, early = 0;
 
 	for (round = 0; round < 20; round++) {
-		struct race race = { .buf = export_or_die(O_RDWR, 0) };
+		struct race race = {.buf = export_or_die(O_RDWR, 0)};
 		unsigned int moved = 0;
 		pthread_t thread;
 
 		race.mr = reg_or_die(&race.buf);
 		start(&thread, revoke_on_go, &race);
 		do {
-			status = round % 2 ? read_from(&race.mr, race.buf.size)
-					   : write_to(&race.mr, race.buf.size);
+			status = round % 2 ? read_from(&race.mr, race.buf.size) :
+					     write_to(&race.mr, race.buf.size);
 			if (moved++ == (unsigned int)round % 5)
 				atomic_store(&race.go, true);
 		} while (status == IBV_WC_SUCCESS && moved < 100000);
@@ -304,7 +314,7 @@ static void test_race_dereg(void)
 	int round, odd = 0;
 
 	for (round = 0; round < 150; round++) {
-		struct race race = { .buf = export_or_die(O_RDWR, 0) };
+		struct race race = {.buf = export_or_die(O_RDWR, 0)};
 		pthread_t thread;
 
 		race.mr = reg_or_die(&race.buf);
@@ -323,7 +333,7 @@ static void test_race_reg(void)
 	int round, err, odd = 0;
 
 	for (round = 0; round < 150; round++) {
-		struct race race = { .buf = export_or_die(O_RDWR, 0) };
+		struct race race = {.buf = export_or_die(O_RDWR, 0)};
 		pthread_t thread;
 
 		start(&thread, revoke_on_go, &race);

@@ -73,7 +73,7 @@ def cmake_build() -> Path | None:
         return None
     build = cache_dir() / "build" / digest([str(REPO)])
     with lock("cmake-build"):
-        if not (build / "CMakeCache.txt").exists():
+        if not any((build / name).exists() for name in ("build.ninja", "Makefile")):
             say("configuring this tree for the guest")
             generator = ["-G", "Ninja"] if _has("ninja") else []
             run([need("cmake", "cmake"), "-S", REPO, "-B", build, *generator,
