@@ -163,42 +163,46 @@ static void test_refusals(void)
 	close(request.fd);
 }
 
-/* Many at once over one DMABUF, whose descriptor is closed before their end. */
+/*
+ * Many at once over one DMABUF, whose descriptor is closed before their end. The
+ * kernel's DMA-API debugging takes more than seven mappings of a page for a leak.
+ */
 static void test_many(void)
 {
 	enum {
 		NR = 32,
 		PIECE = SLICE_LENGTH / NR
 	};
+	const int nr = access("/sys/kernel/debug/dma-api", F_OK) ? NR : 6;
 	struct dmabuf_mr mr[NR];
 	int i, ret = 0, status = 0;
 	struct slice own;
 
 	must(exporter_slice(&lab.exporter, SLICE_OFFSET, SLICE_LENGTH, 0, &own), "second slice");
-	for (i = 0; i < NR && !ret; i++) {
+	for (i = 0; i < nr && !ret; i++) {
 		struct mr_request request = {
 			own.fd, (uint64_t)i * PIECE, PIECE, IOVA, MR_ALL_ACCESS,
 		};
 
 		ret = dmabuf_mr_register(&lab.pair, lab.way, &request, &mr[i]);
 	}
-	tap_ok(ret == 0, "register_32_over_one_dmabuf", ret);
+	tap_ok(ret == 0, "register_many_over_one_dmabuf", ret);
 	if (ret)
 		return;
 	close(own.fd);
-	for (i = 0; i < NR && !status; i++) {
+	for (i = 0; i < nr && !status; i++) {
 		pattern_fill(lab.buffer, 100 + i, PIECE);
 		status = move(IBV_WR_RDMA_WRITE, 0, IOVA, mr[i].rkey, PIECE);
 	}
-	tap_ok(status == 0, "write_through_32_after_the_fd_is_closed", status);
-	for (i = 0, ret = 0; i < NR; i++)
+	tap_ok(status == 0, "write_through_many_after_the_fd_is_closed", status);
+	for (i = 0, ret = 0; i < nr; i++)
 		ret |= dmabuf_mr_deregister(&lab.pair, &mr[i]);
-	tap_ok(ret == 0, "deregister_32", ret);
+	tap_ok(ret == 0, "deregister_many", ret);
 	if (!exporter_is_peer(&lab.exporter))
 		return;
-	for (i = 0, ret = -1; i < NR && ret < 0; i++)
+	for (i = 0, ret = -1; i < nr && ret < 0; i++)
 		ret = (int)pattern_check(lab.window + i * PIECE, 100 + i, PIECE);
-	tap_ok(ret < 0, "write_through_32_bytes_arrive", ret);
+	tap_ok(ret < 0, "write_through_many_bytes_arrive", ret);
 }
 
 static void write_expected(const char *file)

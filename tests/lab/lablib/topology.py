@@ -57,11 +57,12 @@ def qemu_arguments(topology: Topology, files: Path, iommu: str, extra: list[str]
     for name, mib in topology.memory_mib.items():
         args += ["-object", f"memory-backend-file,id={name},share=on,size={mib}M,"
                             f"mem-path={files / name}"]
-    # A network with nobody else on it: soft-RoCE only talks to itself here.
+    # A network that leads nowhere: soft-RoCE only talks to itself here. (A hub without a second
+    # port would do, but QEMU never takes a packet for it, and the card's queue stands still.)
     nets = sorted({part.removeprefix("netdev=") for device in [*topology.devices, *extra]
                    for part in device.split(",") if part.startswith("netdev=")})
-    for number, net in enumerate(nets):
-        args += ["-netdev", f"hubport,id={net},hubid={number}"]
+    for net in nets:
+        args += ["-netdev", f"user,id={net},restrict=on,ipv6=off"]
     for device in [*topology.devices, *extra]:
         if device.startswith("virtio-net-pci"):
             device += ",disable-legacy=on"
