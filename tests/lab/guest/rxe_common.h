@@ -19,6 +19,7 @@
 #include <rdma/ib_user_ioctl_cmds.h>
 #include <rdma/rdma_user_ioctl.h>
 #include <rdma/rdma_user_ioctl_cmds.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,7 +33,9 @@
 
 #define PAGE	      4096ULL
 #define HOST_SIZE     (1U << 20)
-#define NO_COMPLETION 1000
+#define NO_COMPLETION	1000
+#define WAIT_S		60	/* an emulated machine may be starved */
+#define SLOW_S		3
 
 #define ALL_RIGHTS    (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 
@@ -203,20 +206,24 @@ static inline void rig_done(struct rig *rig)
 	munmap(rig->host, HOST_SIZE);
 }
 
-/* The status of the next completion; NO_COMPLETION when none comes within some seconds. */
+/* The status of the next completion; NO_COMPLETION when none comes within WAIT_S seconds. */
 static inline int rig_wait(struct rig *rig)
 {
-	int64_t end = now_ns() + 20000000000ULL;
+	const int64_t start = now_ns();
 	struct ibv_wc wc;
+	int n;
 
-	while (now_ns() < end) {
-		int n = ibv_poll_cq(rig->cq, 1, &wc);
-
+	do {
+		n = ibv_poll_cq(rig->cq, 1, &wc);
 		if (n < 0)
 			die(0, "poll_cq");
-		if (n)
+		if (n) {
+			if (now_ns() - start > SLOW_S * 1000000000LL)
+				printf("# a completion took %.1f s\n", (now_ns() - start) / 1e9);
 			return wc.status;
-	}
+		}
+		sched_yield();
+	} while (now_ns() - start < WAIT_S * 1000000000LL);
 	return NO_COMPLETION;
 }
 
