@@ -8,7 +8,7 @@
  * be refused. -e: attaching has to fail with that errno. -t: the machine
  * translates bus addresses, too, as QEMU does behind an IOMMU, whose switches route
  * nothing from peer to peer; then the bytes are left out. Prints the DMA address
- * that the kernel gave, as "DMA bus|iova".
+ * that the kernel gave, as "DMA bus|iova", and the microseconds that WAY took.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,6 +109,7 @@ static void test_revoke(const char *way)
 	int ret;
 
 	must(exporter_revoke(&lab.exporter, &lab.slice, way, &duration), way);
+	printf("LATENCY idle %.1f\n", duration / 1e3);
 	ret = dma(P2PDMA_EDU_WRITE, 0, &byte, 1);
 	tap_ok(ret == -ENODEV, "engine_after_revoke_enodev", ret);
 	if (!strcmp(way, "decode-off"))

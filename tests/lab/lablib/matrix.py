@@ -23,9 +23,10 @@ BUS_ADDR below a common switch, THRU_HOST_BRIDGE across the root complex, NOT_SU
 the host bridge isn't known to forward peer-to-peer requests; *system* is ordinary memory.
 
 Importers: *rxe*, soft-RoCE for the function of a virtio network card, with the CPU moving the
-bytes; *edu*, QEMU's edu device with a DMA engine of its own. Revoke latencies are for one
-1 MiB memory region, min / median / max in microseconds: *idle*, and with twelve 1 MiB RDMA
-writes in flight. They are those of an emulated machine: use them to compare rows.
+bytes; *edu*, QEMU's edu device with a DMA engine of its own. Revoke latencies are in microseconds:
+for rxe of one 1 MiB memory region, min / median / max of 15, *idle* and with twelve 1 MiB RDMA
+writes in flight; for edu of one mapping, once, *idle*. They are those of an emulated machine on a
+busy host: use them to compare rows.
 """
 COLUMNS = (("exporter", "exporter"), ("importer", "importer"), ("topology", "topology"),
            ("CPU", "cpu"), ("IOMMU", "iommu"), ("map type", "map"), ("result", "result"),

@@ -29,7 +29,12 @@ outcome() {
 }
 
 latency() {
-	awk '$1 == "LATENCY" { printf "%s=%s/%s/%s ", $2, $3, $4, $5 }' $OUT
+	awk '$1 == "LATENCY" {
+		printf "%s=%s", $2, $3
+		for (i = 4; i <= NF; i++)
+			printf "/%s", $i
+		printf " "
+	}' $OUT
 }
 
 # with_rxe EXPORTER SPEC WAY: WAY "none" where the memory can't be revoked.
@@ -62,9 +67,10 @@ with_edu() {
 	tap edu_data $flag "/dev/p2pdma-edu/$edu" "$2" "$3"
 	result=$(outcome)
 	[ -n "$flag" ] && [ "$RC" -eq 0 ] && result="result=maps"
+	times=$(latency)
 	seen=$(awk '$1 == "DMA" { print $2 }' $OUT)
 	[ "$3" = none ] || ok "$1 to edu: the device is given a $dma address" [ "$seen" = "$dma" ]
-	row exporter="$1" importer=edu $place map="$(map_of "$3")" $result
+	row exporter="$1" importer=edu $place map="$(map_of "$3")" $result $times
 }
 
 map_of() {
