@@ -37,7 +37,7 @@ struct transfer {
 int pair_post(struct pair *pair, const struct transfer *transfer);
 /* The next completion's status, in the order of posting. */
 int pair_wait(struct pair *pair);
-/* Both: the completion's status (enum ibv_wc_status), or -errno; -ETIMEDOUT after 20 s. */
+/* Both: the completion's status (enum ibv_wc_status), or -errno; -ETIMEDOUT after 60 s. */
 int pair_transfer(struct pair *pair, const struct transfer *transfer);
 
 /* Through ibv_reg_dmabuf_mr(), or through the uverbs method itself. */
