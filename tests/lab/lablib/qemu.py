@@ -23,6 +23,8 @@ from .base import LabError, cache_dir, need, write_atomically
 from .session import Session
 
 QEMU_PACKAGE = "qemu-system-x86"
+# Until the guest says something; a debug kernel takes a minute.
+BOOT_TIMEOUT_S = 180
 
 
 @dataclass
@@ -102,7 +104,7 @@ def run(machine: Machine, out: Path, timeout_s: float,
                                   stderr=errors) as process:
                 session = Session(process, work, on_line)
                 try:
-                    session.serve(begin + timeout_s)
+                    session.serve(begin + timeout_s, begin + BOOT_TIMEOUT_S)
                 finally:
                     _stop(process)
     finally:
@@ -133,7 +135,8 @@ def shell(machine: Machine) -> None:
                 handle.truncate(mib << 20)
         with subprocess.Popen(command_line(machine, work, "mon:stdio")) as process:
             session = Session(process, work)
-            threading.Thread(target=session.serve, args=(float("inf"),), daemon=True).start()
+            forever = float("inf")
+            threading.Thread(target=session.serve, args=(forever, forever), daemon=True).start()
             process.wait()
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -112,9 +112,14 @@ class Runner:
         timeout = scenario.timeout_s * self.factor
         if prepared.is_debug:
             timeout *= DEBUG_TIMEOUT_FACTOR
+        on_line = _tell if self.is_story else None
         try:
-            outcome = qemu.run(self.machine(scenario, image), where, timeout,
-                               _tell if self.is_story else None)
+            outcome = qemu.run(self.machine(scenario, image), where, timeout, on_line)
+            if outcome.timed_out and not outcome.lines:
+                # Nothing of this tree has run yet: emulated processors on a busy
+                # host now and then don't find each other.
+                say(f"{scenario.title}: the guest did not come up, once more")
+                outcome = qemu.run(self.machine(scenario, image), where, timeout, on_line)
         finally:
             image.unlink(missing_ok=True)
         return results.judge(scenario, outcome, prepared.label)

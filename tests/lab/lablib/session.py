@@ -49,10 +49,11 @@ class Session:
                     raise LabError(f"QEMU does not open {name}") from error
                 time.sleep(0.02)
 
-    def serve(self, deadline: float) -> None:
+    def serve(self, deadline: float, boot_deadline: float) -> None:
         """Talk until the guest ends or @deadline (monotonic) is over.
 
-        Time in which the host kept QEMU waiting for a processor does not count.
+        The guest's first line must be there by @boot_deadline. Time in which
+        the host kept QEMU waiting for a processor does not count.
         """
         try:
             port = self._connect("port")
@@ -66,7 +67,8 @@ class Session:
             selector.register(port, selectors.EVENT_READ)
             selector.register(qmp, selectors.EVENT_READ)
             while not self.timed_out:
-                left = deadline + self._kept_waiting_s() - time.monotonic()
+                limit = deadline if self.lines else min(deadline, boot_deadline)
+                left = limit + self._kept_waiting_s() - time.monotonic()
                 ready = [key.fileobj for key, _ in selector.select(max(0.0, min(left, 1.0)))]
                 if qmp in ready and not qmp.pump():
                     selector.unregister(qmp)
