@@ -33,9 +33,9 @@
 
 #define PAGE	      4096ULL
 #define HOST_SIZE     (1U << 20)
-#define NO_COMPLETION	1000
-#define WAIT_S		60	/* an emulated machine may be starved */
-#define SLOW_S		3
+#define NO_COMPLETION 1000
+#define WAIT_S	      60 /* an emulated machine may be starved */
+#define SLOW_S	      3
 
 #define ALL_RIGHTS    (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 
@@ -110,7 +110,7 @@ static inline void connect_qp(struct rig *rig, struct ibv_qp *qp, struct ibv_qp 
 
 	attr = (struct ibv_qp_attr){
 		.qp_state = IBV_QPS_RTS,
-		.timeout = 14,
+		.timeout = 20,
 		.retry_cnt = 7,
 		.rnr_retry = 7,
 		.max_rd_atomic = 4,

@@ -297,7 +297,11 @@ static void test_traffic(void)
 		early += !atomic_load(&race.go);
 		pthread_join(thread, NULL);
 		mark(&race.buf, round, marks);
-		odd += race.result || status != IBV_WC_REM_ACCESS_ERR;
+		if (race.result || status != IBV_WC_REM_ACCESS_ERR) {
+			printf("# round %d: revoke says %d, the completion %d\n", round,
+			       race.result, status);
+			odd++;
+		}
 		rig_connect(&rig);
 		usleep(2000);
 		wrong += buffer_differs(&race.buf, 0, marks, race.buf.size) >= 0;
@@ -376,7 +380,7 @@ static void test_churn(void)
 		races[i].buf = i < 2 ? buf : export_or_die(O_RDWR, 0);
 		start(&threads[i], churn, &races[i]);
 	}
-	while (now_ns() < end && (rounds < 200 || moved < 10)) {
+	while (now_ns() < end && (rounds < 100 || moved < 5)) {
 		pattern_fill(rig.host, moved++, buf.size);
 		odd += !!write_to(&mr, buf.size);
 		odd += buffer_differs(&buf, 0, rig.host, buf.size) >= 0;
@@ -391,7 +395,7 @@ static void test_churn(void)
 			close(races[i].buf.fd);
 	}
 	printf("# %u registrations while %u transfers\n", rounds, moved);
-	tap_ok(!odd && rounds >= 200 && moved >= 10, "register_by_4_threads_while_moving", odd);
+	tap_ok(!odd && rounds >= 100 && moved >= 5, "register_by_4_threads_while_moving", odd);
 	dmabuf_dereg(rig.context, &mr);
 	close(buf.fd);
 }

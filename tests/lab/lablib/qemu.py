@@ -57,7 +57,9 @@ def command_line(machine: Machine, work: Path, console: str) -> list[str]:
     """QEMU's arguments."""
     accel = "kvm" if machine.kvm else "tcg,thread=single"
     cpu = "host" if machine.kvm and machine.cpu == "EPYC" and _host_is_amd() else machine.cpu
-    return [need("qemu-system-x86_64", QEMU_PACKAGE), "-nodefaults", "-no-user-config",
+    # A lab that is killed takes its machine along.
+    return [need("setpriv", "util-linux"), "--pdeathsig", "KILL",
+            need("qemu-system-x86_64", QEMU_PACKAGE), "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot",
             "-M", "q35" + (",kernel-irqchip=split" if machine.kvm else ""),
             "-accel", accel, "-cpu", cpu, "-smp", "2", "-m", str(machine.memory_mib),
