@@ -2,8 +2,9 @@
 """A kernel that watches itself: KASAN, lockdep, kmemleak, DMA-API debugging and
 fault injection, built from the same source as the distribution's.
 
-It also has what that one lacks: IOMMUFD and vgem. Built once and kept in the
-cache, keyed by the kernel's version and by debug-kernel.config.
+It also has what that one lacks: IOMMUFD and vgem, and the fixes to dma-buf that our
+patch series begins with, so that the lab shows what they mend. Built once and kept in
+the cache, keyed by the kernel's version, by debug-kernel.config and by those fixes.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import time
 from pathlib import Path
 
 from .apt import Archive
-from .base import LAB, LabError, cache_dir, digest, made, need, say
+from .base import LAB, REPO, LabError, cache_dir, digest, made, need, say
 from .kernel import Kernel
-from .modules import Tree
+from .modules import Tree, apply_patch
 
 FRAGMENT = LAB / "debug-kernel.config"
 LOCALVERSION = "-p2pdma-debug"
@@ -109,9 +110,15 @@ def _prune_source(source: Path) -> None:
             path.unlink()
 
 
+def _fixes() -> list[Path]:
+    """The patches of the series that mend what is there."""
+    return sorted((REPO / "kernel/patches").glob("*-dma-buf-*.patch"))
+
+
 def root(kernel: Kernel) -> Path:
-    """Where the debug kernel of this version and configuration lies."""
-    key = digest([kernel.packages["source"].version, FRAGMENT.read_bytes()])
+    """Where the debug kernel of this version, configuration and fixes lies."""
+    key = digest([kernel.packages["source"].version, FRAGMENT.read_bytes(),
+                  *(fix.read_bytes() for fix in _fixes())])
     return cache_dir() / "debug-kernels" / f"{kernel.name}-{key}"
 
 
@@ -123,6 +130,8 @@ def build(kernel: Kernel, archive: Archive) -> Path:
     def make(work: Path) -> None:
         say(f"building the debug kernel from Linux {kernel.name} (once; 10 min on 2 processors)")
         kernel.unpack_source(archive, work / "source", UNUSED_SOURCE)
+        for fix in _fixes():
+            apply_patch(fix, work / "source")
         _configure(work)
         _compile(work)
         _install(work)
