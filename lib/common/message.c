@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Packets with descriptors over a SOCK_SEQPACKET socket.
+ *
+ * A packet is taken whole or not at all. The kernel installs descriptors in the
+ * order in which they came and stops where this process has no room for more
+ * (MSG_CTRUNC); whatever arrived is closed before an error is returned, so that
+ * no peer can fill this process' table.
+ *
+ * The room for control messages takes the most descriptors that the kernel lets
+ * through in one (SCM_MAX_FD), not the one that we accept: a peer that sends more is then
+ * seen as what it is instead of leaving its surplus to the kernel's mercy.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "message.h"
+
+#define KERNEL_MAX_FDS 253 /* SCM_MAX_FD */
+
+static bool is_broken(int error)
+{
+	return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
+}
+
+int message_send(int socket_fd, const void *packet, size_t size_bytes, int fd_to_send)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {.iov_base = (void *)packet, .iov_len = size_bytes};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+	ssize_t n;
+
+	if (fd_to_send >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control.room);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd_to_send, sizeof(int));
+	}
+	do {
+		n = sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return 0;
+	return is_broken(errno) ? -ECONNRESET : -errno;
+}
+
+/* Takes descriptors out of the control messages; the first is kept, all others are closed. */
+static size_t take_fds(struct msghdr *header, int *ret_first)
+{
+	size_t count = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+		size_t nr;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < nr; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (count++ == 0)
+				*ret_first = fd;
+			else
+				close(fd);
+		}
+	}
+	return count;
+}
+
+int message_receive(int socket_fd, struct message *ret_message)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int) * KERNEL_MAX_FDS)];
+	} control;
+	struct iovec data = {.iov_base = ret_message->bytes, .iov_len = WIRE_MESSAGE_MAX};
+	struct msghdr header = {.msg_iov = &data,
+				.msg_iovlen = 1,
+				.msg_control = &control,
+				.msg_controllen = sizeof(control)};
+	size_t nr_fds;
+	ssize_t n;
+	int r = 0;
+
+	ret_message->fd = -1;
+	ret_message->size_bytes = 0;
+	do {
+		n = recvmsg(socket_fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return is_broken(errno) ? -ECONNRESET : -errno;
+	nr_fds = take_fds(&header, &ret_message->fd);
+	if (n == 0 && nr_fds == 0)
+		return -ECONNRESET;
+	if (header.msg_flags & MSG_CTRUNC && nr_fds < KERNEL_MAX_FDS)
+		r = -EMFILE;
+	else if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || nr_fds > WIRE_FDS_MAX)
+		r = -EPROTO;
+	else
+		r = wire_check_header(ret_message->bytes, (size_t)n);
+	if (r) {
+		message_done(ret_message);
+		return r;
+	}
+	ret_message->size_bytes = (size_t)n;
+	return 0;
+}
+
+void message_done(struct message *message)
+{
+	if (message->fd >= 0)
+		close(message->fd);
+	message->fd = -1;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_MESSAGE_H
+#define COMMON_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wire.h"
+
+/*
+ * One packet out or in. Neither blocks: the descriptor is in non-blocking mode or
+ * MSG_DONTWAIT does it.
+ */
+
+/* A packet as it came in. */
+struct message {
+	size_t size_bytes;
+	int fd; /* -1: none came; owned by whoever takes it, see message_done() */
+	union {
+		struct wire_header header;
+		uint8_t bytes[WIRE_MESSAGE_MAX];
+		uint64_t aligned[WIRE_MESSAGE_MAX / 8];
+	};
+};
+
+/*
+ * @fd_to_send: borrowed, or -1. 0, or -EAGAIN when the peer doesn't read, -ETOOMANYREFS when too
+ * many descriptors are in flight, -EPIPE, -ECONNRESET.
+ */
+int message_send(int socket_fd, const void *packet, size_t size_bytes, int fd_to_send);
+
+/*
+ * Fills @ret_message, whose header is then known to be sound (wire_check_header()). 0;
+ * -EAGAIN; -ECONNRESET at the end of the connection; -EPROTO for what isn't a message: every
+ * descriptor that came with it has been closed. -EMFILE when a descriptor came that has no
+ * room in this process: the message is lost, and its peer must be dropped.
+ */
+int message_receive(int socket_fd, struct message *ret_message);
+
+/* Closes the descriptor that nobody took. */
+void message_done(struct message *message);
+
+/* Is it one message, as long as it says? Descriptors aside. 0 or -EPROTO. */
+int wire_check_header(const void *packet, size_t size_bytes);
+
+/*
+ * Copies the body of a message into the structure as this program knows it, zeroing what
+ * the sender didn't know. @first_bytes: the size first published. -EINVAL: too short.
+ * -E2BIG: something unknown is set (checked where @is_strict; replies aren't).
+ */
+int wire_load(const struct message *message, void *ret_body, size_t known_bytes, size_t first_bytes,
+	      int is_strict);
+
+/* A text field: NUL within it, zero after it, no control characters, sound UTF-8. */
+int wire_text_is_sound(const char *text, size_t size_bytes);
+
+/* Copies @text, cut to fit, and zeroes the rest. */
+void wire_text_set(char *field, size_t size_bytes, const char *text);
+
+#endif /* COMMON_MESSAGE_H */
