@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LEASE_H
+#define LEASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/wire.h"
+#include "deadlines.h"
+
+struct account;
+struct client;
+struct provider;
+
+/*
+ * One lease and its states. It does no I/O: what a transition means for the world is what
+ * the lease_step that it returns says, and the broker does it.
+ *
+ *	PENDING -> ACTIVE -> REVOKING -> REVOKED -> (freed)
+ *	    \         \----------------------^
+ *	     \-> (freed)        immediate, or nobody to ask
+ */
+struct lease {
+	uint64_t id;
+	struct lease *next_of_client, **link_of_client; /* see broker.c */
+	struct lease *next_of_provider, **link_of_provider;
+	struct provider *provider;
+	struct account *account;
+	struct client *client; /* NULL: nobody is connected for it */
+	uint8_t token[WIRE_TOKEN_SIZE];
+	char label[WIRE_NAME_SIZE];
+	uint32_t mode;
+	uint32_t access;
+	uint32_t flags;
+	uint32_t force; /* enum wire_force */
+	uint32_t priority;
+	uint8_t state;	/* enum wire_lease_state */
+	uint8_t reason; /* enum wire_reason */
+	bool is_acked;
+	bool is_kernel_done;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	uint32_t export_id;
+	uint64_t size_bytes;
+	uint64_t granted_ns;
+	uint64_t expires_ns;	    /* 0: never */
+	uint64_t deadline_ns;	    /* of the revocation */
+	uint64_t detached_until_ns; /* without a connection: until then it waits; 0: connected */
+	struct deadline deadline;   /* the first of the three that matters now */
+	uint32_t nr_ranges;
+	struct wire_range ranges[];
+};
+
+/* What must be done now. */
+enum lease_step {
+	LEASE_NOTHING,
+	LEASE_TELL,   /* tell the holder that it is wanted back, and until when */
+	LEASE_REVOKE, /* the kernel's step: take the memory back */
+	LEASE_FREE,   /* over: give slice, account and object back */
+};
+
+/* Every function takes the time; the lease's deadline is up to date afterwards (lease_next_ns()). */
+
+void lease_granted(struct lease *lease, uint64_t now_ns, uint64_t ttl_ms);
+/* @deadline_ms 0: at once. A second revocation only ever brings the deadline nearer. */
+enum lease_step lease_revoke(struct lease *lease, uint64_t now_ns, uint32_t reason,
+			     uint64_t deadline_ms);
+enum lease_step lease_ack(struct lease *lease, uint64_t now_ns);
+/* Its holder gives it back. */
+enum lease_step lease_release(struct lease *lease, uint64_t now_ns);
+/* -ESTALE once revoking. */
+int lease_renew(struct lease *lease, uint64_t now_ns, uint64_t ttl_ms);
+/* The connection is lost but its holder may live: it has until then to come back. */
+enum lease_step lease_detach(struct lease *lease, uint64_t now_ns, uint64_t reattach_ms);
+void lease_attach(struct lease *lease);
+/* Time has passed. @graceful_ms: how long an expired holder still gets. */
+enum lease_step lease_tick(struct lease *lease, uint64_t now_ns, uint64_t graceful_ms);
+/* The kernel's step is over, or the kernel did it by itself (then with its reason). */
+enum lease_step lease_kernel_done(struct lease *lease, uint64_t now_ns, uint32_t reason);
+
+/* When lease_tick() must be called next; 0: never. */
+uint64_t lease_next_ns(const struct lease *lease);
+
+const char *lease_state_name(uint32_t state);
+const char *lease_reason_name(uint32_t reason);
+
+#endif /* LEASE_H */

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "account.h"
+#include "identity.h"
+
+/*
+ * Who may lease what: an ordered list of rules, the first that matches decides; none
+ * matches: root may, nobody else may. It does no I/O and looks up no names: users and groups
+ * are numbers by the time it is built (policy_file.h).
+ */
+struct policy;
+
+/* Who asks. Groups and the control group are those at the time of the connection. */
+struct policy_subject {
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* supplementary */
+	size_t nr_groups;
+	const char *cgroup; /* "/system.slice/slurmstepd.scope/job_42/...", "" unknown */
+};
+
+/* What is asked for. */
+struct policy_request {
+	const struct identity *provider;
+	uint32_t mode;	 /* enum wire_mode */
+	uint32_t access; /* WIRE_ACCESS_* */
+	uint32_t flags;	 /* WIRE_ACQUIRE_* */
+	uint64_t size_bytes;
+	uint64_t ttl_ms; /* 0: as long as possible */
+	/* What the user holds already, of what this rule covers or in all: see account. */
+	uint64_t held_leases;
+	uint64_t held_bytes;
+};
+
+/* The answer. Texts are the policy's or static; copy them to keep them. */
+struct policy_decision {
+	int error;	    /* 0, -EACCES, -EDQUOT */
+	uint64_t ttl_ms;    /* granted; 0: for ever */
+	uint32_t priority;  /* of the lease */
+	const char *rule;   /* name, "" where none matched */
+	const char *source; /* "file:line", "" */
+	char because[240];  /* one sentence */
+};
+
+/* What is no rule. */
+struct policy_settings {
+	struct account_limits limits;
+	uint64_t revoke_deadline_ms; /* graceful revocations, where nobody says */
+	uint64_t
+		reattach_ms; /* leases wait for their holder after a restart or a lost connection */
+	uint64_t hello_ms;   /* a new connection must have said HELLO */
+	uint64_t stall_ms;   /* a client that doesn't read this long is dropped */
+	gid_t admin_gid;     /* members may administrate, as root may; (gid_t)-1: none */
+	char metrics_path[256]; /* node_exporter textfile, "": none */
+	uint32_t log_level;	/* enum p2pdma_log_level */
+};
+
+void policy_decide(const struct policy *policy, const struct policy_subject *subject,
+		   const struct policy_request *request, struct policy_decision *ret_decision);
+
+/* Root, or in the administrators' group. */
+bool policy_is_admin(const struct policy *policy, const struct policy_subject *subject);
+
+const struct policy_settings *policy_settings(const struct policy *policy);
+
+/* NULL is allowed. */
+void policy_free(struct policy *policy);
+
+#endif /* POLICY_H */
