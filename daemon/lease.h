@@ -7,11 +7,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/list.h"
 #include "common/wire.h"
 #include "deadlines.h"
 
 struct account;
-struct client;
+struct holder;
 struct provider;
 
 /*
@@ -24,11 +25,11 @@ struct provider;
  */
 struct lease {
 	uint64_t id;
-	struct lease *next_of_client, **link_of_client; /* see broker.c */
-	struct lease *next_of_provider, **link_of_provider;
+	struct list link_of_holder;
+	struct list link_of_provider;
 	struct provider *provider;
 	struct account *account;
-	struct client *client; /* NULL: nobody is connected for it */
+	struct holder *holder; /* NULL: not come back since a restart */
 	uint8_t token[WIRE_TOKEN_SIZE];
 	char label[WIRE_NAME_SIZE];
 	uint32_t mode;

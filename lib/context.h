@@ -9,7 +9,7 @@
 #include <p2pdma/context.h>
 #include <p2pdma/event.h>
 
-#include "list.h"
+#include "common/list.h"
 #include "sys.h"
 
 struct hotplug;

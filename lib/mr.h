@@ -4,7 +4,7 @@
 
 #include <p2pdma/mr.h>
 
-#include "list.h"
+#include "common/list.h"
 
 struct ibv_context;
 struct p2pdma_buffer;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef LIST_H
-#define LIST_H
+#ifndef COMMON_LIST_H
+#define COMMON_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,4 +50,4 @@ static inline void list_remove(struct list *link)
 	     &entry->member != (list);                                                             \
 	     entry = entry##_next, entry##_next = list_entry(entry->member.next, type, member))
 
-#endif /* LIST_H */
+#endif /* COMMON_LIST_H */
