@@ -6,6 +6,7 @@
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/dma-buf.h>
+#include <linux/iosys-map.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -52,10 +53,10 @@ struct edu {
 };
 
 /**
- * struct edu_file - one open file and the DMABUF attached through it
+ * struct edu_file - one open file, the DMABUF attached through it, and the one vmapped
  * @edu: borrowed; the open file's cdev keeps it
  * @link: in edu->files
- * @lock: serialises attach, detach and DMA of this file
+ * @lock: serialises attach, detach and DMA of this file; guards @vmapped and @vmap
  * @bounce: P2PDMA_EDU_STEP_BYTES on the way from or to user memory
  * @attach: the attachment, owned, or NULL
  * @access: what it was attached for
@@ -64,6 +65,8 @@ struct edu {
  *	DMABUF and the engine lock, so that either will do for reading
  * @revoked: the exporter took @sgt back
  * @nr_steps: steps that the engine made
+ * @vmapped: the DMABUF that @vmap maps, a reference, or NULL
+ * @vmap: its kernel mapping, owned
  */
 struct edu_file {
 	struct edu *edu;
@@ -76,6 +79,8 @@ struct edu_file {
 	struct sg_table *sgt;
 	bool revoked;
 	u64 nr_steps;
+	struct dma_buf *vmapped;
+	struct iosys_map vmap;
 };
 
 int edu_engine_probe(struct edu *edu);
@@ -86,5 +91,10 @@ int edu_peer_attach(struct edu_file *file, struct p2pdma_edu_attach *arg);
 int edu_peer_dma(struct edu_file *file, struct p2pdma_edu_dma *arg);
 void edu_peer_status(struct edu_file *file, struct p2pdma_edu_status *arg);
 void edu_peer_detach(struct edu_file *file);
+
+long edu_ioctl_vmap(struct edu_file *file, void *data);
+long edu_ioctl_vmap_copy(struct edu_file *file, void *data);
+long edu_ioctl_vunmap(struct edu_file *file);
+void edu_vmap_end(struct edu_file *file);
 
 #endif /* EDU_H */

@@ -93,6 +93,8 @@ static int edu_release(struct inode *inode, struct file *filp)
 	mutex_lock(&file->lock);
 	if (file->attach)
 		edu_peer_detach(file);
+	if (file->vmapped)
+		edu_vmap_end(file);
 	mutex_unlock(&file->lock);
 
 	kfree(file->bounce);
@@ -155,6 +157,9 @@ static const struct {
 	[_IOC_NR(P2PDMA_EDU_ATTACH)] = { edu_ioctl_attach, sizeof(struct p2pdma_edu_attach) },
 	[_IOC_NR(P2PDMA_EDU_DMA)] = { edu_ioctl_dma, sizeof(struct p2pdma_edu_dma) },
 	[_IOC_NR(P2PDMA_EDU_STATUS)] = { edu_ioctl_status, sizeof(struct p2pdma_edu_status) },
+	[_IOC_NR(P2PDMA_EDU_VMAP)] = { edu_ioctl_vmap, sizeof(struct p2pdma_edu_vmap) },
+	[_IOC_NR(P2PDMA_EDU_VMAP_COPY)] = { edu_ioctl_vmap_copy,
+					    sizeof(struct p2pdma_edu_vmap_copy) },
 };
 
 union edu_ioctl_arg {
@@ -162,6 +167,8 @@ union edu_ioctl_arg {
 	struct p2pdma_edu_attach attach;
 	struct p2pdma_edu_dma dma;
 	struct p2pdma_edu_status status;
+	struct p2pdma_edu_vmap vmap;
+	struct p2pdma_edu_vmap_copy vmap_copy;
 };
 
 static long edu_detach(struct edu_file *file, unsigned long arg)
@@ -189,7 +196,10 @@ static long edu_ioctl(struct file *filp, unsigned int cmd, unsigned long uarg)
 
 	if (cmd == P2PDMA_EDU_DETACH)
 		return edu_detach(filp->private_data, uarg);
-	if (cmd != _IO(P2PDMA_EDU_IOC, nr) || nr >= ARRAY_SIZE(edu_ioctls))
+	if (cmd == P2PDMA_EDU_VUNMAP)
+		return uarg ? -EINVAL : edu_ioctl_vunmap(filp->private_data);
+	if (cmd != _IO(P2PDMA_EDU_IOC, nr) || nr >= ARRAY_SIZE(edu_ioctls) ||
+	    !edu_ioctls[nr].handler)
 		return -ENOTTY;
 
 	size = edu_ioctls[nr].size;
@@ -203,8 +213,9 @@ static long edu_ioctl(struct file *filp, unsigned int cmd, unsigned long uarg)
 
 	ret = edu_ioctls[nr].handler(filp->private_data, &arg);
 
-	/* DMA tells after a failure, too, how far it came. */
-	if ((!ret || cmd == P2PDMA_EDU_DMA) && copy_to_user(user, &arg, size))
+	/* What moves bytes tells after a failure, too, how far it came. */
+	if ((!ret || cmd == P2PDMA_EDU_DMA || cmd == P2PDMA_EDU_VMAP_COPY) &&
+	    copy_to_user(user, &arg, size))
 		return -EFAULT;
 	return ret;
 }

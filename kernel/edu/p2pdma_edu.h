@@ -3,7 +3,8 @@
  * p2pdma_edu: QEMU's edu device as an importer of DMABUFs, for tests.
  *
  * One character device per edu function, /dev/p2pdma-edu/<dddd:bb:dd.f>. An open
- * file has at most one DMABUF attached; closing it detaches. The rules of
+ * file has at most one DMABUF attached and at most one mapped for the kernel (vmap),
+ * which may be the same; closing it undoes both. The rules of
  * <uapi/linux/p2pdma_export.h> for argsz, unknown tails and reserved fields hold
  * here, too.
  *
@@ -123,10 +124,60 @@ struct p2pdma_edu_status {
 	__aligned_u64 nr_steps;
 };
 
+/**
+ * struct p2pdma_edu_vmap - argument of P2PDMA_EDU_VMAP
+ * @argsz: in: size of this structure as the caller knows it
+ * @flags: in: zero
+ * @fd: in: the DMABUF; it need not be attached
+ * @reserved: zero
+ * @size: out: bytes of the DMABUF
+ *
+ * The kernel mapping stays until P2PDMA_EDU_VUNMAP or the last close, whatever
+ * becomes of the edu device. Return: 0; -EBUSY when something is vmapped already;
+ * -EINVAL; -EBADF; what the exporter says.
+ */
+struct p2pdma_edu_vmap {
+	__u32 argsz;
+	__u32 flags;
+	__s32 fd;
+	__u32 reserved;
+	__aligned_u64 size;
+};
+
+/**
+ * struct p2pdma_edu_vmap_copy - argument of P2PDMA_EDU_VMAP_COPY
+ * @argsz: in: size of this structure as the caller knows it
+ * @flags: in: zero
+ * @access: in: P2PDMA_EDU_WRITE (user memory to the DMABUF) or
+ *	P2PDMA_EDU_READ (the other way)
+ * @reserved: zero
+ * @offset: in: bytes from the start of the DMABUF
+ * @length: in: bytes, not zero
+ * @user: in: address of @length bytes
+ * @done: out: bytes moved, also after a failure
+ *
+ * By the CPU, through the kernel mapping. Return: 0; -ENOENT when nothing is
+ * vmapped; -EINTR; -EFAULT; -EINVAL.
+ */
+struct p2pdma_edu_vmap_copy {
+	__u32 argsz;
+	__u32 flags;
+	__u32 access;
+	__u32 reserved;
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 user;
+	__aligned_u64 done;
+};
+
 #define P2PDMA_EDU_ATTACH	_IO(P2PDMA_EDU_IOC, 0x00)
 #define P2PDMA_EDU_DMA		_IO(P2PDMA_EDU_IOC, 0x01)
 #define P2PDMA_EDU_STATUS	_IO(P2PDMA_EDU_IOC, 0x02)
 /* The argument is zero. Return: 0; -ENOENT when nothing is attached. */
 #define P2PDMA_EDU_DETACH	_IO(P2PDMA_EDU_IOC, 0x03)
+#define P2PDMA_EDU_VMAP		_IO(P2PDMA_EDU_IOC, 0x04)
+#define P2PDMA_EDU_VMAP_COPY	_IO(P2PDMA_EDU_IOC, 0x05)
+/* The argument is zero. Return: 0; -ENOENT when nothing is vmapped. */
+#define P2PDMA_EDU_VUNMAP	_IO(P2PDMA_EDU_IOC, 0x06)
 
 #endif /* P2PDMA_EDU_H */
