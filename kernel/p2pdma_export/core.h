@@ -209,11 +209,12 @@ int p2pe_revoke_device(struct p2pdma_export_dev *pe, enum p2pdma_export_reason r
 void p2pe_revoke_note(struct p2pe_export *exp);
 
 /* dmabuf.c */
-extern const struct dma_buf_ops p2pe_dmabuf_ops;
+const struct dma_buf_ops *p2pe_dmabuf_ops_of(const struct p2pe_export *exp);
 bool p2pe_attachment_is_revocable(struct dma_buf_attachment *attach);
 
 /* cpu.c */
 int p2pe_cpu_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
+bool p2pe_cpu_can_vmap(const struct p2pe_export *exp);
 int p2pe_cpu_vmap(struct dma_buf *dmabuf, struct iosys_map *map);
 void p2pe_cpu_vunmap(struct dma_buf *dmabuf, struct iosys_map *map);
 void p2pe_cpu_forget(struct p2pe_export *exp);

@@ -8,12 +8,13 @@
  * later faults get SIGBUS.
  *
  * One physical page must not be mapped write-combining and uncached at a time.
- * Two exports may name the same page, so the first mapping of an export claims
- * the attribute for its ranges until the export is revoked or ends, and a claim
- * of the other attribute on an overlapping range is refused.
+ * Two exports may name the same page, so the first mapping of an export, by
+ * userspace or by the kernel, claims the attribute for its ranges until the export
+ * is revoked or ends, and a claim of the other attribute on an overlapping range
+ * is refused.
  *
  * A kernel mapping can't be taken back, so it counts as an importer that can't
- * be revoked.
+ * be revoked, and a revocation leaves the claim to its vunmap.
  */
 #include <linux/dma-resv.h>
 #include <linux/io.h>
@@ -196,18 +197,22 @@ int p2pe_cpu_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	return 0;
 }
 
+bool p2pe_cpu_can_vmap(const struct p2pe_export *exp)
+{
+	return exp->flags & P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE && exp->nr_ranges == 1 &&
+	       !exp->is_read_only;
+}
+
 int p2pe_cpu_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 {
 	struct p2pe_export *exp = dmabuf->priv;
 	void __iomem *vaddr;
+	int ret;
 
 	dma_resv_assert_held(dmabuf->resv);
-	if (exp->is_revoked)
-		return -ENODEV;
-	if (!(exp->flags & P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE) || exp->nr_ranges != 1)
-		return -EOPNOTSUPP;
-	if (exp->is_read_only)
-		return -EACCES;
+	ret = p2pe_cpu_claim(exp);
+	if (ret)
+		return ret;
 	if (p2pe_cpu_is_wc(exp))
 		vaddr = ioremap_wc(exp->ranges[0].paddr, exp->ranges[0].len);
 	else
@@ -227,6 +232,9 @@ void p2pe_cpu_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 
 	dma_resv_assert_held(dmabuf->resv);
 	iounmap(map->vaddr_iomem);
+	/* The core shares one mapping among all users: this was the last. */
+	if (exp->is_revoked)
+		p2pe_cpu_forget(exp);
 	spin_lock(&exp->lock);
 	exp->count.vmaps--;
 	p2pe_revoke_note(exp);

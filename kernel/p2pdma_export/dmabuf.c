@@ -263,7 +263,18 @@ static void p2pe_dmabuf_release(struct dma_buf *dmabuf)
 	p2pe_export_forget(dmabuf->priv);
 }
 
-const struct dma_buf_ops p2pe_dmabuf_ops = {
+static const struct dma_buf_ops p2pe_dmabuf_ops = {
+	.attach = p2pe_dmabuf_attach,
+	.detach = p2pe_dmabuf_detach,
+	.pin = p2pe_dmabuf_pin,
+	.unpin = p2pe_dmabuf_unpin,
+	.map_dma_buf = p2pe_dmabuf_map,
+	.unmap_dma_buf = p2pe_dmabuf_unmap,
+	.release = p2pe_dmabuf_release,
+	.mmap = p2pe_cpu_mmap,
+};
+
+static const struct dma_buf_ops p2pe_dmabuf_vmap_ops = {
 	.attach = p2pe_dmabuf_attach,
 	.detach = p2pe_dmabuf_detach,
 	.pin = p2pe_dmabuf_pin,
@@ -275,3 +286,13 @@ const struct dma_buf_ops p2pe_dmabuf_ops = {
 	.vmap = p2pe_cpu_vmap,
 	.vunmap = p2pe_cpu_vunmap,
 };
+
+/*
+ * An export that never takes a vmap has no such operation: dma_buf_vmap() then says
+ * -EINVAL. From an operation that refuses it would make a kernel warning, which
+ * whoever holds the DMABUF could provoke by any importer that calls it.
+ */
+const struct dma_buf_ops *p2pe_dmabuf_ops_of(const struct p2pe_export *exp)
+{
+	return p2pe_cpu_can_vmap(exp) ? &p2pe_dmabuf_vmap_ops : &p2pe_dmabuf_ops;
+}

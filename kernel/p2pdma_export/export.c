@@ -184,7 +184,7 @@ static struct dma_buf *p2pe_export_publish(struct p2pe_export *exp, struct p2pe_
 	if (ret)
 		goto err_erase_id;
 
-	info.ops = &p2pe_dmabuf_ops;
+	info.ops = p2pe_dmabuf_ops_of(exp);
 	info.size = exp->size;
 	info.flags = arg->open_flags & (O_ACCMODE | O_CLOEXEC);
 	info.priv = exp;

@@ -156,7 +156,9 @@ static int p2pe_revoke_mark(struct p2pe_revocation *rev, struct p2pe_export *exp
 	dma_resv_lock(dmabuf->resv, NULL);
 	if (p2pe_revoke_set(rev, exp)) {
 		unmap_mapping_range(dmabuf->file->f_mapping, 0, 0, 1);
-		p2pe_cpu_forget(exp);
+		/* A vmap stays, and so does its claim until vunmap. */
+		if (!exp->count.vmaps)
+			p2pe_cpu_forget(exp);
 		dma_buf_invalidate_mappings(dmabuf);
 		p2pe_revoke_note_work(exp);
 	}

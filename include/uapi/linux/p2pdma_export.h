@@ -134,6 +134,10 @@ struct p2pdma_export_info {
  * function away then waits for them, without limit and with the PCI core's
  * rescan lock held: hot plug of the whole machine stands still until the process
  * that uses the importer ends. Needs CAP_SYS_ADMIN, or -EPERM.
+ *
+ * Only one range that was exported O_RDWR can be vmapped: -EINVAL for others, as
+ * without this flag; -EBUSY where one of its pages is mapped through another
+ * export with the other cache attribute.
  */
 #define P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE	(1U << 1)
 
@@ -249,7 +253,7 @@ enum p2pdma_export_state {
  * @nr_unrevocable: out: those of @nr_mappings, @nr_pins and @nr_vmaps whose
  *	holder can't be revoked
  * @nr_pins: out: pins
- * @nr_vmaps: out: kernel mappings
+ * @nr_vmaps: out: kernel mappings; the DMABUF's users share one
  * @size: out: bytes of the DMABUF
  * @mapped_bytes: out: bytes of the DMABUF times live device mappings
  * @revoke_ns: out: how long the revocation took; 0 before its end

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/p2pdma_export.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,23 @@ static inline int export_revoke(int exporter, uint32_t id, struct p2pdma_export_
 {
 	*arg = (struct p2pdma_export_revoke){.argsz = sizeof(*arg), .export_id = id};
 	return call(exporter, P2PDMA_EXPORT_REVOKE, arg);
+}
+
+/* Whether an event of @type comes in before the deadline; others are passed over. */
+static inline bool wait_event(int exporter, uint32_t type, int64_t deadline,
+			      struct p2pdma_export_event *ret_event)
+{
+	struct pollfd pfd = {.fd = exporter, .events = POLLIN};
+
+	while (now_ns() < deadline) {
+		if (poll(&pfd, 1, 100) <= 0)
+			continue;
+		if (read(exporter, ret_event, sizeof(*ret_event)) != sizeof(*ret_event))
+			return false;
+		if (ret_event->type == type)
+			return true;
+	}
+	return false;
 }
 
 static inline int edu_attach(int edu, int dmabuf, uint32_t access, uint32_t flags)

@@ -11,27 +11,9 @@
  * wait: on P2PDMA_EXPORT_EVENT_REMOVAL_PENDING the program makes sure that the
  * memory is still there, detaches, and expects P2PDMA_EXPORT_EVENT_GONE.
  */
-#include <poll.h>
 #include <sys/mman.h>
 
 #include "edu_common.h"
-
-/* Whether an event of @type comes in before the deadline. */
-static bool wait_event(int exporter, uint32_t type, int64_t deadline)
-{
-	struct pollfd pfd = {.fd = exporter, .events = POLLIN};
-	struct p2pdma_export_event event;
-
-	while (now_ns() < deadline) {
-		if (poll(&pfd, 1, 100) <= 0)
-			continue;
-		if (read(exporter, &event, sizeof(event)) != sizeof(event))
-			return false;
-		if (event.type == type)
-			return true;
-	}
-	return false;
-}
 
 static void run_revocable(int edu, int64_t deadline)
 {
@@ -49,12 +31,13 @@ static void run_revocable(int edu, int64_t deadline)
 
 static void run_pinned(int exporter, int edu, int64_t deadline)
 {
+	struct p2pdma_export_event event;
 	int ret = edu_dma(edu, P2PDMA_EDU_WRITE, 0, NULL, 256);
 
 	tap_ok(ret == 0, "dma_pinned_succeeds", ret);
 	printf("# running\n");
 	fflush(stdout);
-	if (!tap_ok(wait_event(exporter, P2PDMA_EXPORT_EVENT_REMOVAL_PENDING, deadline),
+	if (!tap_ok(wait_event(exporter, P2PDMA_EXPORT_EVENT_REMOVAL_PENDING, deadline, &event),
 		    "event_pinned_removal_pending", 0))
 		return;
 	usleep(300000);
@@ -62,8 +45,8 @@ static void run_pinned(int exporter, int edu, int64_t deadline)
 	tap_ok(ret == 0, "dma_pinned_outlasts_removal", ret);
 	ret = edu_detach(edu);
 	tap_ok(ret == 0, "detach_pinned_succeeds", ret);
-	tap_ok(wait_event(exporter, P2PDMA_EXPORT_EVENT_GONE, deadline), "event_after_detach_gone",
-	       0);
+	tap_ok(wait_event(exporter, P2PDMA_EXPORT_EVENT_GONE, deadline, &event),
+	       "event_after_detach_gone", 0);
 }
 
 int main(int argc, char **argv)
