@@ -151,10 +151,11 @@ def make_patches(author: tuple[str, str]) -> list[Patch]:
         patch = _split_message(entry["message"], author)
         for path, source in _expand(entry.get("files", {}), entry.get("skip", [])).items():
             text = in_tree(source, spec["substitution"])
-            for unwanted in entry.get("without", {}).get(path, []):
-                if text.count(unwanted) != 1:
-                    raise SeriesError(f"{source}: '{unwanted}' isn't there once")
-                text = text.replace(unwanted, "")
+            end = entry.get("until", {}).get(path)
+            if end:
+                if text.count(end) != 1:
+                    raise SeriesError(f"{source}: '{end}' isn't there once")
+                text = text.partition(end)[0]
             if path not in state:
                 patch.changes.append(_new_file(path, text))
             elif state[path] != text:
