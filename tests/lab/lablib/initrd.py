@@ -75,9 +75,8 @@ def base_layer(archive: Archive, release: str, modules_dir: Path, own: list[Path
     return made(cache_dir() / "images" / f"base-{key}", make) / "base.cpio"
 
 
-def programs_layer(build: Path | None, provider: Path) -> Path:
-    """This tree's programs, their libraries and librxe; cached by content."""
-    found = programs.find_programs(build)
+def programs_layer(found: list[Path], provider: Path) -> Path:
+    """The programs @found, their libraries and librxe; cached by content."""
     # These live for as long as the process and are opened by name only.
     providers = [provider]
     libraries = programs.library_closure([*found, *providers])

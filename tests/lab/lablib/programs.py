@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The programs that run in the guest: this tree's own, built here.
 
-Three kinds: tests/lab/guest/*.c, one program a file, that drive the kernel's
-ABI without the library; tests/lab/guest/library/*.c, which use it; and what
-CMake builds in examples/, tests/ and cli/. The shared libraries they need
-are taken from this machine.
+Four kinds: tests/lab/guest/*.c, one program a file, that drive the kernel's
+ABI without the library; tests/lab/guest/library/*.c, which use it; what CMake
+builds in examples/, tests/ and cli/; and the selftest of the kernel series, with
+the kernel's own harness. The shared libraries they need are taken from this
+machine.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,6 +21,10 @@ from .cpio import Cpio
 
 LIBRARY_DIR = "lib/x86_64-linux-gnu"
 CMAKE_PLACES = ("examples", "cli", "tests/integration", "tests/bench")
+SELFTEST = REPO / "kernel/patches-src/selftest/p2pdma_export_test.c"
+# The kernel's selftests, and what SELFTEST includes of them.
+SELFTESTS_DIR = "tools/testing/selftests"
+HARNESS = tuple(f"{SELFTESTS_DIR}/{name}" for name in ("kselftest.h", "kselftest_harness.h"))
 GUEST_FLAGS = ["-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
                "-pthread"]
 
@@ -67,6 +73,23 @@ def library_programs(build: Path) -> Path | None:
         [*GUEST_FLAGS, str(library)]), make)
 
 
+def kernel_selftest(source: Path) -> Path:
+    """Compile the series' selftest; @source is a kernel's, with HARNESS."""
+    def make(work: Path) -> None:
+        stage = work / "stage" / SELFTESTS_DIR
+        place = stage / "drivers/pci/p2pdma_export"
+        place.mkdir(parents=True)
+        for name in HARNESS:
+            shutil.copy(source / name, stage)
+        shutil.copy(SELFTEST, place)
+        run([need("gcc", "gcc"), "-O2", "-Wall", "-Werror", "-D_GNU_SOURCE",
+             f"-I{REPO / 'include/uapi'}", place / SELFTEST.name, "-o", work / SELFTEST.stem],
+            what=f"building {SELFTEST.name}")
+        shutil.rmtree(work / "stage")
+    return made(cache_dir() / "guest" / tree_digest(
+        [SELFTEST, REPO / "include/uapi", *(source / name for name in HARNESS)]), make)
+
+
 def cmake_build() -> Path | None:
     """Bring the lab's own CMake build of this tree up to date; None before there is one."""
     if not (REPO / "CMakeLists.txt").exists():
@@ -96,10 +119,10 @@ def _is_program(path: Path) -> bool:
         return handle.read(4) == b"\x7fELF" and ".so" not in path.name
 
 
-def find_programs(build: Path | None) -> list[Path]:
-    """Every program for the guest; names must be unique."""
+def find_programs(build: Path | None, source: Path) -> list[Path]:
+    """Every program for the guest; names must be unique. @source: a kernel's, with HARNESS."""
     found: dict[str, Path] = {}
-    places = [guest_programs()]
+    places = [guest_programs(), kernel_selftest(source)]
     if build:
         own = library_programs(build)
         places += [own] if own else []

@@ -64,8 +64,11 @@ class Workshop:
 
     def _build_modules(self, candidate: Kernel) -> list[Path]:
         tree = modules.distribution_tree(candidate, self.archive)
-        source = candidate.source(self.archive, [modules.RXE_DIR], "rxe")
-        return modules.build_all(tree, source)
+        return modules.build_all(tree, self._source(candidate))
+
+    def _source(self, candidate: Kernel) -> Path:
+        """What is built of that kernel's source."""
+        return candidate.source(self.archive, (modules.RXE_DIR, *programs.HARNESS), "lab")
 
     def all_packages(self) -> list[Package]:
         """Every binary package that any scenario needs."""
@@ -85,7 +88,7 @@ class Workshop:
 
     def programs(self) -> list[Path]:
         """Every program that is in the guest."""
-        return programs.find_programs(self.build)
+        return programs.find_programs(self.build, self._source(self.kernels[0]))
 
     def extra_layer(self, name: str) -> Path:
         """An image layer that only some scenarios use."""
@@ -103,7 +106,7 @@ class Workshop:
         prepared = self.by_key(prepared_key)
         return [initrd.base_layer(self.archive, prepared.release, prepared.modules_dir,
                                   prepared.own),
-                initrd.programs_layer(self.build, self.provider(kind))]
+                initrd.programs_layer(self.programs(), self.provider(kind))]
 
     def by_key(self, key: str) -> Prepared:
         """The prepared kernel called @key: distribution or debug."""
@@ -118,7 +121,6 @@ class Workshop:
         """The debug kernel of the newest version, with our modules."""
         chosen = self.kernels[0]
         tree = debugkernel.tree(chosen, self.archive)
-        source = chosen.source(self.archive, [modules.RXE_DIR], "rxe")
         where = debugkernel.modules_dir(chosen, self.archive)
         return Prepared(tree.release, f"{chosen.name} debug", where / "vmlinuz", where,
-                        modules.build_all(tree, source), is_debug=True)
+                        modules.build_all(tree, self._source(chosen)), is_debug=True)
