@@ -39,10 +39,7 @@ static int prepare(const char *name, const char *device, uint64_t bytes)
 	double start;
 	int r;
 
-	r = p2pdma_context_open(NULL, &context);
-	if (r)
-		return story_fail(NULL, "opening libp2pdma", r);
-	if (story_find(context, name, &provider))
+	if (story_open(name, &context, &provider))
 		return 1;
 	start = story_now_us();
 	r = p2pdma_buffer_new(context, provider, &range, 1, NULL, &buffer);

@@ -74,10 +74,7 @@ static int make_buffer(const char *name)
 	struct p2pdma_provider *provider;
 	int r;
 
-	r = p2pdma_context_open(NULL, &context);
-	if (r)
-		return story_fail(NULL, "opening libp2pdma", r);
-	if (story_find(context, name, &provider))
+	if (story_open(name, &context, &provider))
 		return 1;
 	r = p2pdma_buffer_new(context, provider, &range, 1, NULL, &buffer);
 	p2pdma_provider_unref(provider);

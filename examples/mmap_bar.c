@@ -126,10 +126,7 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return story_tell("usage: mmap_bar PROVIDER"), 2;
 	sigaction(SIGBUS, &action, NULL);
-	rc = p2pdma_context_open(NULL, &context);
-	if (rc)
-		return story_fail(NULL, "opening libp2pdma", rc);
-	rc = story_find(context, argv[1], &provider) || map_two_pieces() || write_and_compare() ||
+	rc = story_open(argv[1], &context, &provider) || map_two_pieces() || write_and_compare() ||
 	     check_bar_order() || revoke_and_touch();
 	p2pdma_buffer_free(buffer);
 	p2pdma_provider_unref(provider);

@@ -59,10 +59,7 @@ static int prepare(const char *name, const char *device)
 	struct rc_remote kept;
 	int r;
 
-	r = p2pdma_context_open(NULL, &context);
-	if (r)
-		return story_fail(NULL, "opening libp2pdma", r);
-	if (story_find(context, name, &provider))
+	if (story_open(name, &context, &provider))
 		return 1;
 	r = rc_pair_open(&pair, device, 2 * SLICE);
 	if (r)

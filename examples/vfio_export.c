@@ -108,14 +108,11 @@ static int again(const char *device)
 
 int main(int argc, char **argv)
 {
-	int rc = 1;
+	int rc;
 
 	if (argc < 3)
 		return story_tell("usage: vfio_export PROVIDER RDMADEV"), 2;
-	rc = p2pdma_context_open(NULL, &context);
-	if (rc)
-		return story_fail(NULL, "opening libp2pdma", rc);
-	rc = !!story_find(context, argv[1], &provider);
+	rc = story_open(argv[1], &context, &provider);
 	if (!rc && rc_pair_open(&pair, argv[2], 2 * SLICE))
 		rc = story_fail(NULL, argv[2], -errno);
 	if (!rc)

@@ -85,23 +85,33 @@ long story_check(const volatile uint8_t *memory, size_t bytes, uint8_t seed)
 	return -1;
 }
 
-int story_find(struct p2pdma_context *context, const char *name,
+static void tell_provider(const struct p2pdma_provider *provider)
+{
+	const char *driver = p2pdma_provider_driver(provider);
+
+	story_tell("%s: BAR %u of device %04x:%04x, %s, bound to %s",
+		   p2pdma_provider_name(provider), p2pdma_provider_bar(provider),
+		   p2pdma_provider_vendor_id(provider), p2pdma_provider_device_id(provider),
+		   story_size(p2pdma_provider_size_bytes(provider)),
+		   *driver ? driver : "no driver");
+}
+
+int story_open(const char *name, struct p2pdma_context **ret_context,
 	       struct p2pdma_provider **ret_provider)
 {
-	const char *driver;
+	struct p2pdma_context *context;
 	int r;
 
+	r = p2pdma_context_open(NULL, &context);
+	if (r)
+		return story_fail(NULL, "opening libp2pdma", r);
 	r = p2pdma_provider_find(context, name, ret_provider);
 	if (r) {
 		story_fail(context, name, r);
-		return r;
+		p2pdma_context_close(context);
+		return 1;
 	}
-	driver = p2pdma_provider_driver(*ret_provider);
-	story_tell("%s: BAR %u of device %04x:%04x, %s, bound to %s",
-		   p2pdma_provider_name(*ret_provider), p2pdma_provider_bar(*ret_provider),
-		   p2pdma_provider_vendor_id(*ret_provider),
-		   p2pdma_provider_device_id(*ret_provider),
-		   story_size(p2pdma_provider_size_bytes(*ret_provider)),
-		   *driver ? driver : "no driver");
+	*ret_context = context;
+	tell_provider(*ret_provider);
 	return 0;
 }

@@ -24,8 +24,11 @@ void story_fill(uint8_t *memory, size_t bytes, uint8_t seed);
 /* The first byte that differs from the pattern, or -1. */
 long story_check(const volatile uint8_t *memory, size_t bytes, uint8_t seed);
 
-/* The provider with a line about it, or an error with its line. */
-int story_find(struct p2pdma_context *context, const char *name,
+/*
+ * Opens the library and finds the provider @name, with a line about it. Where that
+ * fails it says why and returns 1; the outputs, both the caller's, are untouched then.
+ */
+int story_open(const char *name, struct p2pdma_context **ret_context,
 	       struct p2pdma_provider **ret_provider);
 
 #endif /* EXAMPLES_STORY_H */
