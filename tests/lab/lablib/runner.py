@@ -19,6 +19,9 @@ from .workshop import Prepared, Workshop
 
 # Emulation is slower on a busy machine; a debug kernel is slower still.
 DEBUG_TIMEOUT_FACTOR = 5
+# A guest that never came up has run nothing of this tree: emulated processors on a
+# busy host now and then don't find each other.
+BOOTS = 2
 CMDLINE = ["console=ttyS0", "panic=-1", "oops=panic", "net.ifnames=0", "nokaslr",
            "slab_nomerge", "no_hash_pointers", "mitigations=off", "random.trust_cpu=on",
            "printk.time=1", "hung_task_panic=0", "sysctl.kernel.hung_task_timeout_secs=20",
@@ -114,12 +117,11 @@ class Runner:
             timeout *= DEBUG_TIMEOUT_FACTOR
         on_line = _tell if self.is_story else None
         try:
-            outcome = qemu.run(self.machine(scenario, image), where, timeout, on_line)
-            if outcome.timed_out and not outcome.lines:
-                # Nothing of this tree has run yet: emulated processors on a busy
-                # host now and then don't find each other.
-                say(f"{scenario.title}: the guest did not come up, once more")
+            for left in reversed(range(BOOTS)):
                 outcome = qemu.run(self.machine(scenario, image), where, timeout, on_line)
+                if outcome.lines or not outcome.timed_out or not left:
+                    break
+                say(f"{scenario.title}: the guest did not come up, once more")
         finally:
             image.unlink(missing_ok=True)
         return results.judge(scenario, outcome, prepared.label)
