@@ -14,19 +14,13 @@
 #ifndef RXE_BUFFER_H
 #define RXE_BUFFER_H
 
-#include <linux/dma-heap.h>
 #include <linux/p2pdma_export.h>
 #include <linux/udmabuf.h>
-#include <linux/vfio.h>
-#include <sys/stat.h>
 
+#include "common/exporter.h"
 #include "rxe_common.h"
 
 #define BUFFER_SIZE (16 * PAGE)
-
-#ifndef VFIO_DEVICE_FEATURE_DMA_BUF
-#define VFIO_DEVICE_FEATURE_DMA_BUF 11
-#endif
 
 struct buffer {
 	int fd;
@@ -92,21 +86,6 @@ static inline void udmabuf_init(struct buffer *buf)
 	close(device);
 	close(memfd);
 	free(list);
-}
-
-static inline void heap_init(struct buffer *buf)
-{
-	struct dma_heap_allocation_data data = {
-		.len = BUFFER_SIZE,
-		.fd_flags = O_RDWR | O_CLOEXEC,
-	};
-	int heap = open_or_die("/dev/dma_heap/system");
-
-	if (ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data))
-		die(-errno, "heap");
-	buf->fd = data.fd;
-	buf->cpu = map_cpu(buf->fd, BUFFER_SIZE, 0);
-	close(heap);
 }
 
 /* One export of p2pdma_export on the file @owner; 0 or -errno. */
@@ -178,60 +157,29 @@ static inline volatile uint8_t *export_cpu(const char *bdf, unsigned int bar)
 	return cpu;
 }
 
-static inline int vfio_open_device(const char *bdf)
+/* What common/exporter.h has in one piece; the exporter stays until the program ends. */
+static inline void whole_init(struct buffer *buf, const char *spec)
 {
-	char path[96], target[96];
-	int container = open_or_die("/dev/vfio/vfio");
-	ssize_t length;
-	int group, device;
+	static struct exporter exporter;
+	struct slice slice;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		die(-errno, "%s", path);
-	target[length] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio/%.16s", strrchr(target, '/') + 1);
-	group = open_or_die(path);
-	if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) ||
-	    ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
-		die(-errno, "vfio container");
-	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bdf);
-	if (device < 0)
-		die(-errno, "vfio device");
-	return device;
-}
-
-static inline void vfio_init(struct buffer *buf, const char *bdf, unsigned int bar)
-{
-	union {
-		struct vfio_device_feature head;
-		uint8_t bytes[sizeof(struct vfio_device_feature) + 32];
-	} feature = {.head = {
-			     .argsz = sizeof(feature),
-			     .flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF,
-		     }};
-	uint32_t request[4] = {bar, O_RDWR | O_CLOEXEC, 0, 1};
-	uint64_t range[2] = {0, BUFFER_SIZE};
-	struct vfio_region_info info = {.argsz = sizeof(info), .index = bar};
-
-	buf->owner = vfio_open_device(bdf);
-	memcpy(feature.head.data, request, sizeof(request));
-	memcpy(feature.head.data + sizeof(request), range, sizeof(range));
-	buf->fd = ioctl(buf->owner, VFIO_DEVICE_FEATURE, &feature);
-	if (buf->fd < 0)
-		die(-errno, "vfio DMABUF");
-	if (ioctl(buf->owner, VFIO_DEVICE_GET_REGION_INFO, &info))
-		die(-errno, "vfio region");
-	buf->cpu = map_cpu(buf->owner, BUFFER_SIZE, info.offset);
+	must(exporter_open(spec, &exporter), spec);
+	must(exporter_slice(&exporter, 0, BUFFER_SIZE, 0, &slice), spec);
+	buf->fd = slice.fd;
+	buf->cpu = exporter_map(&exporter, &slice);
+	if (!buf->cpu)
+		die(-errno, "mmap of %s", spec);
 }
 
 static inline void buffer_init(struct buffer *buf, int argc, char **argv)
 {
+	char spec[32];
+
 	*buf = (struct buffer){.fd = -1, .owner = -1};
 	if (argc == 1 && !strcmp(argv[0], "udmabuf")) {
 		udmabuf_init(buf);
 	} else if (argc == 1 && !strcmp(argv[0], "heap")) {
-		heap_init(buf);
+		whole_init(buf, "heap");
 	} else if (argc == 3 && !strcmp(argv[0], "export")) {
 		int err = export_make(buf, export_open(argv[1]), atoi(argv[2]), O_RDWR, 0);
 
@@ -239,7 +187,8 @@ static inline void buffer_init(struct buffer *buf, int argc, char **argv)
 			die(err, "export");
 		buf->cpu = export_cpu(argv[1], atoi(argv[2]));
 	} else if (argc == 3 && !strcmp(argv[0], "vfio")) {
-		vfio_init(buf, argv[1], atoi(argv[2]));
+		snprintf(spec, sizeof(spec), "vfio:%s/%s", argv[1], argv[2]);
+		whole_init(buf, spec);
 	} else {
 		die(0, "buffers: udmabuf, heap, export BDF BAR, vfio BDF BAR");
 	}

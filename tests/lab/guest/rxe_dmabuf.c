@@ -7,6 +7,10 @@
  * that must be refused: registrations, rights, and the operations that rxe
  * can't do on a DMABUF. After each refusal the buffer must still work.
  */
+#include <rdma/ib_user_ioctl_cmds.h>
+#include <rdma/rdma_user_ioctl_cmds.h>
+
+#include "common/uverbs.h"
 #include "rxe_buffer.h"
 
 #define IOVA 0x7000000000ULL
@@ -15,16 +19,16 @@ static struct rig rig;
 static struct buffer buf;
 static uint8_t scratch[BUFFER_SIZE];
 
-static struct dmabuf_range whole(uint32_t access)
+static struct mr_request whole(uint32_t access)
 {
-	return (struct dmabuf_range){
+	return (struct mr_request){
 		.fd = buf.fd, .length = buf.size, .iova = IOVA, .access = access};
 }
 
-static struct dmabuf_mr reg_or_die(const struct dmabuf_range *range)
+static struct dmabuf_mr reg_or_die(const struct mr_request *range)
 {
 	struct dmabuf_mr mr;
-	int err = dmabuf_reg(rig.pd, range, &mr);
+	int err = dmabuf_mr_register(&rig.pair, MR_IOCTL, range, &mr);
 
 	if (err)
 		die(err, "registration");
@@ -33,7 +37,7 @@ static struct dmabuf_mr reg_or_die(const struct dmabuf_range *range)
 
 static void dereg_or_die(struct dmabuf_mr *mr)
 {
-	int err = dmabuf_dereg(rig.context, mr);
+	int err = dmabuf_mr_deregister(&rig.pair, mr);
 
 	if (err)
 		die(err, "deregistration");
@@ -47,7 +51,7 @@ static struct place at(const struct dmabuf_mr *mr, uint64_t iova)
 /* Does a new memory region work, and are the connections sound? */
 static bool still_works(void)
 {
-	struct dmabuf_range range = whole(ALL_RIGHTS);
+	struct mr_request range = whole(MR_ALL_ACCESS);
 	struct dmabuf_mr mr = reg_or_die(&range);
 	int status;
 
@@ -59,7 +63,7 @@ static bool still_works(void)
 
 static void test_rdma(void)
 {
-	struct dmabuf_range range = whole(ALL_RIGHTS);
+	struct mr_request range = whole(MR_ALL_ACCESS);
 	struct dmabuf_mr mr = reg_or_die(&range);
 
 	pattern_fill(rig.host, 1, buf.size);
@@ -90,7 +94,7 @@ static void test_rdma(void)
 
 static void test_messages(void)
 {
-	struct dmabuf_range range = whole(IBV_ACCESS_LOCAL_WRITE);
+	struct mr_request range = whole(IBV_ACCESS_LOCAL_WRITE);
 	struct dmabuf_mr mr = reg_or_die(&range);
 	const uint32_t length = 3 * PAGE + 77;
 
@@ -110,11 +114,11 @@ static void test_messages(void)
 /* A write into a piece: it arrives where it should and nowhere else. */
 static bool write_piece(uint64_t offset, uint64_t length, uint64_t iova, uint32_t seed)
 {
-	struct dmabuf_range range = {.fd = buf.fd,
-				     .offset = offset,
-				     .length = length,
-				     .iova = iova,
-				     .access = ALL_RIGHTS};
+	struct mr_request range = {.fd = buf.fd,
+				   .offset = offset,
+				   .length = length,
+				   .iova = iova,
+				   .access = MR_ALL_ACCESS};
 	struct dmabuf_mr mr = reg_or_die(&range);
 	int status;
 
@@ -151,17 +155,19 @@ static void test_pieces(void)
 /* The newer method, which registers memory of either kind. */
 static void test_any_method(void)
 {
-	struct dmabuf_range range = {.fd = buf.fd,
-				     .offset = PAGE,
-				     .length = 2 * PAGE,
-				     .iova = IOVA,
-				     .access = ALL_RIGHTS};
+	struct mr_request range = {.fd = buf.fd,
+				   .offset = PAGE,
+				   .length = 2 * PAGE,
+				   .iova = IOVA,
+				   .access = MR_ALL_ACCESS};
 	struct dmabuf_mr mr, host;
 
-	tap_is(any_reg(rig.pd, &range, NULL, &mr), 0, "register_buffer_by_any_method");
+	tap_is(dmabuf_mr_register(&rig.pair, MR_ANY, &range, &mr), 0,
+	       "register_buffer_by_any_method");
 	range.fd = -1;
+	range.offset = (uintptr_t)rig.host + 16 * PAGE;
 	range.iova = 3 * IOVA;
-	tap_is(any_reg(rig.pd, &range, rig.host + 16 * PAGE, &host), 0,
+	tap_is(dmabuf_mr_register(&rig.pair, MR_ANY, &range, &host), 0,
 	       "register_memory_by_any_method");
 	pattern_fill(rig.host + 16 * PAGE, 6, 2 * PAGE);
 	tap_is(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){range.iova, host.lkey}, at(&mr, IOVA),
@@ -174,10 +180,10 @@ static void test_any_method(void)
 	dereg_or_die(&mr);
 }
 
-static void refused(struct dmabuf_range range, int want, const char *name)
+static void refused(struct mr_request range, int want, const char *name)
 {
 	struct dmabuf_mr mr;
-	int got = dmabuf_reg(rig.pd, &range, &mr);
+	int got = dmabuf_mr_register(&rig.pair, MR_IOCTL, &range, &mr);
 
 	if (!got)
 		dereg_or_die(&mr);
@@ -186,9 +192,9 @@ static void refused(struct dmabuf_range range, int want, const char *name)
 
 static void test_registration_refused(void)
 {
-	struct dmabuf_range range = whole(ALL_RIGHTS);
+	struct mr_request range = whole(MR_ALL_ACCESS);
 	int null = open("/dev/null", O_RDWR);
-	struct dmabuf_range bad;
+	struct mr_request bad;
 
 #define REFUSED(want, name, ...) (bad = range, __VA_ARGS__, refused(bad, want, name))
 	REFUSED(-EINVAL, "register_length_zero_einval", bad.length = 0);
@@ -237,7 +243,7 @@ static void fails(enum ibv_wr_opcode opcode, const struct dmabuf_mr *mr, uint64_
 
 static void test_operations_refused(void)
 {
-	struct dmabuf_range range = whole(ALL_RIGHTS);
+	struct mr_request range = whole(MR_ALL_ACCESS);
 	struct dmabuf_mr mr, read_only, local;
 	struct dmabuf_mr stale;
 
@@ -290,39 +296,41 @@ static int reregister(const struct dmabuf_mr *mr, uint32_t flags, uint32_t acces
 				.mr_handle = mr->handle,
 				.flags = flags,
 				.access_flags = access,
-				.pd_handle = rig.pd->handle,
+				.pd_handle = rig.pair.pd->handle,
 			},
 	};
 	struct ib_uverbs_rereg_mr_resp response;
 
 	request.cmd.response = (uintptr_t)&response;
-	return write(rig.context->cmd_fd, &request, sizeof(request)) < 0 ? -errno : 0;
+	return write(rig.pair.context->cmd_fd, &request, sizeof(request)) < 0 ? -errno : 0;
 }
 
 static int advise(uint32_t lkey, uint32_t flags)
 {
 	struct ib_uverbs_sge sge = {.addr = IOVA, .length = PAGE, .lkey = lkey};
-	struct method_call call;
+	struct uverbs_call uverbs;
 
-	call_init(&call, UVERBS_OBJECT_MR, UVERBS_METHOD_ADVISE_MR);
-	call_add(&call, UVERBS_ATTR_ADVISE_MR_PD_HANDLE, 0, rig.pd->handle);
-	call_add(&call, UVERBS_ATTR_ADVISE_MR_ADVICE, 8, IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE);
-	call_add(&call, UVERBS_ATTR_ADVISE_MR_FLAGS, 4, flags);
-	call_add(&call, UVERBS_ATTR_ADVISE_MR_SGE_LIST, sizeof(sge), (uintptr_t)&sge);
-	return call_run(&call, rig.context);
+	uverbs_init(&uverbs, UVERBS_OBJECT_MR, UVERBS_METHOD_ADVISE_MR);
+	uverbs_add(&uverbs, UVERBS_ATTR_ADVISE_MR_PD_HANDLE, 0, rig.pair.pd->handle);
+	uverbs_add(&uverbs, UVERBS_ATTR_ADVISE_MR_ADVICE, 8,
+		   IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE);
+	uverbs_add(&uverbs, UVERBS_ATTR_ADVISE_MR_FLAGS, 4, flags);
+	uverbs_add(&uverbs, UVERBS_ATTR_ADVISE_MR_SGE_LIST, sizeof(sge), (uintptr_t)&sge);
+	return uverbs_run(&uverbs, rig.pair.context);
 }
 
 static void test_other_verbs_refused(void)
 {
-	struct dmabuf_range range = whole(ALL_RIGHTS);
+	struct mr_request range = whole(MR_ALL_ACCESS);
 	struct dmabuf_mr mr = reg_or_die(&range);
-	struct ibv_mw *mw = ibv_alloc_mw(rig.pd, IBV_MW_TYPE_1);
-	struct ibv_mr shape = {.context = rig.context,
-			       .pd = rig.pd,
+	struct ibv_mw *mw = ibv_alloc_mw(rig.pair.pd, IBV_MW_TYPE_1);
+	struct ibv_mr shape = {.context = rig.pair.context,
+			       .pd = rig.pair.pd,
 			       .handle = mr.handle,
 			       .lkey = mr.lkey,
 			       .rkey = mr.rkey};
-	struct ibv_mw_bind bind = {.bind_info = {.mr = &shape,
+	struct ibv_mw_bind bind = {.send_flags = IBV_SEND_SIGNALED,
+				   .bind_info = {.mr = &shape,
 						 .addr = IOVA,
 						 .length = PAGE,
 						 .mw_access_flags = IBV_ACCESS_REMOTE_READ}};
@@ -336,7 +344,7 @@ static void test_other_verbs_refused(void)
 	       "prefetch_of_pinned_memory_einval");
 	tap_is(advise(rig.host_mr->lkey, 0), -EINVAL, "prefetch_of_pinned_memory_later_einval");
 
-	if (!mw || ibv_bind_mw(rig.qp[0], mw, &bind))
+	if (!mw || ibv_bind_mw(rig.pair.qp[0], mw, &bind))
 		die(-errno, "memory window");
 	tap_is(rig_wait(&rig), IBV_WC_WR_FLUSH_ERR, "bind_memory_window");
 	rig_connect(&rig);
@@ -347,11 +355,12 @@ static void test_other_verbs_refused(void)
 
 static void test_foreign_pd(void)
 {
-	struct ibv_pd *pd = ibv_alloc_pd(rig.context);
-	struct dmabuf_range range = whole(ALL_RIGHTS);
+	struct pair other = rig.pair;
+	struct mr_request range = whole(MR_ALL_ACCESS);
 	struct dmabuf_mr mr;
 
-	if (!pd || dmabuf_reg(pd, &range, &mr))
+	other.pd = ibv_alloc_pd(rig.pair.context);
+	if (!other.pd || dmabuf_mr_register(&other, MR_IOCTL, &range, &mr))
 		die(0, "another PD");
 	fails(IBV_WR_RDMA_WRITE, &mr, IOVA, 10, IBV_WC_REM_ACCESS_ERR, "write_foreign_pd");
 	tap_ok(rig_do(&rig, IBV_WR_RDMA_WRITE, (struct place){IOVA, mr.lkey}, host_at(&rig, 0),
@@ -359,13 +368,13 @@ static void test_foreign_pd(void)
 	       "write_from_foreign_pd", 0);
 	rig_connect(&rig);
 	dereg_or_die(&mr);
-	ibv_dealloc_pd(pd);
+	ibv_dealloc_pd(other.pd);
 }
 
 /* Not more at once than a kernel with CONFIG_DMA_API_DEBUG takes without a warning. */
 static void test_many(void)
 {
-	struct dmabuf_range range = whole(ALL_RIGHTS);
+	struct mr_request range = whole(MR_ALL_ACCESS);
 	struct dmabuf_mr mrs[6];
 	int round, i, errors = 0;
 

@@ -56,7 +56,7 @@ int main(int argc, char **argv)
 {
 	static uint8_t marks[BUFFER_SIZE];
 	bool is_idle = argc == 5 && !strcmp(argv[4], "idle");
-	struct dmabuf_range range;
+	struct mr_request range;
 	struct buffer buf;
 	pthread_t thread;
 	int err;
@@ -68,9 +68,9 @@ int main(int argc, char **argv)
 	if (err)
 		die(err, "export");
 	buf.cpu = export_cpu(argv[2], atoi(argv[3]));
-	range = (struct dmabuf_range){
-		.fd = buf.fd, .length = buf.size, .iova = IOVA, .access = ALL_RIGHTS};
-	err = dmabuf_reg(rig.pd, &range, &mr);
+	range = (struct mr_request){
+		.fd = buf.fd, .length = buf.size, .iova = IOVA, .access = MR_ALL_ACCESS};
+	err = dmabuf_mr_register(&rig.pair, MR_IOCTL, &range, &mr);
 	if (err)
 		die(err, "registration");
 	if (!is_idle && pthread_create(&thread, NULL, move, NULL))

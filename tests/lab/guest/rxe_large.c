@@ -71,13 +71,13 @@ static void big_export_init(struct buffer *buf, const char *bdf, unsigned int ba
 
 static struct dmabuf_mr reg_or_die(const struct buffer *buf, uint64_t offset, uint64_t length)
 {
-	struct dmabuf_range range = {.fd = buf->fd,
-				     .offset = offset,
-				     .length = length,
-				     .iova = IOVA + offset,
-				     .access = ALL_RIGHTS};
+	struct mr_request range = {.fd = buf->fd,
+				   .offset = offset,
+				   .length = length,
+				   .iova = IOVA + offset,
+				   .access = MR_ALL_ACCESS};
 	struct dmabuf_mr mr;
-	int err = dmabuf_reg(rig.pd, &range, &mr);
+	int err = dmabuf_mr_register(&rig.pair, MR_IOCTL, &range, &mr);
 
 	if (err)
 		die(err, "registration");
@@ -149,9 +149,9 @@ int main(int argc, char **argv)
 	       (unsigned long long)buf.size >> 20, reg_ms, CHUNK >> 10, far_ms, near_ms);
 	tap_ok(far_ms < 3 * near_ms + 5, "write_time_is_that_of_a_small_region", far_ms);
 
-	tap_is(dmabuf_dereg(rig.context, &small), 0, "deregister_small");
+	tap_is(dmabuf_mr_deregister(&rig.pair, &small), 0, "deregister_small");
 	start = now_ns();
-	tap_is(dmabuf_dereg(rig.context, &mr), 0, "deregister_large");
+	tap_is(dmabuf_mr_deregister(&rig.pair, &mr), 0, "deregister_large");
 	printf("# deregistered in %.1f ms\n", milliseconds(start));
 	rig_done(&rig);
 	return tap_done();

@@ -35,16 +35,16 @@ static struct buffer export_or_die(uint32_t open_flags, uint32_t flags)
 
 static int reg(const struct buffer *buf, uint32_t access, struct dmabuf_mr *ret_mr)
 {
-	struct dmabuf_range range = {
+	struct mr_request range = {
 		.fd = buf->fd, .length = buf->size, .iova = IOVA, .access = access};
 
-	return dmabuf_reg(rig.pd, &range, ret_mr);
+	return dmabuf_mr_register(&rig.pair, MR_IOCTL, &range, ret_mr);
 }
 
 static struct dmabuf_mr reg_or_die(const struct buffer *buf)
 {
 	struct dmabuf_mr mr;
-	int err = reg(buf, ALL_RIGHTS, &mr);
+	int err = reg(buf, MR_ALL_ACCESS, &mr);
 
 	if (err)
 		die(err, "registration");
@@ -119,9 +119,9 @@ static void test_idle(void)
 	rig_connect(&rig);
 
 	tap_is(buffer_differs(&buf, 0, marks, buf.size), -1, "revoke_leaves_bytes");
-	tap_is(reg(&buf, ALL_RIGHTS, &other), -ENODEV, "register_after_revoke_enodev");
+	tap_is(reg(&buf, MR_ALL_ACCESS, &other), -ENODEV, "register_after_revoke_enodev");
 	tap_is(status_of(&buf).nr_mappings, 0, "revoke_leaves_no_mapping");
-	tap_is(dmabuf_dereg(rig.context, &mr), 0, "deregister_after_revoke");
+	tap_is(dmabuf_mr_deregister(&rig.pair, &mr), 0, "deregister_after_revoke");
 	tap_is(status_of(&buf).nr_attachments, 0, "deregister_detaches");
 	close(buf.fd);
 }
@@ -132,7 +132,7 @@ static void test_read_only(void)
 	struct dmabuf_mr mr;
 	uint8_t want[100];
 
-	tap_is(reg(&buf, ALL_RIGHTS, &mr), -EACCES, "register_writing_read_only_eacces");
+	tap_is(reg(&buf, MR_ALL_ACCESS, &mr), -EACCES, "register_writing_read_only_eacces");
 	tap_is(reg(&buf, IBV_ACCESS_LOCAL_WRITE, &mr), -EACCES,
 	       "register_local_write_read_only_eacces");
 	tap_is(reg(&buf, IBV_ACCESS_REMOTE_READ, &mr), 0, "register_reading_read_only");
@@ -140,7 +140,7 @@ static void test_read_only(void)
 	buffer_write(&buf, 0, want, sizeof(want));
 	tap_is(read_from(&mr, sizeof(want)), 0, "read_read_only");
 	tap_is(memcmp(rig.host, want, sizeof(want)), 0, "read_read_only_bytes_arrive");
-	tap_is(dmabuf_dereg(rig.context, &mr), 0, "deregister_read_only");
+	tap_is(dmabuf_mr_deregister(&rig.pair, &mr), 0, "deregister_read_only");
 	close(buf.fd);
 }
 
@@ -158,7 +158,7 @@ static void test_pinned(void)
 	tap_is(status_of(&buf).nr_pins, 0, "revoke_unpins");
 	tap_is(write_to(&mr, 5000), IBV_WC_REM_ACCESS_ERR, "write_after_revoke_pinned");
 	rig_connect(&rig);
-	tap_is(dmabuf_dereg(rig.context, &mr), 0, "deregister_pinned");
+	tap_is(dmabuf_mr_deregister(&rig.pair, &mr), 0, "deregister_pinned");
 	close(buf.fd);
 }
 
@@ -169,14 +169,14 @@ static void test_unrevocable(void)
 	struct dmabuf_mr mr;
 
 	set_parameter("dmabuf_revocable", "N");
-	tap_is(reg(&strict, ALL_RIGHTS, &mr), -EOPNOTSUPP, "register_unrevocable_eopnotsupp");
+	tap_is(reg(&strict, MR_ALL_ACCESS, &mr), -EOPNOTSUPP, "register_unrevocable_eopnotsupp");
 	mr = reg_or_die(&lenient);
 	set_parameter("dmabuf_revocable", "Y");
 	tap_is(status_of(&lenient).nr_pins, 1, "register_unrevocable_pins");
 	tap_ok(status_of(&lenient).nr_unrevocable > 0, "register_unrevocable_is_known", 0);
 	tap_is(take_back(&lenient), -EBUSY, "revoke_unrevocable_ebusy");
 	tap_is(write_to(&mr, 5000), 0, "write_unrevocable_after_revoke");
-	tap_is(dmabuf_dereg(rig.context, &mr), 0, "deregister_unrevocable");
+	tap_is(dmabuf_mr_deregister(&rig.pair, &mr), 0, "deregister_unrevocable");
 	tap_is(status_of(&lenient).nr_pins, 0, "deregister_unpins");
 	tap_is(take_back(&lenient), 0, "revoke_after_deregister");
 	close(strict.fd);
@@ -187,18 +187,18 @@ static void test_unrevocable(void)
 static void test_exit(void)
 {
 	struct buffer buf = export_or_die(O_RDWR, 0);
-	const char *device = ibv_get_device_name(rig.context->device);
+	const char *device = ibv_get_device_name(rig.pair.context->device);
 	pid_t child = fork();
 	int status;
 
 	if (!child) {
 		struct rig mine;
 		struct dmabuf_mr mr;
-		struct dmabuf_range range = {
-			.fd = buf.fd, .length = buf.size, .iova = IOVA, .access = ALL_RIGHTS};
+		struct mr_request range = {
+			.fd = buf.fd, .length = buf.size, .iova = IOVA, .access = MR_ALL_ACCESS};
 
 		rig_init(&mine, device);
-		_exit(dmabuf_reg(mine.pd, &range, &mr) ||
+		_exit(dmabuf_mr_register(&mine.pair, MR_IOCTL, &range, &mr) ||
 		      rig_do(&mine, IBV_WR_RDMA_WRITE, host_at(&mine, 0),
 			     (struct place){IOVA, mr.rkey}, 100) ||
 		      status_of(&buf).nr_mappings != 1);
@@ -238,16 +238,16 @@ static void test_device_parameter(void)
 	tap_is(accepted, 0, "name_malformed_device_einval");
 
 	tap_is(set_device("00ff:1e:1f.7"), 0, "name_absent_device");
-	tap_is(reg(&buf, ALL_RIGHTS, &mr), -EOPNOTSUPP, "register_absent_device_eopnotsupp");
+	tap_is(reg(&buf, MR_ALL_ACCESS, &mr), -EOPNOTSUPP, "register_absent_device_eopnotsupp");
 	tap_is(set_device("0000:00:00.0"), 0, "name_driverless_device");
-	tap_is(reg(&buf, ALL_RIGHTS, &mr), -EOPNOTSUPP, "register_driverless_device_eopnotsupp");
+	tap_is(reg(&buf, MR_ALL_ACCESS, &mr), -EOPNOTSUPP, "register_driverless_device_eopnotsupp");
 	tap_is(set_device(bdf), 0, "name_exporter_itself");
-	tap_is(reg(&buf, ALL_RIGHTS, &mr), 0, "register_exporter_itself");
+	tap_is(reg(&buf, MR_ALL_ACCESS, &mr), 0, "register_exporter_itself");
 	tap_is(write_to(&mr, 5000), 0, "write_exporter_itself");
-	tap_is(dmabuf_dereg(rig.context, &mr), 0, "deregister_exporter_itself");
+	tap_is(dmabuf_mr_deregister(&rig.pair, &mr), 0, "deregister_exporter_itself");
 	tap_is(set_device("\n"), 0, "name_no_device");
-	tap_is(reg(&buf, ALL_RIGHTS, &mr), 0, "register_own_device");
-	dmabuf_dereg(rig.context, &mr);
+	tap_is(reg(&buf, MR_ALL_ACCESS, &mr), 0, "register_own_device");
+	dmabuf_mr_deregister(&rig.pair, &mr);
 	close(buf.fd);
 }
 
@@ -305,7 +305,7 @@ static void test_traffic(void)
 		rig_connect(&rig);
 		usleep(2000);
 		wrong += buffer_differs(&race.buf, 0, marks, race.buf.size) >= 0;
-		odd += !!dmabuf_dereg(rig.context, &race.mr);
+		odd += !!dmabuf_mr_deregister(&rig.pair, &race.mr);
 		close(race.buf.fd);
 	}
 	tap_is(early, 0, "move_until_revoke_20_times");
@@ -324,7 +324,7 @@ static void test_race_dereg(void)
 		race.mr = reg_or_die(&race.buf);
 		start(&thread, revoke_on_go, &race);
 		atomic_store(&race.go, true);
-		odd += !!dmabuf_dereg(rig.context, &race.mr);
+		odd += !!dmabuf_mr_deregister(&rig.pair, &race.mr);
 		pthread_join(thread, NULL);
 		odd += race.result || status_of(&race.buf).nr_attachments;
 		close(race.buf.fd);
@@ -342,8 +342,8 @@ static void test_race_reg(void)
 
 		start(&thread, revoke_on_go, &race);
 		atomic_store(&race.go, true);
-		while (!(err = reg(&race.buf, ALL_RIGHTS, &race.mr)))
-			odd += !!dmabuf_dereg(rig.context, &race.mr);
+		while (!(err = reg(&race.buf, MR_ALL_ACCESS, &race.mr)))
+			odd += !!dmabuf_mr_deregister(&rig.pair, &race.mr);
 		odd += err != -ENODEV;
 		pthread_join(thread, NULL);
 		odd += race.result || status_of(&race.buf).nr_attachments;
@@ -358,7 +358,7 @@ static void *churn(void *arg)
 	struct dmabuf_mr mr;
 
 	while (!atomic_load(&race->go)) {
-		if (reg(&race->buf, ALL_RIGHTS, &mr) || dmabuf_dereg(rig.context, &mr))
+		if (reg(&race->buf, MR_ALL_ACCESS, &mr) || dmabuf_mr_deregister(&rig.pair, &mr))
 			race->result++;
 		atomic_fetch_add(&race->rounds, 1);
 	}
@@ -396,7 +396,7 @@ static void test_churn(void)
 	}
 	printf("# %u registrations while %u transfers\n", rounds, moved);
 	tap_ok(!odd && rounds >= 100 && moved >= 5, "register_by_4_threads_while_moving", odd);
-	dmabuf_dereg(rig.context, &mr);
+	dmabuf_mr_deregister(&rig.pair, &mr);
 	close(buf.fd);
 }
 

@@ -20,7 +20,8 @@ struct pair {
 };
 
 int pair_open(const char *device, struct pair *ret_pair);
-void pair_close(struct pair *pair);
+/* Closes everything, whatever fails meanwhile; 0, or the first -errno. */
+int pair_close(struct pair *pair);
 /* New queue pairs, after an error has spoilt these. */
 int pair_reconnect(struct pair *pair);
 
@@ -33,17 +34,18 @@ struct transfer {
 	uint32_t length;
 };
 
-/* Post a request: 0 or -errno. At most 16 may be on their way. */
+/* Post a request: 0 or -errno. At most 64 may be on their way. */
 int pair_post(struct pair *pair, const struct transfer *transfer);
 /* The next completion's status, in the order of posting. */
 int pair_wait(struct pair *pair);
 /* Both: the completion's status (enum ibv_wc_status), or -errno; -ETIMEDOUT after 60 s. */
 int pair_transfer(struct pair *pair, const struct transfer *transfer);
 
-/* Through ibv_reg_dmabuf_mr(), or through the uverbs method itself. */
+/* ibv_reg_dmabuf_mr(), the uverbs method itself, or the newer one that takes memory, too. */
 enum mr_way {
 	MR_VERBS,
-	MR_IOCTL
+	MR_IOCTL,
+	MR_ANY
 };
 
 struct dmabuf_mr {
@@ -56,6 +58,7 @@ struct dmabuf_mr {
 
 struct mr_request {
 	int fd;
+	/* In the DMABUF; for MR_ANY with @fd -1 an address. */
 	uint64_t offset;
 	uint64_t length;
 	uint64_t iova;
