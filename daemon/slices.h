@@ -16,6 +16,13 @@ struct slices {
 	struct segment *segments;
 	size_t count;
 	size_t room;
+	size_t nr_taken; /* ranges that slices_give() hasn't seen again */
+};
+
+struct segment {
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+	size_t nr_sharers; /* 0: exclusive */
 };
 
 /* How much is free, and in how many pieces. */
@@ -30,7 +37,8 @@ void slices_done(struct slices *slices);
 
 /*
  * Where would @length_bytes fit? The smallest free extent that takes it (so that large ones
- * stay whole), aligned to @align_bytes, a power of two. -ENOSPC.
+ * stay whole), aligned to @align_bytes, a power of two. -ENOSPC. -EINVAL: no length, or
+ * no power of two.
  */
 int slices_find(const struct slices *slices, uint64_t length_bytes, uint64_t align_bytes,
 		uint64_t *ret_offset_bytes);
