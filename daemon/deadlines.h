@@ -23,7 +23,10 @@ struct deadlines {
 void deadlines_init(struct deadlines *deadlines);
 void deadlines_done(struct deadlines *deadlines);
 
-/* Room for one more node, so that deadlines_set() can't fail later. -ENOMEM. */
+/*
+ * Room for @nr_nodes in all, in it now or not: as many as may be in it at the same time. Then
+ * deadlines_set() can't fail later. -ENOMEM.
+ */
 int deadlines_reserve(struct deadlines *deadlines, size_t nr_nodes);
 
 /* Puts it in or moves it. There must be room. */
