@@ -20,8 +20,8 @@ enum account_kind {
 
 struct account_limits {
 	uint64_t most[ACCOUNT_NR_KINDS];
-	uint32_t requests_per_s;
-	uint32_t requests_burst;
+	uint32_t requests_per_s; /* 0: as many as they like */
+	uint32_t requests_burst; /* at once, at least 1 */
 };
 
 struct account {
@@ -36,8 +36,9 @@ struct account {
 struct accounts {
 	struct account **buckets;
 	size_t nr_buckets;
-	size_t count;
-	struct account_limits limits;
+	size_t count;		      /* with those that nobody refers to */
+	struct account_limits limits; /* may be set anew at any time */
+	uint64_t now_ns;	      /* of the last request */
 };
 
 int accounts_init(struct accounts *accounts, const struct account_limits *limits);
@@ -45,7 +46,17 @@ void accounts_done(struct accounts *accounts);
 
 /* The user's account, made when it is new; a new reference. -ENOMEM. */
 int account_get(struct accounts *accounts, uid_t uid, struct account **ret_account);
-/* The last reference frees it; whatever it was charged must have been discharged. */
+static inline struct account *account_ref(struct account *account)
+{
+	account->refs++;
+	return account;
+}
+
+/*
+ * The last reference frees it; whatever it was charged must have been discharged. Who has just
+ * spent their requests is remembered until they would have them again: a new connection
+ * begins with no new ones.
+ */
 void account_put(struct accounts *accounts, struct account *account);
 
 /* -EDQUOT beyond the limit (root has none). Nothing is charged when it fails. */
@@ -55,9 +66,9 @@ void account_discharge(struct account *account, enum account_kind kind, uint64_t
 
 /*
  * One request at @now_ns. 0, or in how many nanoseconds it would be within the
- * limit; then nothing is counted.
+ * limit (root has none); then nothing is counted.
  */
-uint64_t account_request(const struct accounts *accounts, struct account *account, uint64_t now_ns);
+uint64_t account_request(struct accounts *accounts, struct account *account, uint64_t now_ns);
 
 /* "leases", to print. */
 const char *account_kind_name(enum account_kind kind);
