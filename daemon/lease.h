@@ -20,8 +20,10 @@ struct provider;
  * the lease_step that it returns says, and the broker does it.
  *
  *	PENDING -> ACTIVE -> REVOKING -> REVOKED -> (freed)
- *	    \         \----------------------^
- *	     \-> (freed)        immediate, or nobody to ask
+ *	    \         \   \               ^
+ *	     \         \   \-> RELEASED ---+----> (freed)
+ *	      \         \-------------------/ the kernel did it by itself
+ *	       \-> (freed)
  */
 struct lease {
 	uint64_t id;
@@ -66,13 +68,17 @@ enum lease_step {
 /* Every function takes the time; the lease's deadline is up to date afterwards (lease_next_ns()). */
 
 void lease_granted(struct lease *lease, uint64_t now_ns, uint64_t ttl_ms);
-/* @deadline_ms 0: at once. A second revocation only ever brings the deadline nearer. */
+/*
+ * @deadline_ms 0: at once, also the kernel's step once more. A second revocation only ever
+ * brings the deadline nearer. A detached lease waits for its deadline, too, but not beyond the
+ * time its holder had to come back.
+ */
 enum lease_step lease_revoke(struct lease *lease, uint64_t now_ns, uint32_t reason,
 			     uint64_t deadline_ms);
 enum lease_step lease_ack(struct lease *lease, uint64_t now_ns);
 /* Its holder gives it back. */
 enum lease_step lease_release(struct lease *lease, uint64_t now_ns);
-/* -ESTALE once revoking. */
+/* -ESTALE once revoking, or expired. */
 int lease_renew(struct lease *lease, uint64_t now_ns, uint64_t ttl_ms);
 /* The connection is lost but its holder may live: it has until then to come back. */
 enum lease_step lease_detach(struct lease *lease, uint64_t now_ns, uint64_t reattach_ms);
