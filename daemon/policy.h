@@ -23,7 +23,8 @@ struct policy_subject {
 	gid_t gid;
 	const gid_t *groups; /* supplementary */
 	size_t nr_groups;
-	const char *cgroup; /* "/system.slice/slurmstepd.scope/job_42/...", "" unknown */
+	/* "/system.slice/slurmstepd.scope/job_42/...", "" unknown: then rules by it don't match. */
+	const char *cgroup;
 };
 
 /* What is asked for. */
@@ -34,7 +35,7 @@ struct policy_request {
 	uint32_t flags;	 /* WIRE_ACQUIRE_* */
 	uint64_t size_bytes;
 	uint64_t ttl_ms; /* 0: as long as possible */
-	/* What the user holds already, of what this rule covers or in all: see account. */
+	/* What the user holds already in all, without this: see account. */
 	uint64_t held_leases;
 	uint64_t held_bytes;
 };
@@ -62,6 +63,13 @@ struct policy_settings {
 	uint32_t log_level;	/* enum p2pdma_log_level */
 };
 
+/* The default policy: no rules, settings as documented. -ENOMEM. */
+int policy_new(struct policy **ret_policy);
+
+/*
+ * Checks nothing but what policy has to say: the request is sound. An access of 0 is taken for
+ * all, so that no rule is gone around by it.
+ */
 void policy_decide(const struct policy *policy, const struct policy_subject *subject,
 		   const struct policy_request *request, struct policy_decision *ret_decision);
 
