@@ -195,6 +195,18 @@ static inline void buffer_init(struct buffer *buf, int argc, char **argv)
 	buf->size = BUFFER_SIZE;
 }
 
+/* All of it, at @iova. */
+static inline struct mr_request buffer_request(const struct buffer *buf, uint64_t iova,
+					       uint32_t access)
+{
+	return (struct mr_request){
+		.fd = buf->fd,
+		.length = buf->size,
+		.iova = iova,
+		.access = access,
+	};
+}
+
 static inline void buffer_read(const struct buffer *buf, size_t offset, uint8_t *bytes,
 			       size_t length)
 {

@@ -88,6 +88,24 @@ static inline struct place host_at(struct rig *rig, size_t offset)
 	return (struct place){(uintptr_t)rig->host + offset, rig->host_mr->lkey};
 }
 
+static inline struct place mr_at(const struct dmabuf_mr *mr, uint64_t iova)
+{
+	return (struct place){iova, mr->rkey};
+}
+
+static inline struct dmabuf_mr rig_register(struct rig *rig, const struct mr_request *request)
+{
+	struct dmabuf_mr mr;
+
+	must(dmabuf_mr_register(&rig->pair, MR_IOCTL, request, &mr), "registration");
+	return mr;
+}
+
+static inline void rig_deregister(struct rig *rig, struct dmabuf_mr *mr)
+{
+	must(dmabuf_mr_deregister(&rig->pair, mr), "deregistration");
+}
+
 /* RDMA or atomic from the first QP: the completion's status, or -errno of posting it. */
 static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct place local,
 			 struct place remote, uint32_t length)

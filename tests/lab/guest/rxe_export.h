@@ -62,18 +62,16 @@ static inline void mark(const struct buffer *buf, uint32_t seed, uint8_t *ret_ma
 static inline int reg(struct rig *rig, const struct buffer *buf, uint32_t access,
 		      struct dmabuf_mr *ret_mr)
 {
-	struct mr_request range = {
-		.fd = buf->fd, .length = buf->size, .iova = IOVA, .access = access};
+	struct mr_request range = buffer_request(buf, IOVA, access);
 
 	return dmabuf_mr_register(&rig->pair, MR_IOCTL, &range, ret_mr);
 }
 
 static inline struct dmabuf_mr reg_or_die(struct rig *rig, const struct buffer *buf)
 {
-	struct dmabuf_mr mr;
+	struct mr_request range = buffer_request(buf, IOVA, MR_ALL_ACCESS);
 
-	must(reg(rig, buf, MR_ALL_ACCESS, &mr), "registration");
-	return mr;
+	return rig_register(rig, &range);
 }
 
 static inline int dereg(struct rig *rig, struct dmabuf_mr *mr)
@@ -83,14 +81,12 @@ static inline int dereg(struct rig *rig, struct dmabuf_mr *mr)
 
 static inline int write_to(struct rig *rig, const struct dmabuf_mr *mr, uint32_t length)
 {
-	return rig_do(rig, IBV_WR_RDMA_WRITE, host_at(rig, 0), (struct place){IOVA, mr->rkey},
-		      length);
+	return rig_do(rig, IBV_WR_RDMA_WRITE, host_at(rig, 0), mr_at(mr, IOVA), length);
 }
 
 static inline int read_from(struct rig *rig, const struct dmabuf_mr *mr, uint32_t length)
 {
-	return rig_do(rig, IBV_WR_RDMA_READ, host_at(rig, 0), (struct place){IOVA, mr->rkey},
-		      length);
+	return rig_do(rig, IBV_WR_RDMA_READ, host_at(rig, 0), mr_at(mr, IOVA), length);
 }
 
 #endif /* RXE_EXPORT_H */

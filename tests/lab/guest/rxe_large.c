@@ -76,12 +76,8 @@ static struct dmabuf_mr reg_or_die(const struct buffer *buf, uint64_t offset, ui
 				   .length = length,
 				   .iova = IOVA + offset,
 				   .access = MR_ALL_ACCESS};
-	struct dmabuf_mr mr;
-	int err = dmabuf_mr_register(&rig.pair, MR_IOCTL, &range, &mr);
 
-	if (err)
-		die(err, "registration");
-	return mr;
+	return rig_register(&rig, &range);
 }
 
 static bool write_works(const struct buffer *buf, const struct dmabuf_mr *mr, uint64_t offset,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #: title = soft-RoCE refuses to import without a PCI function, or for one that userspace drives
 #: modules = p2pdma_export vfio_pci vfio_iommu_type1 dummy
-#: needs = rxe_dmabuf rdma_link
+#: needs = rxe_dmabuf rxe_refuse rdma_link
 #: iommu = on
 #: leaks = dma_buf_phys_vec_to_sgt
 exporter=$(bdf_of exporter)
@@ -14,8 +14,10 @@ fails_with EOPNOTSUPP "without a function system memory is refused" rxe_dmabuf r
 ok "a function can be named" sh -c "echo $(bdf_of nic) >$parameter"
 ok "its name can be read" [ "$(cat $parameter)" = "$(bdf_of nic)" ]
 tap rxe_dmabuf rxe0 export "$exporter" 2
+tap rxe_refuse rxe0 export "$exporter" 2
 ok "the exporter binds to vfio-pci" bind "$exporter" vfio-pci
 tap rxe_dmabuf rxe0 vfio "$exporter" 2
+tap rxe_refuse rxe0 vfio "$exporter" 2
 ok "the function that userspace drives is named" sh -c "echo $exporter >$parameter"
 fails_with EOPNOTSUPP "for that function nothing is registered" \
 	rxe_dmabuf rxe0 vfio "$exporter" 2
