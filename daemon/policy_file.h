@@ -9,12 +9,16 @@ struct policy;
 /*
  * Reads @path and then @path's directory's conf.d/ *.conf in the order of their names into a
  * new policy. Everything that is wrong is told, one line each with file:line, not only the
- * first. A missing @path and an empty conf.d are the default policy.
+ * first. A missing @path and an empty or missing conf.d are the default policy. Files must be
+ * regular, at most 1 MiB, belong to root or to this process' user, and be writable by nobody
+ * else; conf.d, too. The syntax: p2pd.conf(5).
  *
  * Blocking: reads files and asks NSS for the names of users and groups: call it at start-up
- * or from a child process, never in the loop.
+ * or in a thread or process of its own, never in the loop. It touches nothing but what
+ * it returns.
  *
- * 0, or -EINVAL with the complaints; -ENOMEM; -EIO and what open() says.
+ * 0, or -EINVAL with the complaints; -ENOMEM; -EIO and what open() says, also with
+ * complaints. @ret_complaints: to be freed; NULL where it returns 0, or without memory.
  */
 int policy_load(const char *path, struct policy **ret_policy, char **ret_complaints);
 
