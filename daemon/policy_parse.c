@@ -205,8 +205,7 @@ static bool take_line(struct parser *parser, char *line, size_t size)
 		length--;
 	/* libinih wants a newline, too. */
 	if (length + 2 > size) {
-		parser_fail(parser,
-			    "longer than %zu characters; a list may go on in an indented line",
+		parser_fail(parser, "longer than %zu bytes; a list may go on in an indented line",
 			    size - 2);
 		return false;
 	}

@@ -558,6 +558,57 @@ static void parsed_rules_decide(void **state)
 	assert_string_equal(decision.rule, "");
 }
 
+/* The example as it is, or with what is commented out ("#x", not "# x"); the caller frees it. */
+static char *read_example(bool is_active)
+{
+	FILE *file = fopen(EXAMPLE, "r");
+	char *text = calloc(1, 16384);
+	char line[256];
+
+	assert_non_null(file);
+	assert_non_null(text);
+	while (fgets(line, sizeof(line), file)) {
+		bool is_setting = line[0] == '#' && line[1] != ' ' && line[1] != '\n';
+
+		assert_true(strlen(text) + strlen(line) < 16384);
+		strcat(text, line + (is_active && is_setting));
+	}
+	fclose(file);
+	return text;
+}
+
+static int find_any(const char *name, uint32_t *ret_id)
+{
+	(void)name;
+	*ret_id = 77;
+	return 0;
+}
+
+static void example_says_what_the_defaults_are(void **state)
+{
+	static const struct policy_names any = {find_any, find_any};
+	struct fixture *f = *state;
+	struct policy_settings before = *policy_settings(f->policy), after;
+	char *text = read_example(false);
+
+	parse(f, text);
+	assert_int_equal(f->policy->nr_rules, 0);
+	free(text);
+	text = read_example(true);
+	policy_parse(f->policy, &any, "p2pd.conf", text, strlen(text), &f->complaints);
+	free(text);
+	if (f->complaints.error)
+		fail_msg("%s", f->complaints.text);
+	assert_int_equal(f->policy->nr_rules, 3);
+	/* But for the two that have no default to show. */
+	after = *policy_settings(f->policy);
+	assert_int_equal(after.admin_gid, 77);
+	assert_string_not_equal(after.metrics_path, "");
+	after.admin_gid = before.admin_gid;
+	memset(after.metrics_path, 0, sizeof(after.metrics_path));
+	assert_memory_equal(&after, &before, sizeof(after));
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -580,6 +631,7 @@ int main(void)
 		test(refuse_a_flood_in_few_words),
 		test(refuse_too_many_rules),
 		test(parsed_rules_decide),
+		test(example_says_what_the_defaults_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
