@@ -47,7 +47,7 @@ static void *write_on(void *unused)
 		/* The guard covers the post; its completion may come after a revocation. */
 		p2pdma_mr_exit(mrs[0]);
 		if (!r && !rc_pair_wait(&pair, 10000, &status) && status == IBV_WC_SUCCESS)
-			traffic.done++;
+			__atomic_fetch_add(&traffic.done, 1, __ATOMIC_RELAXED);
 		else if (traffic.failed++, rc_pair_reconnect(&pair))
 			break;
 	}
@@ -85,11 +85,14 @@ static int revoke_while_writing(long ms)
 	struct p2pdma_revoke_result result = P2PDMA_REVOKE_RESULT_INIT;
 	struct p2pdma_event event = P2PDMA_EVENT_INIT;
 	pthread_t thread;
-	int r;
+	int r, pauses = 0;
 
 	if (pthread_create(&thread, NULL, write_on, NULL))
 		return story_fail(NULL, "starting a thread", -EAGAIN);
-	nanosleep(&pause, NULL);
+	/* Under traffic means that there is some; an emulated machine may need a while. */
+	do {
+		nanosleep(&pause, NULL);
+	} while (!__atomic_load_n(&traffic.done, __ATOMIC_RELAXED) && pauses++ < 100);
 	r = p2pdma_buffer_revoke(buffers[0], 0, 5000, &result);
 	pthread_join(thread, NULL);
 	if (r)
