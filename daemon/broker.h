@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BROKER_H
+#define BROKER_H
+
+#include "account.h"
+#include "cause.h"
+#include "common/message.h"
+#include "deadlines.h"
+#include "journal.h"
+#include "lease.h"
+#include "lease_table.h"
+#include "policy.h"
+#include "provider.h"
+#include "selector.h"
+
+struct client;
+struct event;
+struct server;
+
+/*
+ * The process that leases are granted to, as long as any of them or a connection of it is
+ * there. It is known by the connection that asked: whoever else writes to that socket
+ * (a forked child, a process it was passed to) acts for it, and its death ends the leases.
+ */
+struct holder {
+	struct list leases;
+	uint32_t nr_leases; /* and publications: what it lives for */
+	struct list publications;
+	struct client *client; /* NULL: the connection is lost */
+	struct account *account;
+	struct policy_subject subject; /* as it was when it connected */
+	struct server *server;
+	pid_t pid;
+	int pidfd;	     /* -1: not needed yet */
+	struct event *death; /* on pidfd */
+};
+
+/* What the broker tells the world. The broker's own state is consistent when they are called. */
+struct broker_ops {
+	/* To the holder's connection, if there is one. */
+	void (*tell_requested)(void *data, const struct lease *lease);
+	void (*tell_ended)(void *data, const struct lease *lease,
+			   const struct source_result *result);
+	/* The holder has no connection and no lease any more. */
+	void (*holder_idle)(void *data, struct holder *holder);
+	/* For monitors, and for the audit log. */
+	void (*happened)(void *data, const struct wire_event_monitor *event,
+			 const struct policy_decision *decision);
+	/* The first of all deadlines has changed. 0: none. */
+	void (*wake_at)(void *data, uint64_t time_ns);
+};
+
+struct broker_counters {
+	uint64_t granted, denied, released, expired, revoked, renewed, attached, deaths;
+	uint64_t kernel_revoke_ns;
+};
+
+struct broker {
+	const struct broker_ops *ops;
+	void *data;
+	uint64_t (*now_ns)(void);
+
+	struct accounts accounts;
+	struct policy *policy;
+	uint64_t policy_generation;
+	struct journal *journal;
+	struct list providers;
+	uint32_t nr_providers;
+	uint64_t next_serial;
+	struct lease_table leases;
+	uint64_t next_lease_id;
+	struct deadlines deadlines;
+	uint64_t leased_bytes;
+	struct broker_counters counters;
+};
+
+/* Takes over the policy and the journal, whose leases broker_restore() has brought. */
+int broker_init(struct broker *broker, const struct broker_ops *ops, void *data,
+		uint64_t (*now_ns)(void), struct policy *policy);
+void broker_done(struct broker *broker);
+
+/* -- providers (broker_provider.c) -- */
+
+/*
+ * Adds a provider, or finds the one that restored leases wait on. -ENOMEM. The caller sets what
+ * it is made of (device, driver, cause) and then calls broker_provider_ready().
+ */
+int broker_provider_add(struct broker *broker, const struct identity *identity, uint64_t size_bytes,
+			struct provider **ret_provider);
+/* @is_kept: its device is the one that its leases were made from, not opened again. */
+void broker_provider_ready(struct broker *broker, struct provider *provider, bool is_kept);
+/* What is behind it has gone, or was bound to another driver. Its leases end. */
+void broker_provider_remove(struct broker *broker, struct provider *provider, uint32_t reason);
+/* By its whole name. NULL: none. */
+struct provider *broker_provider_find(struct broker *broker, const char *name);
+void broker_provider_tell(struct broker *broker, const struct provider *provider, uint32_t type);
+/* Without leases. */
+void provider_free(struct broker *broker, struct provider *provider);
+
+/* -- leases (broker_acquire.c, broker_lease.c) -- */
+
+struct acquire_request {
+	const struct wire_acquire *wire; /* checked */
+	const struct wire_range *ranges;
+	struct policy_subject subject;
+	struct holder *holder;
+	const struct pci_address *importer; /* NULL: any */
+};
+
+int broker_acquire(struct broker *broker, const struct acquire_request *request,
+		   struct lease **ret_lease, int *ret_fd, struct cause *cause);
+/* The lease, if this holder has it; else -ESTALE or -ENOENT. */
+int broker_lease_of(struct broker *broker, const struct holder *holder, uint64_t id,
+		    struct lease **ret_lease, struct cause *cause);
+/* May free the lease. */
+void broker_release(struct broker *broker, struct lease *lease);
+void broker_ack(struct broker *broker, struct lease *lease);
+int broker_renew(struct broker *broker, struct lease *lease, const struct policy_subject *subject,
+		 uint64_t ttl_ms, struct cause *cause);
+int broker_attach(struct broker *broker, struct holder *holder, const struct wire_attach *attach,
+		  struct lease **ret_lease, struct cause *cause);
+
+/* The connection is lost; the process lives as far as we know. */
+void broker_holder_lost(struct broker *broker, struct holder *holder);
+/* The process has ended: its leases end now. */
+void broker_holder_died(struct broker *broker, struct holder *holder);
+
+/* Writes the lease down as it stands; @nr_live as in journal_append(). */
+int broker_journal_lease(struct broker *broker, const struct lease *lease, size_t nr_live);
+/* Slices, account and object; neither the kernel nor the journal hears of it. */
+void lease_forget(struct broker *broker, struct lease *lease);
+void broker_happened(struct broker *broker, uint32_t type, const struct lease *lease,
+		     const struct policy_decision *decision);
+/* Lets the loop know of the first deadline. */
+void broker_wake(struct broker *broker);
+/* After a change of its state: its deadline, its journal entry, its next step. May free it. */
+void broker_step(struct broker *broker, struct lease *lease, enum lease_step step);
+/* Everything that is due. */
+void broker_tick(struct broker *broker);
+/* The kernel did it by itself, and says why. */
+void broker_kernel_revoked(struct broker *broker, struct lease *lease, uint32_t reason);
+
+/* -- administrators (broker_revoke.c) -- */
+
+struct revoke_scope {
+	uint32_t scope; /* enum wire_scope */
+	uint64_t lease_id;
+	uint32_t uid;
+	struct selector selector;
+};
+
+void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint32_t reason,
+		   uint64_t deadline_ms, struct wire_revoke_reply *ret_reply);
+void broker_drain(struct broker *broker, const struct selector *selector, bool is_on,
+		  uint64_t deadline_ms, struct wire_revoke_reply *ret_reply);
+/* Takes over the policy; what it forbids ends gracefully. */
+void broker_policy_replace(struct broker *broker, struct policy *policy);
+
+/* -- across restarts (broker_restore.c) -- */
+
+/*
+ * Goes on from the journal in @journal_fd (consumed), or begins a new one where it is -1. Its
+ * leases wait for their providers and their holders. Where it can't be believed: an error, and
+ * a new one is begun; then everything that devices still export must be revoked.
+ */
+int broker_restore(struct broker *broker, int journal_fd, struct cause *cause);
+/* All devices have been looked at: leases whose provider didn't come back end. */
+void broker_restored(struct broker *broker);
+/* Rewrites it where it has grown. */
+void broker_journal_compact(struct broker *broker);
+
+#endif /* BROKER_H */

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Granting a lease.
+ *
+ * Every provider that the selector means is a candidate. Those that policy, state or
+ * room rule out fall away, each with its reason; of the rest the one with the
+ * shortest path to the importer wins, then the one with the most free memory. When
+ * none is left the answer is the reason of the candidate that came furthest: "held by others"
+ * says more than "not allowed elsewhere".
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "selector.h"
+
+/* How far a candidate came before it was ruled out. */
+static int rank_of(int error)
+{
+	static const int order[] = {-ENODEV, -ESTALE, -EACCES, -EDQUOT, -EOPNOTSUPP, -EBUSY};
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (order[i] == error)
+			return (int)i;
+	return 0;
+}
+
+struct candidate {
+	struct provider *provider;
+	int32_t distance;
+	uint64_t free_bytes;
+	uint64_t offset_bytes; /* without ranges: where */
+	struct policy_decision decision;
+};
+
+static uint64_t wanted_bytes(const struct acquire_request *request)
+{
+	uint64_t sum = 0;
+
+	if (!request->wire->nr_ranges)
+		return request->wire->length_bytes;
+	for (uint32_t i = 0; i < request->wire->nr_ranges; i++)
+		if (__builtin_add_overflow(sum, request->ranges[i].length_bytes, &sum))
+			return UINT64_MAX;
+	return sum;
+}
+
+static int check_policy(struct broker *broker, const struct acquire_request *request,
+			struct candidate *candidate, struct cause *cause)
+{
+	const struct account *account = request->holder->account;
+	const struct device *device = candidate->provider->device;
+	struct policy_request asked = {
+		.provider = &candidate->provider->identity,
+		.mode = request->wire->mode,
+		.access = request->wire->access,
+		.flags = request->wire->flags,
+		.size_bytes = wanted_bytes(request),
+		.ttl_ms = request->wire->ttl_ms,
+		.held_leases = account->used[ACCOUNT_LEASES],
+		.held_bytes = account->used[ACCOUNT_BYTES],
+	};
+
+	policy_decide(broker->policy, &request->subject, &asked, &candidate->decision);
+	if (candidate->decision.error)
+		return cause_fail(cause, candidate->decision.error, "%s",
+				  candidate->decision.because);
+	if (device && device->ops->is_for &&
+	    !device->ops->is_for(device, &request->subject, asked.mode, asked.access))
+		return cause_fail(cause, -EACCES, "\"%s\" was not published for this",
+				  candidate->provider->identity.name);
+	return 0;
+}
+
+static int check_path(const struct acquire_request *request, struct candidate *candidate,
+		      struct cause *cause)
+{
+	const struct provider *provider = candidate->provider;
+	struct device *device = provider->device;
+	int r;
+
+	candidate->distance = 0;
+	if (!request->importer)
+		return 0;
+	if (!device->ops->distance)
+		return cause_fail(cause, -EOPNOTSUPP, "the path to %s isn't known",
+				  provider->identity.name);
+	r = device->ops->distance(device, request->importer, &candidate->distance);
+	if (r == -ENXIO)
+		return cause_fail(cause, -ENODEV, "there is no PCI function behind importer \"%s\"",
+				  request->wire->importer);
+	if (r)
+		return cause_fail(cause, -EOPNOTSUPP, "the path from %s to %s can't be asked for",
+				  provider->identity.name, request->wire->importer);
+	if (candidate->distance < 0)
+		return cause_fail(cause, -EOPNOTSUPP,
+				  "%s and %s have no peer-to-peer path: see p2pctl check",
+				  provider->identity.name, request->wire->importer);
+	return 0;
+}
+
+static int check_room(const struct acquire_request *request, struct candidate *candidate,
+		      struct cause *cause)
+{
+	const struct wire_acquire *wire = request->wire;
+	struct provider *provider = candidate->provider;
+	struct slices_summary summary;
+	int r;
+
+	slices_summarize(&provider->slices, &summary);
+	candidate->free_bytes = summary.free_bytes;
+	if (wire->nr_ranges)
+		return 0;
+	if (wire->length_bytes > provider->slices.size_bytes)
+		return cause_fail(cause, -EOPNOTSUPP, "%s has only %" PRIu64 " bytes",
+				  provider->identity.name, provider->slices.size_bytes);
+	r = slices_find(&provider->slices, wire->length_bytes, wire->align_bytes,
+			&candidate->offset_bytes);
+	if (r)
+		return cause_fail(cause, -EBUSY,
+				  "%s has no room: %" PRIu64 " bytes free in %" PRIu32
+				  " pieces, the largest of %" PRIu64,
+				  provider->identity.name, summary.free_bytes,
+				  summary.nr_free_extents, summary.largest_free_bytes);
+	return 0;
+}
+
+static int consider(struct broker *broker, const struct acquire_request *request,
+		    struct candidate *candidate, struct cause *cause)
+{
+	const struct provider *provider = candidate->provider;
+	int r;
+
+	/* Policy first: who may not have it learns nothing else about it. */
+	r = check_policy(broker, request, candidate, cause);
+	if (r)
+		return r;
+	if (provider->is_gone)
+		return cause_fail(cause, -ENODEV, "%s has gone", provider->identity.name);
+	if (!provider->device)
+		return cause_fail(cause, -EOPNOTSUPP, "%s: %.180s", provider->identity.name,
+				  provider->cause);
+	if (provider->is_draining)
+		return cause_fail(cause, -EBUSY, "%s is being drained: no new leases",
+				  provider->identity.name);
+	r = check_path(request, candidate, cause);
+	return r ? r : check_room(request, candidate, cause);
+}
+
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+	if (a->distance != b->distance)
+		return a->distance < b->distance;
+	return a->free_bytes > b->free_bytes;
+}
+
+static int choose(struct broker *broker, const struct acquire_request *request,
+		  struct candidate *ret_best, struct cause *cause)
+{
+	struct selector selector;
+	int error = -ENODEV;
+
+	if (selector_parse(request->wire->selector, &selector))
+		return cause_fail(cause, -EINVAL, "\"%s\" selects nothing: see p2pd(8)",
+				  request->wire->selector);
+	ret_best->provider = NULL;
+	cause_fail(cause, error, "no provider matches \"%s\"", request->wire->selector);
+	list_for_each_entry(provider, &broker->providers, struct provider, link) {
+		struct candidate candidate = {.provider = provider};
+		struct cause why;
+		int r;
+
+		if (selector_matches(&selector, &provider->identity))
+			r = consider(broker, request, &candidate, &why);
+		else if (selector_is_stale(&selector, &provider->identity))
+			r = cause_fail(&why, -ESTALE, "%s is there instead of %s",
+				       provider->identity.name, request->wire->selector);
+		else
+			continue;
+		if (!r && (!ret_best->provider || is_better(&candidate, ret_best)))
+			*ret_best = candidate;
+		if (r && rank_of(r) >= rank_of(error)) {
+			error = r;
+			*cause = why;
+		}
+	}
+	return ret_best->provider ? 0 : error;
+}
+
+/* Takes the ranges of the lease; all or none. */
+static int take_slices(struct lease *lease, struct cause *cause)
+{
+	struct slices *slices = &lease->provider->slices;
+	bool is_shared = lease->mode == WIRE_MODE_SHARED;
+
+	for (uint32_t i = 0; i < lease->nr_ranges; i++) {
+		const struct wire_range *range = &lease->ranges[i];
+		int r = slices_take(slices, range->offset_bytes, range->length_bytes, is_shared);
+
+		if (!r)
+			continue;
+		while (i-- > 0)
+			slices_give(slices, lease->ranges[i].offset_bytes,
+				    lease->ranges[i].length_bytes, is_shared);
+		return cause_fail(cause, r, "%s, %#" PRIx64 " bytes at %#" PRIx64 ": %s",
+				  lease->provider->identity.name, range->length_bytes,
+				  range->offset_bytes,
+				  r == -EBUSY  ? "held by somebody else" :
+				  r == -EINVAL ? "not in the BAR, or given twice" :
+						 "no memory to note it");
+	}
+	return 0;
+}
+
+static struct lease *lease_new(const struct acquire_request *request,
+			       const struct candidate *candidate)
+{
+	const struct wire_acquire *wire = request->wire;
+	uint32_t nr_ranges = wire->nr_ranges ? wire->nr_ranges : 1;
+	struct lease *lease;
+
+	lease = calloc(1, sizeof(*lease) + nr_ranges * sizeof(lease->ranges[0]));
+	if (!lease)
+		return NULL;
+	list_init(&lease->link_of_holder);
+	list_init(&lease->link_of_provider);
+	lease->provider = candidate->provider;
+	lease->mode = wire->mode;
+	lease->access = wire->access;
+	lease->flags = wire->flags;
+	lease->force = wire->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE ?
+			       (uint32_t)WIRE_FORCE_WAITS :
+			       candidate->provider->device->ops->force;
+	lease->priority = candidate->decision.priority;
+	lease->uid = request->subject.uid;
+	lease->gid = request->subject.gid;
+	lease->pid = request->holder->pid;
+	lease->size_bytes = wanted_bytes(request);
+	lease->nr_ranges = nr_ranges;
+	wire_text_set(lease->label, sizeof(lease->label), wire->label);
+	if (wire->nr_ranges) {
+		memcpy(lease->ranges, request->ranges, nr_ranges * sizeof(lease->ranges[0]));
+	} else {
+		lease->ranges[0].offset_bytes = candidate->offset_bytes;
+		lease->ranges[0].length_bytes = wire->length_bytes;
+	}
+	return lease;
+}
+
+static int charge(struct broker *broker, struct account *account, uint64_t size_bytes,
+		  struct cause *cause)
+{
+	enum account_kind kind = ACCOUNT_LEASES;
+	int r;
+
+	r = account_charge(&broker->accounts, account, kind, 1);
+	if (!r) {
+		kind = ACCOUNT_BYTES;
+		r = account_charge(&broker->accounts, account, kind, size_bytes);
+		if (r)
+			account_discharge(account, ACCOUNT_LEASES, 1);
+	}
+	if (r)
+		return cause_fail(cause, r, "user %" PRIu32 " has as many %s as one user may have",
+				  (uint32_t)account->uid, account_kind_name(kind));
+	return 0;
+}
+
+static int make_token(uint8_t *ret_token, struct cause *cause)
+{
+	if (getrandom(ret_token, WIRE_TOKEN_SIZE, GRND_NONBLOCK) != WIRE_TOKEN_SIZE)
+		return cause_fail(cause, -EAGAIN, "the kernel has no random numbers yet");
+	return 0;
+}
+
+/* The kernel's export, then the journal: from then on it is a lease. */
+static int grant(struct broker *broker, struct lease *lease, uint64_t ttl_ms, int *ret_fd,
+		 struct cause *cause)
+{
+	struct device *device = lease->provider->device;
+	struct source_grant grant = {.fd = -1};
+	struct source_result result;
+	int r;
+
+	r = device->ops->export(device, lease, &grant);
+	if (r)
+		return cause_fail(cause, r == -EINVAL ? -EOPNOTSUPP : r,
+				  "the kernel doesn't export the slice of %s: %s",
+				  lease->provider->identity.name, strerrorname_np(-r));
+	lease->export_id = grant.export_id;
+	lease_granted(lease, broker->now_ns(), ttl_ms);
+	r = broker_journal_lease(broker, lease, broker->leases.count + 1);
+	if (r) {
+		device->ops->revoke(device, lease, &result);
+		close(grant.fd);
+		return cause_fail(cause, r, "no room to write down the lease");
+	}
+	*ret_fd = grant.fd;
+	return 0;
+}
+
+static void enter(struct broker *broker, struct lease *lease, struct holder *holder)
+{
+	lease->account = account_ref(holder->account);
+	lease->holder = holder;
+	list_append(&holder->leases, &lease->link_of_holder);
+	holder->nr_leases++;
+	list_append(&lease->provider->leases, &lease->link_of_provider);
+	lease->provider->nr_leases++;
+	broker->leased_bytes += lease->size_bytes;
+	broker->counters.granted++;
+}
+
+static int acquire(struct broker *broker, const struct acquire_request *request,
+		   struct candidate *candidate, struct lease **ret_lease, int *ret_fd,
+		   struct cause *cause)
+{
+	struct account *account = request->holder->account;
+	struct lease *lease;
+	int r;
+
+	r = choose(broker, request, candidate, cause);
+	if (r)
+		return r;
+	lease = lease_new(request, candidate);
+	if (!lease || deadlines_reserve(&broker->deadlines, broker->leases.count + 1)) {
+		free(lease);
+		return cause_fail(cause, -ENOMEM, "no memory for a lease");
+	}
+	r = make_token(lease->token, cause);
+	if (r)
+		goto err_free;
+	r = charge(broker, account, lease->size_bytes, cause);
+	if (r)
+		goto err_free;
+	r = take_slices(lease, cause);
+	if (r)
+		goto err_discharge;
+	lease->id = broker->next_lease_id;
+	r = lease_table_add(&broker->leases, lease);
+	if (r) {
+		cause_fail(cause, r, "no memory for a lease");
+		goto err_give;
+	}
+	r = grant(broker, lease, candidate->decision.ttl_ms, ret_fd, cause);
+	if (r)
+		goto err_remove;
+	broker->next_lease_id++;
+	enter(broker, lease, request->holder);
+	*ret_lease = lease;
+	return 0;
+
+err_remove:
+	lease_table_remove(&broker->leases, lease);
+err_give:
+	for (uint32_t i = 0; i < lease->nr_ranges; i++)
+		slices_give(&lease->provider->slices, lease->ranges[i].offset_bytes,
+			    lease->ranges[i].length_bytes, lease->mode == WIRE_MODE_SHARED);
+err_discharge:
+	account_discharge(account, ACCOUNT_LEASES, 1);
+	account_discharge(account, ACCOUNT_BYTES, lease->size_bytes);
+err_free:
+	free(lease);
+	return r;
+}
+
+static void tell_denied(struct broker *broker, const struct acquire_request *request, int error,
+			const struct policy_decision *decision)
+{
+	struct wire_event_monitor event = {
+		.type = WIRE_MONITOR_LEASE_DENIED,
+		.size_bytes = wanted_bytes(request),
+		.uid = request->subject.uid,
+		.pid = request->holder->pid,
+		.error = error,
+		.time_ns = broker->now_ns(),
+	};
+
+	broker->counters.denied++;
+	wire_text_set(event.provider, sizeof(event.provider), request->wire->selector);
+	wire_text_set(event.label, sizeof(event.label), request->wire->label);
+	broker->ops->happened(broker->data, &event, decision);
+}
+
+int broker_acquire(struct broker *broker, const struct acquire_request *request,
+		   struct lease **ret_lease, int *ret_fd, struct cause *cause)
+{
+	struct candidate candidate = {0};
+	int r;
+
+	r = acquire(broker, request, &candidate, ret_lease, ret_fd, cause);
+	if (r) {
+		tell_denied(broker, request, r, candidate.provider ? &candidate.decision : NULL);
+		return r;
+	}
+	broker_happened(broker, WIRE_MONITOR_LEASE_GRANTED, *ret_lease, &candidate.decision);
+	broker_step(broker, *ret_lease, LEASE_NOTHING);
+	return 0;
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Across restarts: from the journal to leases, and back into a smaller journal.
+ *
+ * A lease that comes out of the journal has neither provider nor holder yet. Its provider is a
+ * place-holder of that name until discovery finds the function and its kept descriptor
+ * (broker_provider_ready()); its holder has the policy's time to come back with the token.
+ *
+ * What the journal says is checked like what a peer says: the file is in the hands of
+ * the service manager, but another version may have written it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "broker.h"
+
+static int load_lease(const void *body, size_t size_bytes, struct journal_lease *ret_record,
+		      const struct wire_range **ret_ranges)
+{
+	const struct journal_lease *record = body;
+	size_t both;
+
+	if (size_bytes < sizeof(uint32_t) * 2 || record->size_bytes > size_bytes ||
+	    record->size_bytes < offsetof(struct journal_lease, deadline_ns) ||
+	    record->size_bytes % 8 || record->nr_ranges == 0 ||
+	    record->nr_ranges > WIRE_RANGES_MAX ||
+	    size_bytes - record->size_bytes != record->nr_ranges * sizeof(struct wire_range))
+		return -EBADMSG;
+	both = record->size_bytes < sizeof(*record) ? record->size_bytes : sizeof(*record);
+	memset(ret_record, 0, sizeof(*ret_record));
+	memcpy(ret_record, record, both);
+	*ret_ranges = (const void *)((const char *)body + record->size_bytes);
+	if (!wire_text_is_sound(ret_record->provider, sizeof(ret_record->provider)) ||
+	    !wire_text_is_sound(ret_record->label, sizeof(ret_record->label)) || !ret_record->id ||
+	    ret_record->state > WIRE_LEASE_RELEASED)
+		return -EBADMSG;
+	return 0;
+}
+
+static void fill_lease(struct lease *lease, const struct journal_lease *record)
+{
+	memcpy(lease->token, record->token, sizeof(lease->token));
+	memcpy(lease->label, record->label, sizeof(lease->label));
+	lease->mode = record->mode;
+	lease->access = record->access;
+	lease->flags = record->flags;
+	lease->force = record->force;
+	lease->priority = record->priority;
+	lease->state = (uint8_t)record->state;
+	lease->reason = (uint8_t)record->reason;
+	lease->uid = record->uid;
+	lease->gid = record->gid;
+	lease->pid = record->pid;
+	lease->export_id = record->export_id;
+	lease->granted_ns = record->granted_ns;
+	lease->expires_ns = record->expires_ns;
+	lease->deadline_ns = record->deadline_ns;
+}
+
+static int place_lease(struct broker *broker, const struct journal_lease *record,
+		       struct lease **ret_lease)
+{
+	struct identity identity = {.backend = record->backend};
+	struct provider *provider;
+	struct lease *lease;
+	int r;
+
+	wire_text_set(identity.name, sizeof(identity.name), record->provider);
+	identity.is_published = record->backend == WIRE_BACKEND_PUBLISHED;
+	r = broker_provider_add(broker, &identity, record->provider_bytes, &provider);
+	if (r)
+		return r;
+	lease = calloc(1, sizeof(*lease) + record->nr_ranges * sizeof(lease->ranges[0]));
+	if (!lease || account_get(&broker->accounts, record->uid, &lease->account)) {
+		free(lease);
+		return -ENOMEM;
+	}
+	provider->publisher_uid = record->publisher_uid;
+	lease->id = record->id;
+	lease->provider = provider;
+	list_init(&lease->link_of_holder);
+	list_append(&provider->leases, &lease->link_of_provider);
+	provider->nr_leases++;
+	/* Limits may have been lowered since; what is granted is granted. */
+	lease->account->used[ACCOUNT_LEASES]++;
+	*ret_lease = lease;
+	return lease_table_add(&broker->leases, lease);
+}
+
+static int read_lease(struct broker *broker, const void *body, size_t size_bytes)
+{
+	const struct wire_range *ranges;
+	struct journal_lease record;
+	struct lease *lease;
+	int r;
+
+	r = load_lease(body, size_bytes, &record, &ranges);
+	if (r)
+		return r;
+	lease = lease_table_find(&broker->leases, record.id);
+	if (lease) {
+		fill_lease(lease, &record);
+		return 0;
+	}
+	r = place_lease(broker, &record, &lease);
+	if (r)
+		return r;
+	fill_lease(lease, &record);
+	for (uint32_t i = 0; i < record.nr_ranges; i++) {
+		/* Two leases on one slice: then the journal is wrong as a whole. */
+		if (slices_take(&lease->provider->slices, ranges[i].offset_bytes,
+				ranges[i].length_bytes, lease->mode == WIRE_MODE_SHARED))
+			return -EBADMSG;
+		lease->ranges[lease->nr_ranges++] = ranges[i];
+		lease->size_bytes += ranges[i].length_bytes;
+	}
+	lease->account->used[ACCOUNT_BYTES] += lease->size_bytes;
+	broker->leased_bytes += lease->size_bytes;
+	if (record.id >= broker->next_lease_id)
+		broker->next_lease_id = record.id + 1;
+	return 0;
+}
+
+static int read_u64(const void *body, size_t size_bytes, uint64_t *ret_value)
+{
+	if (size_bytes != sizeof(*ret_value))
+		return -EBADMSG;
+	memcpy(ret_value, body, sizeof(*ret_value));
+	return 0;
+}
+
+static int read_drain(struct broker *broker, const void *body, size_t size_bytes)
+{
+	struct identity identity = {0};
+	struct journal_drain record;
+	struct provider *provider;
+
+	if (size_bytes < sizeof(record))
+		return -EBADMSG;
+	memcpy(&record, body, sizeof(record));
+	if (!wire_text_is_sound(record.provider, sizeof(record.provider)))
+		return -EBADMSG;
+	wire_text_set(identity.name, sizeof(identity.name), record.provider);
+	provider = broker_provider_find(broker, identity.name);
+	if (!provider && record.is_on && broker_provider_add(broker, &identity, 0, &provider))
+		return -ENOMEM;
+	if (provider)
+		provider->is_draining = record.is_on;
+	return 0;
+}
+
+static int read_record(void *data, uint16_t type, const void *body, size_t size_bytes)
+{
+	struct broker *broker = data;
+	struct lease *lease;
+	uint64_t value;
+
+	switch (type) {
+	case JOURNAL_LEASE:
+		return read_lease(broker, body, size_bytes);
+	case JOURNAL_LEASE_GONE:
+		if (read_u64(body, size_bytes, &value))
+			return -EBADMSG;
+		lease = lease_table_find(&broker->leases, value);
+		if (lease)
+			lease_forget(broker, lease);
+		return 0;
+	case JOURNAL_NEXT_ID:
+		if (read_u64(body, size_bytes, &value))
+			return -EBADMSG;
+		if (value > broker->next_lease_id)
+			broker->next_lease_id = value;
+		return 0;
+	case JOURNAL_DRAIN:
+		return read_drain(broker, body, size_bytes);
+	default:
+		return -EBADMSG;
+	}
+}
+
+static int begin(struct broker *broker, struct cause *cause)
+{
+	uint64_t instance;
+	int r;
+
+	if (getrandom(&instance, sizeof(instance), 0) != sizeof(instance))
+		return cause_fail(cause, -EIO, "the kernel has no random numbers");
+	r = journal_new(instance, &broker->journal);
+	return r ? cause_fail(cause, r, "no journal: %s", strerrorname_np(-r)) : 0;
+}
+
+static void forget_all(struct broker *broker)
+{
+	struct lease *lease;
+
+	while ((lease = lease_table_after(&broker->leases, 0)))
+		lease_forget(broker, lease);
+	list_for_each_entry_safe(provider, &broker->providers, struct provider, link)
+		provider_free(broker, provider);
+}
+
+int broker_restore(struct broker *broker, int journal_fd, struct cause *cause)
+{
+	uint64_t until_ns;
+	struct cause why;
+	int r;
+
+	if (journal_fd < 0)
+		return begin(broker, cause);
+	r = journal_open(journal_fd, read_record, broker, &broker->journal);
+	if (r) {
+		forget_all(broker);
+		cause_fail(cause, r, "the journal %s",
+			   r == -EPROTONOSUPPORT ? "was written by a newer version" :
+			   r == -EBADMSG	 ? "is damaged" :
+						   "can't be read");
+		if (begin(broker, &why))
+			*cause = why;
+		return r;
+	}
+	until_ns = broker->now_ns() + policy_settings(broker->policy)->reattach_ms * 1000000;
+	r = deadlines_reserve(&broker->deadlines, broker->leases.count);
+	if (r)
+		return cause_fail(cause, r, "no memory for %zu leases", broker->leases.count);
+	for (struct lease *lease = lease_table_after(&broker->leases, 0); lease;
+	     lease = lease_table_after(&broker->leases, lease->id)) {
+		lease->detached_until_ns = until_ns;
+		broker_step(broker, lease, LEASE_NOTHING);
+	}
+	return 0;
+}
+
+void broker_restored(struct broker *broker)
+{
+	list_for_each_entry_safe(provider, &broker->providers, struct provider, link)
+		if (!provider->device && !provider->identity.is_published && !*provider->cause)
+			broker_provider_remove(broker, provider, WIRE_REASON_GONE);
+}
+
+static int write_snapshot(struct broker *broker)
+{
+	struct lease *lease = NULL;
+	int r;
+
+	r = journal_append(broker->journal, JOURNAL_NEXT_ID, &broker->next_lease_id,
+			   sizeof(broker->next_lease_id), broker->leases.count);
+	list_for_each_entry(provider, &broker->providers, struct provider, link) {
+		struct journal_drain record = {.is_on = 1};
+
+		if (r || !provider->is_draining)
+			continue;
+		wire_text_set(record.provider, sizeof(record.provider), provider->identity.name);
+		r = journal_append(broker->journal, JOURNAL_DRAIN, &record, sizeof(record),
+				   broker->leases.count);
+	}
+	for (uint64_t id = 0; !r && (lease = lease_table_after(&broker->leases, id));) {
+		id = lease->id;
+		r = broker_journal_lease(broker, lease, broker->leases.count);
+	}
+	return r;
+}
+
+void broker_journal_compact(struct broker *broker)
+{
+	if (!journal_is_large(broker->journal, broker->leases.count))
+		return;
+	journal_compact_begin(broker->journal);
+	journal_compact_end(broker->journal, !write_snapshot(broker));
+}

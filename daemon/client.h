@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include "server.h"
+
+/* One connection. */
+struct client {
+	struct list link;
+	struct server *server;
+	struct holder *holder;
+	int fd;
+	struct event *readable;
+	struct event *writable;	  /* NULL: nothing has been queued yet */
+	struct event *pause;	  /* NULL: it was never too fast */
+	struct deadline deadline; /* for HELLO, then for reading what is queued */
+	struct list queue;
+	uint64_t queued_bytes;
+	uint32_t nr_queued_fds;
+	uint32_t nr_sent_fds; /* that the peer may not have received yet */
+	bool has_token;	      /* the next request is within its user's rate */
+	bool is_greeted;
+	bool is_monitor;
+	bool is_monitor_behind; /* events were dropped, and that must be said */
+	bool is_doomed;
+};
+
+/* Takes @fd over. */
+int client_new(struct server *server, int fd);
+
+/* It ends as soon as the stack is empty; @why goes to the log. */
+void client_doom(struct client *client, const char *why);
+/* Now. */
+void client_free(struct client *client);
+
+/* Each request is answered by exactly one of these. @fd: consumed, or -1. */
+void client_reply(struct client *client, const struct wire_header *request, const void *body,
+		  size_t size_bytes, int fd);
+void client_fail(struct client *client, const struct wire_header *request, int error,
+		 const char *cause);
+
+/* An event. A peer that doesn't read them is dropped; monitors lose them and are told. */
+void client_event(struct client *client, uint16_t opcode, const void *body, size_t size_bytes);
+
+/* Is it within what its user may have on the way? Else -EDQUOT, and it must read first. */
+int client_may_get_fd(struct client *client);
+/* After all there is none to send. */
+void client_fd_unneeded(struct client *client);
+
+/* The alarm of the server for this heap of deadlines went off. */
+void client_deadlines_due(struct server *server);
+
+/* -- the table of requests (dispatch.c) -- */
+
+/* One sound message of a peer that is no stranger, or HELLO. */
+void dispatch(struct client *client, struct message *message);
+
+/* -- the process behind it (holder.c) -- */
+
+int holder_new(struct server *server, int socket_fd, struct holder **ret_holder);
+void holder_free(struct server *server, struct holder *holder);
+/* From now on its death is noticed. -ESRCH: it is dead. */
+int holder_watch(struct server *server, struct holder *holder, int socket_fd);
+/* The control group, looked up on first use. */
+void holder_learn_cgroup(struct holder *holder);
+
+#endif /* CLIENT_H */

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef JOURNAL_H
+#define JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/wire.h"
+
+/*
+ * What must outlive the process: a memfd that the service manager keeps. Its file:
+ *
+ *	two heads	where the records begin; the valid one with the higher sequence counts
+ *	records		each with its length and a CRC over all of it
+ *
+ * A record stands for the whole of what it is about and replaces earlier ones, so that
+ * replaying twice is replaying once. Compaction writes a snapshot behind the last
+ * record, then a new head, then gives the space before it back to the kernel: offsets only grow,
+ * and the descriptor stays the same for ever.
+ */
+struct journal;
+
+#define JOURNAL_VERSION 1
+
+enum journal_type {
+	JOURNAL_LEASE = 1,	/* struct journal_lease, then its ranges */
+	JOURNAL_LEASE_GONE = 2, /* u64 id */
+	JOURNAL_NEXT_ID = 3,	/* u64: the next lease's */
+	JOURNAL_DRAIN = 4,	/* struct journal_drain */
+};
+
+/* A lease as it stands. It may grow at its end: shorter ones are filled up with zeroes. */
+struct journal_lease {
+	uint32_t size_bytes; /* of this structure, the ranges follow it */
+	uint32_t nr_ranges;
+	uint64_t id;
+	uint8_t token[WIRE_TOKEN_SIZE];
+	char provider[WIRE_NAME_SIZE];
+	char label[WIRE_NAME_SIZE];
+	uint32_t backend;
+	uint32_t mode;
+	uint32_t access;
+	uint32_t flags;
+	uint32_t force;
+	uint32_t priority;
+	uint32_t state;
+	uint32_t reason;
+	uint32_t uid;
+	uint32_t gid;
+	int32_t pid;
+	uint32_t export_id;
+	uint64_t size_of_lease_bytes;
+	uint64_t provider_bytes;
+	uint64_t granted_ns;
+	uint64_t expires_ns;
+	uint64_t deadline_ns;
+	uint32_t publisher_uid; /* of a published provider */
+	uint32_t reserved;
+};
+
+struct journal_drain {
+	char provider[WIRE_NAME_SIZE];
+	uint32_t is_on;
+	uint32_t reserved;
+};
+
+/* Called for each record in order. Not 0: the record makes no sense, and reading ends. */
+typedef int (*journal_read_fn)(void *data, uint16_t type, const void *body, size_t size_bytes);
+
+/* A new, empty one. */
+int journal_new(uint64_t instance, struct journal **ret_journal);
+
+/*
+ * One that was kept. Takes @fd over, also where it fails. A last record that is cut short is dropped: its
+ * answer never left. Anything else that is wrong: -EBADMSG, and the state is lost;
+ * -EPROTONOSUPPORT: written by a newer version.
+ */
+int journal_open(int fd, journal_read_fn read, void *data, struct journal **ret_journal);
+
+/* Keeps the file for whoever holds its descriptor. NULL is allowed. */
+void journal_free(struct journal *journal);
+
+int journal_fd(const struct journal *journal);
+uint64_t journal_instance(const struct journal *journal);
+
+/*
+ * Appends. A record that may fail (a grant) says for how many live things room must stay for those
+ * that must not (their revocation and end), which say 0. -ENOSPC.
+ */
+int journal_append(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
+		   size_t nr_live);
+
+/* Has it grown to several times of what a snapshot of @nr_live things takes? */
+bool journal_is_large(const struct journal *journal, size_t nr_live);
+
+/* Between these, journal_append() writes the snapshot. */
+int journal_compact_begin(struct journal *journal);
+/* @is_whole false: forget what was appended since, the old records stay. */
+int journal_compact_end(struct journal *journal, bool is_whole);
+
+#endif /* JOURNAL_H */

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+/*
+ * p2pd-keeper: keeps p2pd's descriptors, and p2pd, where there is no systemd.
+ *
+ *	p2pd-keeper p2pd [ARGUMENTS]
+ *
+ * It speaks the part of the service manager's protocol that p2pd uses, so that p2pd has one
+ * way only: descriptors come in datagrams on $NOTIFY_SOCKET (FDSTORE=1, FDSTOREREMOVE=1,
+ * BARRIER=1) and are passed to the next p2pd as $LISTEN_FDS. A p2pd that is killed or crashes is
+ * started again at once; one that ends by itself ends the keeper.
+ *
+ * It does so little that there is nothing to restart it for. Its socket is in the abstract
+ * name space, where anybody could write to it; only its child is listened to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_KEPT   16384
+#define NAME_SIZE  64
+#define FIRST_FD   3
+#define SETTLED_MS 1000 /* who lives as long isn't held back when it dies */
+#define BACKOFF_MS 200
+
+struct kept {
+	int fd;
+	char name[NAME_SIZE];
+};
+
+static struct {
+	struct kept kept[MAX_KEPT];
+	size_t count;
+	int notify_fd;
+	int signal_fd;
+	char address[64];
+	pid_t child;
+} keeper;
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "p2pd-keeper: %s: %s\n", what, strerror(errno));
+	return EXIT_FAILURE;
+}
+
+/* -- the store -- */
+
+static void store(const char *name, int fd)
+{
+	if (keeper.count == MAX_KEPT || !*name || strlen(name) >= NAME_SIZE || strchr(name, ':')) {
+		fprintf(stderr, "p2pd-keeper: \"%.80s\" isn't kept\n", name);
+		close(fd);
+		return;
+	}
+	keeper.kept[keeper.count].fd = fd;
+	strcpy(keeper.kept[keeper.count++].name, name);
+}
+
+static void drop(const char *name)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < keeper.count; i++) {
+		if (!strcmp(keeper.kept[i].name, name))
+			close(keeper.kept[i].fd);
+		else
+			keeper.kept[to++] = keeper.kept[i];
+	}
+	keeper.count = to;
+}
+
+/* -- what p2pd says -- */
+
+static bool says(const char *text, const char *line)
+{
+	size_t length = strlen(line);
+
+	for (const char *at = text; at; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (!strncmp(at, line, length) && (at[length] == '\n' || !at[length]))
+			return true;
+	}
+	return false;
+}
+
+static void value_of(const char *text, const char *key, char *ret_value, size_t size)
+{
+	const char *at = strstr(text, key);
+
+	*ret_value = '\0';
+	if (at)
+		snprintf(ret_value, size, "%.*s", (int)strcspn(at + strlen(key), "\n"),
+			 at + strlen(key));
+}
+
+static void handle(const char *text, int fd)
+{
+	char name[NAME_SIZE * 2];
+
+	value_of(text, "FDNAME=", name, sizeof(name));
+	if (says(text, "FDSTOREREMOVE=1"))
+		drop(name);
+	if (fd < 0)
+		return;
+	if (says(text, "FDSTORE=1"))
+		store(name, fd);
+	else
+		/* A barrier is a pipe that we close; nothing else comes with a descriptor. */
+		close(fd);
+}
+
+/* One datagram. @ret_fd: -1 where none came. -1: nothing there. */
+static ssize_t receive(char *text, size_t size, pid_t *ret_pid, int *ret_fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct iovec data = {.iov_base = text, .iov_len = size - 1};
+	struct msghdr message = {.msg_iov = &data,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	struct ucred sender;
+	ssize_t n;
+
+	*ret_fd = -1;
+	*ret_pid = 0;
+	n = recvmsg(keeper.notify_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return -1;
+	text[n] = '\0';
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_RIGHTS) {
+			memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+		} else if (c->cmsg_type == SCM_CREDENTIALS) {
+			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+			*ret_pid = sender.pid;
+		}
+	}
+	return n;
+}
+
+static void hear(void)
+{
+	char text[4096];
+	pid_t sender;
+	int fd;
+
+	while (receive(text, sizeof(text), &sender, &fd) >= 0) {
+		if (sender == keeper.child)
+			handle(text, fd);
+		else if (fd >= 0)
+			close(fd);
+	}
+}
+
+/* -- p2pd -- */
+
+/* Moves what is kept to 3, 4, ... In the child; no descriptor of ours may be in the way. */
+static int pass_on(void)
+{
+	/* First above all targets, then down: no dup2() hits one that is still needed. */
+	for (size_t i = 0; i < keeper.count; i++) {
+		keeper.kept[i].fd =
+			fcntl(keeper.kept[i].fd, F_DUPFD_CLOEXEC, FIRST_FD + (int)keeper.count);
+		if (keeper.kept[i].fd < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < keeper.count; i++)
+		if (dup2(keeper.kept[i].fd, FIRST_FD + (int)i) < 0)
+			return -1;
+	return 0;
+}
+
+static int set_environment(void)
+{
+	size_t size = keeper.count * (NAME_SIZE + 1) + 1, length = 0;
+	char number[24], *names = malloc(size);
+
+	if (!names)
+		return -1;
+	*names = '\0';
+	for (size_t i = 0; i < keeper.count; i++)
+		length += (size_t)snprintf(names + length, size - length, "%s%s", i ? ":" : "",
+					   keeper.kept[i].name);
+	/* "None" is told by saying nothing. */
+	if (keeper.count) {
+		snprintf(number, sizeof(number), "%d", (int)getpid());
+		setenv("LISTEN_PID", number, 1);
+		snprintf(number, sizeof(number), "%zu", keeper.count);
+		setenv("LISTEN_FDS", number, 1);
+		setenv("LISTEN_FDNAMES", names, 1);
+	}
+	snprintf(number, sizeof(number), "%d", MAX_KEPT);
+	setenv("FDSTORE", number, 1);
+	setenv("NOTIFY_SOCKET", keeper.address, 1);
+	free(names);
+	return 0;
+}
+
+static void run(char **command)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (pass_on() || set_environment())
+		_exit(fail("passing descriptors on"));
+	execvp(command[0], command);
+	_exit(fail(command[0]));
+}
+
+static int start(char **command)
+{
+	keeper.child = fork();
+	if (keeper.child < 0)
+		return fail("fork");
+	if (keeper.child == 0)
+		run(command);
+	return 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* -1: it was started again; else the keeper's exit code. */
+static int ended(int status, char **command, bool is_stopping, uint64_t *started_ms)
+{
+	/* What it said last, said before it died. */
+	hear();
+	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || is_stopping))
+		return WEXITSTATUS(status);
+	if (is_stopping)
+		return EXIT_FAILURE;
+	/* It never got far enough to have anything kept: it won't the next time. */
+	if (WIFEXITED(status) && !keeper.count)
+		return WEXITSTATUS(status);
+	fprintf(stderr, "p2pd-keeper: %s ended by %s %d, %zu descriptors kept: again\n", command[0],
+		WIFSIGNALED(status) ? "signal" : "itself,",
+		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), keeper.count);
+	/* Killed is no reason to wait; failing at once, again and again, is. */
+	if (WIFEXITED(status) && now_ms() - *started_ms < SETTLED_MS) {
+		struct timespec pause = {.tv_nsec = BACKOFF_MS * 1000000L};
+
+		nanosleep(&pause, NULL);
+	}
+	*started_ms = now_ms();
+	return start(command) ? EXIT_FAILURE : -1;
+}
+
+/* -1: go on. */
+static int on_signal(char **command, bool *is_stopping, uint64_t *started_ms)
+{
+	struct signalfd_siginfo info;
+	int status;
+
+	if (read(keeper.signal_fd, &info, sizeof(info)) != sizeof(info))
+		return -1;
+	if (info.ssi_signo == SIGCHLD) {
+		if (waitpid(keeper.child, &status, WNOHANG) != keeper.child)
+			return -1;
+		return ended(status, command, *is_stopping, started_ms);
+	}
+	if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+		*is_stopping = true;
+	kill(keeper.child, (int)info.ssi_signo);
+	return -1;
+}
+
+static int loop(char **command)
+{
+	struct pollfd fds[] = {{.fd = keeper.notify_fd, .events = POLLIN},
+			       {.fd = keeper.signal_fd, .events = POLLIN}};
+	uint64_t started_ms = now_ms();
+	bool is_stopping = false;
+	int code = -1;
+
+	while (code < 0) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return fail("poll");
+		hear();
+		if (fds[1].revents)
+			code = on_signal(command, &is_stopping, &started_ms);
+	}
+	return code;
+}
+
+static int open_notify(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	unsigned long long name;
+	int on = 1, length;
+
+	if (getrandom(&name, sizeof(name), 0) != sizeof(name))
+		return -1;
+	length = snprintf(keeper.address, sizeof(keeper.address), "@p2pd-keeper-%llx", name);
+	memcpy(address.sun_path + 1, keeper.address + 1, (size_t)length - 1);
+	keeper.notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (keeper.notify_fd < 0 ||
+	    setsockopt(keeper.notify_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		return -1;
+	return bind(keeper.notify_fd, (const void *)&address,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)length));
+}
+
+int main(int argc, char **argv)
+{
+	static const int forwarded[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+	struct rlimit limit;
+	sigset_t signals;
+
+	if (argc < 2 || argv[1][0] == '-') {
+		fputs("usage: p2pd-keeper p2pd [ARGUMENTS]\n", stderr);
+		return 2;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	sigemptyset(&signals);
+	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+		sigaddset(&signals, forwarded[i]);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	keeper.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	if (keeper.signal_fd < 0 || open_notify())
+		return fail("starting");
+	if (start(argv + 1))
+		return EXIT_FAILURE;
+	return loop(argv + 1);
+}

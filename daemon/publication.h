@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PUBLICATION_H
+#define PUBLICATION_H
+
+#include "client.h"
+
+/* What request_publish() checked, and the DMABUF, consumed in any case. */
+int publication_new(struct client *client, const struct wire_publish *publish, int fd,
+		    struct wire_publish_reply *ret_reply, struct cause *cause);
+
+/* One of this holder's, by id; its leases end. -ENOENT. */
+int publication_end(struct holder *holder, uint64_t id);
+/* All of this holder's: it has died. May free the holder where it has no connection. */
+void publications_end(struct holder *holder);
+
+/* Names that leases wait for since a restart, and that nobody published again. */
+void publications_unclaimed(struct server *server);
+
+/* Ours ends: nothing is told, the descriptors are closed. */
+void publications_forget(struct server *server);
+
+#endif /* PUBLICATION_H */

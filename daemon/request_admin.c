@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests of administrators: REVOKE, DRAIN, and what policy would say.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "log.h"
+#include "request.h"
+
+/* Where nothing matches, there is nobody to tell: a name that was mistyped must not look like success. */
+static bool nothing_matches(struct request *request, const struct selector *selector)
+{
+	list_for_each_entry(provider, &request->server->broker.providers, struct provider, link)
+		if (selector_matches(selector, &provider->identity))
+			return false;
+	cause_fail(&request->cause, -ENODEV, "no provider matches");
+	request_failed(request, -ENODEV);
+	return true;
+}
+
+void request_revoke(struct request *request)
+{
+	const struct wire_revoke *revoke = &request->body.revoke;
+	struct broker *broker = &request->server->broker;
+	struct revoke_scope scope = {
+		.scope = revoke->scope,
+		.lease_id = revoke->lease_id,
+		.uid = revoke->uid,
+	};
+	struct wire_revoke_reply reply;
+
+	if (!request_selector(request, revoke->selector, &scope.selector))
+		return;
+	if (revoke->scope < WIRE_SCOPE_LEASE || revoke->scope > WIRE_SCOPE_ALL ||
+	    revoke->flags & ~WIRE_REVOKE_FUNCTION || revoke->reserved) {
+		cause_fail(&request->cause, -EINVAL, "the scope, a flag or a reserved field");
+		request_failed(request, -EINVAL);
+		return;
+	}
+	if (scope.scope == WIRE_SCOPE_LEASE && !lease_table_find(&broker->leases, scope.lease_id)) {
+		int error = scope.lease_id && scope.lease_id < broker->next_lease_id ? -ESTALE :
+										       -ENOENT;
+
+		cause_fail(&request->cause, error, "lease %" PRIu64 " %s", scope.lease_id,
+			   error == -ESTALE ? "is over" : "never was");
+		request_failed(request, error);
+		return;
+	}
+	if (scope.scope == WIRE_SCOPE_PROVIDER && nothing_matches(request, &scope.selector))
+		return;
+	log_client(request->client, P2PD_LOG_INFO,
+		   "revokes (scope %" PRIu32 ", lease %" PRIu64 ", uid %" PRIu32
+		   ", \"%s\") within %" PRIu64 " ms",
+		   revoke->scope, revoke->lease_id, revoke->uid, revoke->selector,
+		   revoke->deadline_ms);
+	broker_revoke(broker, &scope, WIRE_REASON_ADMIN, revoke->deadline_ms, &reply);
+	request_done(request, &reply);
+}
+
+void request_drain(struct request *request)
+{
+	const struct wire_drain *drain = &request->body.drain;
+	struct wire_revoke_reply reply;
+	struct selector selector;
+
+	if (!request_selector(request, drain->selector, &selector))
+		return;
+	if (drain->is_on > 1 || drain->reserved) {
+		cause_fail(&request->cause, -EINVAL, "DRAIN is switched with 0 or 1");
+		request_failed(request, -EINVAL);
+		return;
+	}
+	if (nothing_matches(request, &selector))
+		return;
+	log_client(request->client, P2PD_LOG_INFO, "drains \"%s\": %s", drain->selector,
+		   drain->is_on ? "on" : "off");
+	broker_drain(&request->server->broker, &selector, drain->is_on, drain->deadline_ms, &reply);
+	request_done(request, &reply);
+}
+
+/* The first that matches stands for all. */
+static const struct provider *provider_for(const struct request *request,
+					   const struct selector *selector)
+{
+	list_for_each_entry(provider, &request->server->broker.providers, struct provider, link)
+		if (selector_matches(selector, &provider->identity))
+			return provider;
+	return NULL;
+}
+
+void request_policy_test(struct request *request)
+{
+	const struct wire_policy_test *test = &request->body.policy_test;
+	const struct policy_subject *self = &request->client->holder->subject;
+	const struct policy *policy = request->server->broker.policy;
+	struct policy_subject subject = {.uid = test->uid, .gid = test->gid};
+	struct policy_request asked = {
+		.mode = test->mode,
+		.access = test->access,
+		.flags = test->flags,
+		.size_bytes = test->length_bytes,
+		.ttl_ms = test->ttl_ms,
+	};
+	struct wire_policy_test_reply reply = {0};
+	struct policy_decision decision;
+	const struct provider *provider;
+	struct selector selector;
+
+	if (!request_selector(request, test->selector, &selector) ||
+	    !request_text_is_sound(request, test->unit, sizeof(test->unit)))
+		return;
+	if (!policy_is_admin(policy, self) && test->uid != self->uid) {
+		cause_fail(&request->cause, -EPERM, "for others only administrators may ask");
+		request_failed(request, -EPERM);
+		return;
+	}
+	provider = provider_for(request, &selector);
+	if (!provider) {
+		cause_fail(&request->cause, -ENODEV, "no provider matches \"%s\"", test->selector);
+		request_failed(request, -ENODEV);
+		return;
+	}
+	if (test->uid == self->uid)
+		subject = *self;
+	if (*test->unit)
+		subject.cgroup = test->unit;
+	asked.provider = &provider->identity;
+	policy_decide(policy, &subject, &asked, &decision);
+	reply.error = decision.error;
+	wire_text_set(reply.rule, sizeof(reply.rule), decision.rule ? decision.rule : "");
+	wire_text_set(reply.source, sizeof(reply.source), decision.source ? decision.source : "");
+	wire_text_set(reply.because, sizeof(reply.because), decision.because);
+	request_done(request, &reply);
+}

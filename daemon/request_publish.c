@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/*
+ * PUBLISH and UNPUBLISH: a DMABUF of the peer's under a name.
+ */
+#include <errno.h>
+
+#include "common/cleanup.h"
+#include "log.h"
+#include "publication.h"
+#include "request.h"
+
+void request_publish(struct request *request)
+{
+	const struct wire_publish *publish = &request->body.publish;
+	struct wire_publish_reply reply;
+	int r;
+
+	if (!request_text_is_sound(request, publish->name, sizeof(publish->name)))
+		return;
+	if ((publish->mode != WIRE_MODE_EXCLUSIVE && publish->mode != WIRE_MODE_SHARED) ||
+	    !(publish->access & WIRE_ACCESS_READ) ||
+	    publish->access & ~(WIRE_ACCESS_READ | WIRE_ACCESS_WRITE)) {
+		cause_fail(&request->cause, -EINVAL, "the mode or the access");
+		request_failed(request, -EINVAL);
+		return;
+	}
+	r = holder_watch(request->server, request->client->holder, request->client->fd);
+	if (r)
+		cause_fail(&request->cause, r, "the process that connected can't be watched");
+	else
+		r = publication_new(request->client, publish, take_fd(&request->message->fd),
+				    &reply, &request->cause);
+	if (r) {
+		request_failed(request, r);
+		return;
+	}
+	log_client(request->client, P2PD_LOG_INFO, "publishes \"%s\"", publish->name);
+	request_done(request, &reply);
+}
+
+void request_unpublish(struct request *request)
+{
+	int r = publication_end(request->client->holder, request->body.lease_id.lease_id);
+
+	if (r) {
+		cause_fail(&request->cause, r, "this connection published nothing of that id");
+		request_failed(request, r);
+		return;
+	}
+	client_reply(request->client, &request->header, NULL, 0, -1);
+}

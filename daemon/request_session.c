@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests about the connection and the daemon as a whole: HELLO, STATUS, MONITOR, STATS.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include <p2pdma/version.h>
+
+#include "log.h"
+#include "request.h"
+#include "stats.h"
+
+bool request_text_is_sound(struct request *request, const char *text, size_t size_bytes)
+{
+	if (wire_text_is_sound(text, size_bytes))
+		return true;
+	cause_fail(&request->cause, -EINVAL,
+		   "a text of the request isn't ended, or has characters that no text has");
+	request_failed(request, -EINVAL);
+	return false;
+}
+
+bool request_selector(struct request *request, const char *text, struct selector *ret_selector)
+{
+	if (!request_text_is_sound(request, text, WIRE_SELECTOR_SIZE))
+		return false;
+	if (!selector_parse(*text ? text : "*", ret_selector))
+		return true;
+	cause_fail(&request->cause, -EINVAL, "\"%s\" selects nothing: see p2pd(8)", text);
+	request_failed(request, -EINVAL);
+	return false;
+}
+
+void request_hello(struct request *request)
+{
+	struct client *client = request->client;
+	const struct wire_hello *hello = &request->body.hello;
+	const struct broker *broker = &request->server->broker;
+	struct wire_hello_reply reply = {
+		.message_max = WIRE_MESSAGE_MAX,
+		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
+		.instance = journal_instance(broker->journal),
+	};
+
+	if (!request_text_is_sound(request, hello->program, sizeof(hello->program)))
+		return;
+	if (hello->version_min > WIRE_VERSION_MAX || hello->version_max < WIRE_VERSION_MIN ||
+	    hello->version_min > hello->version_max) {
+		cause_fail(&request->cause, -EPROTONOSUPPORT,
+			   "the client speaks versions %" PRIu32 " to %" PRIu32
+			   " of the protocol, this p2pd %d to %d",
+			   hello->version_min, hello->version_max, WIRE_VERSION_MIN,
+			   WIRE_VERSION_MAX);
+		request_failed(request, -EPROTONOSUPPORT);
+		return;
+	}
+	reply.version =
+		hello->version_max < WIRE_VERSION_MAX ? hello->version_max : WIRE_VERSION_MAX;
+	if (policy_is_admin(broker->policy, &client->holder->subject))
+		reply.flags |= WIRE_HELLO_IS_ADMIN;
+	if (!client->is_greeted) {
+		client->is_greeted = true;
+		if (list_is_empty(&client->queue))
+			deadlines_clear(&request->server->client_deadlines, &client->deadline);
+		log_client(client, P2PD_LOG_DEBUG, "\"%s\" says hello", hello->program);
+	}
+	request_done(request, &reply);
+}
+
+void request_status(struct request *request)
+{
+	const struct server *server = request->server;
+	struct wire_status_reply reply = {
+		.pid = getpid(),
+		.nr_clients = server->nr_clients,
+		.nr_leases = (uint32_t)server->broker.leases.count,
+		.nr_providers = server->broker.nr_providers,
+		.leased_bytes = server->broker.leased_bytes,
+		.started_ns = server->started_ns,
+		.policy_generation = server->broker.policy_generation,
+		.instance = journal_instance(server->broker.journal),
+	};
+
+	wire_text_set(reply.version, sizeof(reply.version), p2pd_version);
+	request_done(request, &reply);
+}
+
+void request_monitor(struct request *request)
+{
+	const struct wire_monitor *monitor = &request->body.monitor;
+
+	if (monitor->is_on > 1 || monitor->reserved) {
+		cause_fail(&request->cause, -EINVAL, "MONITOR is switched with 0 or 1");
+		request_failed(request, -EINVAL);
+		return;
+	}
+	request->client->is_monitor = monitor->is_on;
+	client_reply(request->client, &request->header, NULL, 0, -1);
+}
+
+void request_stats(struct request *request)
+{
+	const struct wire_stats *stats = &request->body.stats;
+	bool is_dump = stats->what == WIRE_STATS_DUMP;
+	struct wire_stats_reply reply;
+	int fd, r;
+
+	if (stats->what > WIRE_STATS_DUMP || stats->reserved) {
+		cause_fail(&request->cause, -EINVAL, "there are no statistics of that kind");
+		request_failed(request, -EINVAL);
+		return;
+	}
+	if (is_dump &&
+	    !policy_is_admin(request->server->broker.policy, &request->client->holder->subject)) {
+		cause_fail(&request->cause, -EPERM, "the whole state is for administrators");
+		request_failed(request, -EPERM);
+		return;
+	}
+	r = client_may_get_fd(request->client);
+	if (r) {
+		cause_fail(&request->cause, r, "read the descriptors that were sent first");
+		request_failed(request, r);
+		return;
+	}
+	r = is_dump ? stats_dump(request->server, &fd, &reply.size_bytes) :
+		      stats_metrics(request->server, &fd, &reply.size_bytes);
+	if (r) {
+		client_fd_unneeded(request->client);
+		cause_fail(&request->cause, r, "the text can't be written");
+		request_failed(request, r);
+		return;
+	}
+	client_reply(request->client, &request->header, &reply, sizeof(reply), fd);
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The loop: listening, accepting, timers, and what the broker tells the world.
+ *
+ * When this process has no descriptor left, accept() fails while the connection stays
+ * in the queue and the listening socket stays readable: listening pauses for a moment
+ * instead of spinning.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "discovery.h"
+#include "log.h"
+#include "publication.h"
+
+#define BACKLOG		256
+#define ACCEPTS_AT_ONCE 16
+#define PAUSE_MS	100
+
+uint64_t clock_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+struct timeval timeval_of(uint64_t ns)
+{
+	uint64_t us = (ns + 999) / 1000;
+
+	return (struct timeval){.tv_sec = (time_t)(us / 1000000),
+				.tv_usec = (suseconds_t)(us % 1000000)};
+}
+
+/* -- what the broker tells -- */
+
+static void tell_requested(void *data, const struct lease *lease)
+{
+	struct wire_event_lease event = {
+		.lease_id = lease->id,
+		.reason = lease->reason,
+		.deadline_ns = lease->deadline_ns,
+		.time_ns = clock_now_ns(),
+	};
+
+	(void)data;
+	if (lease->holder && lease->holder->client)
+		client_event(lease->holder->client, WIRE_EVENT_REVOKE_REQUESTED, &event,
+			     sizeof(event));
+}
+
+static void tell_ended(void *data, const struct lease *lease, const struct source_result *result)
+{
+	struct wire_event_lease event = {
+		.lease_id = lease->id,
+		.reason = lease->reason,
+		.nr_mappings = result->nr_mappings,
+		.nr_remaining = result->nr_remaining,
+		.time_ns = clock_now_ns(),
+	};
+
+	(void)data;
+	if (lease->holder && lease->holder->client)
+		client_event(lease->holder->client, WIRE_EVENT_REVOKED, &event, sizeof(event));
+}
+
+static void holder_idle(void *data, struct holder *holder)
+{
+	holder_free(data, holder);
+}
+
+static bool may_see(const struct server *server, const struct client *client,
+		    const struct wire_event_monitor *event)
+{
+	return !event->lease_id || event->uid == client->holder->subject.uid ||
+	       policy_is_admin(server->broker.policy, &client->holder->subject);
+}
+
+static void happened(void *data, const struct wire_event_monitor *event,
+		     const struct policy_decision *decision)
+{
+	struct server *server = data;
+
+	log_audit(event, decision);
+	list_for_each_entry(client, &server->clients, struct client, link)
+		if (client->is_monitor && may_see(server, client, event))
+			client_event(client, WIRE_EVENT_MONITOR, event, sizeof(*event));
+}
+
+static void wake_at(void *data, uint64_t time_ns)
+{
+	struct server *server = data;
+	uint64_t now_ns = clock_now_ns();
+	struct timeval left;
+
+	if (time_ns == server->alarm_ns)
+		return;
+	server->alarm_ns = time_ns;
+	if (!time_ns) {
+		event_del(server->alarm);
+		return;
+	}
+	left = timeval_of(time_ns > now_ns ? time_ns - now_ns : 0);
+	event_add(server->alarm, &left);
+}
+
+static const struct broker_ops broker_ops = {
+	.tell_requested = tell_requested,
+	.tell_ended = tell_ended,
+	.holder_idle = holder_idle,
+	.happened = happened,
+	.wake_at = wake_at,
+};
+
+/* -- timers -- */
+
+static void on_alarm(evutil_socket_t fd, short what, void *data)
+{
+	struct server *server = data;
+
+	(void)fd;
+	(void)what;
+	server->alarm_ns = 0;
+	broker_tick(&server->broker);
+	broker_journal_compact(&server->broker);
+}
+
+static void on_client_alarm(evutil_socket_t fd, short what, void *data)
+{
+	(void)fd;
+	(void)what;
+	client_deadlines_due(data);
+}
+
+static void on_reaper(evutil_socket_t fd, short what, void *data)
+{
+	struct server *server = data;
+
+	(void)fd;
+	(void)what;
+	list_for_each_entry_safe(client, &server->doomed, struct client, link)
+		client_free(client);
+	broker_journal_compact(&server->broker);
+}
+
+static void on_unclaimed(evutil_socket_t fd, short what, void *data)
+{
+	(void)fd;
+	(void)what;
+	publications_unclaimed(data);
+}
+
+void server_await_publishers(struct server *server)
+{
+	uint64_t reattach_ms = policy_settings(server->broker.policy)->reattach_ms;
+	struct timeval wait = timeval_of(reattach_ms * 1000000);
+
+	event_add(server->unclaimed, &wait);
+}
+
+/* -- listening -- */
+
+static void on_pause_over(evutil_socket_t fd, short what, void *data)
+{
+	struct server *server = data;
+
+	(void)fd;
+	(void)what;
+	event_add(server->listener.event, NULL);
+}
+
+static void pause_listening(struct server *server, int error)
+{
+	struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
+
+	log_event(P2PD_LOG_WARNING, "no connection accepted for a moment: %s",
+		  strerrorname_np(error));
+	event_del(server->listener.event);
+	event_add(server->listener.pause, &pause);
+}
+
+static void on_connection(evutil_socket_t fd, short what, void *data)
+{
+	struct server *server = data;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int r;
+
+		if (peer < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+			    errno == ENOBUFS)
+				pause_listening(server, errno);
+			return;
+		}
+		/* Over its user's limit or out of memory: closed again, which is all one can say. */
+		r = client_new(server, peer);
+		if (r) {
+			server->nr_dropped++;
+			log_event(P2PD_LOG_DEBUG, "connection refused: %s", strerrorname_np(-r));
+		}
+	}
+}
+
+int server_listen(struct server *server, int fd, const char *unlink_path)
+{
+	struct listener *listener = &server->listener;
+
+	listener->fd = fd;
+	listener->unlink_path = unlink_path;
+	evutil_make_socket_nonblocking(fd);
+	listener->event = event_new(server->base, fd, EV_READ | EV_PERSIST, on_connection, server);
+	listener->pause = evtimer_new(server->base, on_pause_over, server);
+	if (!listener->event || !listener->pause || event_add(listener->event, NULL))
+		return -ENOMEM;
+	return 0;
+}
+
+/* Does anybody answer there? */
+static bool is_alive(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool is_there = fd >= 0 && (connect(fd, (const void *)address, sizeof(*address)) == 0 ||
+				    errno == EAGAIN);
+
+	if (fd >= 0)
+		close(fd);
+	return is_there;
+}
+
+int server_bind(const char *path, int *ret_fd)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, r;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const void *)&address, sizeof(address)) < 0) {
+		if (errno != EADDRINUSE || is_alive(&address) || unlink(path) < 0 ||
+		    bind(fd, (const void *)&address, sizeof(address)) < 0)
+			goto err;
+	}
+	/* Who may connect is for policy: everybody may ask. */
+	if (chmod(path, 0666) < 0 || listen(fd, BACKLOG) < 0)
+		goto err;
+	*ret_fd = fd;
+	return 0;
+
+err:
+	r = errno ? -errno : -EADDRINUSE;
+	close(fd);
+	return r;
+}
+
+/* -- beginning and end -- */
+
+int server_init(struct server *server, struct policy *policy)
+{
+	memset(server, 0, sizeof(*server));
+	server->started_ns = clock_now_ns();
+	server->listener.fd = server->lock_fd = -1;
+	list_init(&server->clients);
+	list_init(&server->doomed);
+	deadlines_init(&server->client_deadlines);
+	server->base = event_base_new();
+	if (!server->base) {
+		policy_free(policy);
+		return -ENOMEM;
+	}
+	server->alarm = evtimer_new(server->base, on_alarm, server);
+	server->client_alarm = evtimer_new(server->base, on_client_alarm, server);
+	server->reaper = evtimer_new(server->base, on_reaper, server);
+	server->unclaimed = evtimer_new(server->base, on_unclaimed, server);
+	if (!server->alarm || !server->client_alarm || !server->reaper || !server->unclaimed) {
+		policy_free(policy);
+		return -ENOMEM;
+	}
+	return broker_init(&server->broker, &broker_ops, server, clock_now_ns, policy);
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+void server_done(struct server *server)
+{
+	list_for_each_entry_safe(client, &server->clients, struct client, link)
+		client_free(client);
+	list_for_each_entry_safe(client, &server->doomed, struct client, link)
+		client_free(client);
+	publications_forget(server);
+	broker_done(&server->broker);
+	discovery_free(server);
+	deadlines_done(&server->client_deadlines);
+	free_event(server->listener.event);
+	free_event(server->listener.pause);
+	free_event(server->alarm);
+	free_event(server->client_alarm);
+	free_event(server->reaper);
+	free_event(server->unclaimed);
+	if (server->listener.fd >= 0)
+		close(server->listener.fd);
+	if (server->listener.unlink_path)
+		unlink(server->listener.unlink_path);
+	if (server->lock_fd >= 0)
+		close(server->lock_fd);
+	if (server->base)
+		event_base_free(server->base);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <event2/event.h>
+
+#include "broker.h"
+
+struct discovery;
+struct reload;
+
+/* The one loop of the daemon and all that hangs on it. */
+struct server {
+	struct event_base *base;
+	struct broker broker;
+	struct list clients;
+	uint32_t nr_clients;
+	struct list doomed; /* clients that are freed when the stack is empty */
+	struct event *reaper;
+	struct event *alarm;	 /* the broker's first deadline */
+	uint64_t alarm_ns;	 /* what it is set to, 0: it isn't */
+	struct event *unclaimed; /* publishers have had their time since a restart */
+	struct event *client_alarm;
+	struct deadlines client_deadlines;
+	struct listener {
+		struct event *event;
+		struct event *pause;
+		int fd;
+		const char *unlink_path; /* NULL: it was passed to us */
+	} listener;
+	struct event *signals[4];
+	struct event *metrics; /* the time to write them */
+	bool is_metrics_broken;
+	int lock_fd; /* on our own socket's name, -1: it was passed to us */
+	struct discovery *discovery;
+	struct reload *reload;
+	const char *config_path;
+	uint64_t started_ns;
+	uint64_t nr_requests;
+	uint64_t nr_dropped;
+};
+
+extern const char p2pd_version[];
+
+uint64_t clock_now_ns(void);
+/* Rounded up: a timer never fires early. */
+struct timeval timeval_of(uint64_t ns);
+
+/* The base, the broker with @policy (taken over) and no listener. */
+int server_init(struct server *server, struct policy *policy);
+/* Closes every connection; leases stay as they are in the journal. */
+void server_done(struct server *server);
+
+/* @fd: a listening SOCK_SEQPACKET socket, taken over. */
+int server_listen(struct server *server, int fd, const char *unlink_path);
+/* Makes one at @path, replacing one that nobody listens on. -EADDRINUSE. */
+int server_bind(const char *path, int *ret_fd);
+
+/* From now on publishers have the policy's time to publish again what leases wait for. */
+void server_await_publishers(struct server *server);
+
+#endif /* SERVER_H */

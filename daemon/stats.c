@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What can be watched: counters and gauges as Prometheus text, and the whole state
+ * as JSON for whoever looks for a fault.
+ *
+ * Labels are provider names and uids; both come from the kernel or were checked, so the
+ * only characters that need care are the backslash and the quote. Tokens are in neither.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "server.h"
+#include "stats.h"
+
+static void put_escaped(FILE *out, const char *text)
+{
+	fputc('"', out);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		fputc(*text, out);
+	}
+	fputc('"', out);
+}
+
+static void head(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# HELP p2pd_%s %s\n# TYPE p2pd_%s %s\n", name, help, name, type);
+}
+
+static void put_one(FILE *out, const char *name, const char *type, const char *help, uint64_t value)
+{
+	head(out, name, type, help);
+	fprintf(out, "p2pd_%s %" PRIu64 "\n", name, value);
+}
+
+enum provider_gauge {
+	SIZE,
+	FREE,
+	LARGEST,
+	EXTENTS,
+	LEASES,
+	DRAINING
+};
+
+static void put_providers(FILE *out, const struct broker *broker, enum provider_gauge gauge,
+			  const char *name, const char *help)
+{
+	head(out, name, "gauge", help);
+	list_for_each_entry(provider, &broker->providers, struct provider, link) {
+		struct slices_summary summary;
+		uint64_t values[6];
+
+		slices_summarize(&provider->slices, &summary);
+		values[SIZE] = provider->slices.size_bytes;
+		values[FREE] = summary.free_bytes;
+		values[LARGEST] = summary.largest_free_bytes;
+		values[EXTENTS] = summary.nr_free_extents;
+		values[LEASES] = provider->nr_leases;
+		values[DRAINING] = provider->is_draining;
+		fprintf(out, "p2pd_%s{provider=", name);
+		put_escaped(out, provider->identity.name);
+		fprintf(out, ",backend=\"%s\"} %" PRIu64 "\n",
+			backend_name(provider->identity.backend), values[gauge]);
+	}
+}
+
+static void put_accounts(FILE *out, const struct accounts *accounts)
+{
+	head(out, "user_used", "gauge", "What one user has, by kind");
+	for (size_t i = 0; i < accounts->nr_buckets; i++)
+		for (const struct account *a = accounts->buckets[i]; a; a = a->next)
+			for (int kind = 0; kind < ACCOUNT_NR_KINDS; kind++)
+				fprintf(out,
+					"p2pd_user_used{uid=\"%" PRIu32 "\",kind=\"%s\"} %" PRIu64
+					"\n",
+					(uint32_t)a->uid,
+					account_kind_name((enum account_kind)kind), a->used[kind]);
+}
+
+static void write_metrics(FILE *out, const struct server *server)
+{
+	const struct broker *broker = &server->broker;
+	const struct broker_counters *c = &broker->counters;
+
+	put_one(out, "clients", "gauge", "Open connections", server->nr_clients);
+	put_one(out, "clients_dropped_total", "counter", "Connections that ended",
+		server->nr_dropped);
+	put_one(out, "requests_total", "counter", "Requests read", server->nr_requests);
+	put_one(out, "leases", "gauge", "Leases there are", broker->leases.count);
+	put_one(out, "leased_bytes", "gauge", "Bytes leased", broker->leased_bytes);
+	put_one(out, "granted_total", "counter", "Leases granted", c->granted);
+	put_one(out, "denied_total", "counter", "Requests for a lease denied", c->denied);
+	put_one(out, "released_total", "counter", "Leases given back", c->released);
+	put_one(out, "expired_total", "counter", "Leases whose time was over", c->expired);
+	put_one(out, "revoked_total", "counter", "Leases taken back", c->revoked);
+	put_one(out, "renewed_total", "counter", "Renewals", c->renewed);
+	put_one(out, "attached_total", "counter", "Leases taken up on a new connection",
+		c->attached);
+	put_one(out, "deaths_total", "counter", "Holders that died", c->deaths);
+	put_one(out, "kernel_revoke_nanoseconds_total", "counter",
+		"Time that the kernel took to revoke", c->kernel_revoke_ns);
+	put_one(out, "policy_generation", "gauge", "Policies loaded since the start",
+		broker->policy_generation);
+	put_providers(out, broker, SIZE, "provider_bytes", "Size of a provider");
+	put_providers(out, broker, FREE, "provider_free_bytes", "Free bytes of a provider");
+	put_providers(out, broker, LARGEST, "provider_largest_free_bytes",
+		      "Largest lease that would fit");
+	put_providers(out, broker, EXTENTS, "provider_free_extents",
+		      "Pieces that the free bytes are in");
+	put_providers(out, broker, LEASES, "provider_leases", "Leases of a provider");
+	put_providers(out, broker, DRAINING, "provider_draining", "1 while it is drained");
+	put_accounts(out, &broker->accounts);
+}
+
+static void write_dump(FILE *out, const struct server *server)
+{
+	const struct broker *broker = &server->broker;
+	const char *comma = "";
+
+	fprintf(out,
+		"{\"schema\":\"p2pd-dump\",\"version\":1,\"now_ns\":%" PRIu64
+		",\"clients\":%" PRIu32 ",\"providers\":[",
+		clock_now_ns(), server->nr_clients);
+	list_for_each_entry(provider, &broker->providers, struct provider, link) {
+		fprintf(out, "%s\n{\"name\":", comma);
+		put_escaped(out, provider->identity.name);
+		fprintf(out,
+			",\"backend\":\"%s\",\"bytes\":%" PRIu64 ",\"leases\":%" PRIu32
+			",\"available\":%s,\"draining\":%s,\"gone\":%s,\"cause\":",
+			backend_name(provider->identity.backend), provider->slices.size_bytes,
+			provider->nr_leases, provider->device ? "true" : "false",
+			provider->is_draining ? "true" : "false",
+			provider->is_gone ? "true" : "false");
+		put_escaped(out, provider->cause);
+		fputc('}', out);
+		comma = ",";
+	}
+	fputs("],\"leases\":[", out);
+	comma = "";
+	for (const struct lease *lease = lease_table_after(&broker->leases, 0); lease;
+	     lease = lease_table_after(&broker->leases, lease->id)) {
+		fprintf(out, "%s\n{\"id\":%" PRIu64 ",\"provider\":", comma, lease->id);
+		put_escaped(out, lease->provider->identity.name);
+		fprintf(out,
+			",\"offset\":%" PRIu64 ",\"bytes\":%" PRIu64
+			",\"state\":\"%s\",\"reason\":\"%s\",\"uid\":%" PRIu32
+			",\"pid\":%d,\"connected\":%s,\"export\":%" PRIu32
+			",\"expires_ns\":%" PRIu64 ",\"deadline_ns\":%" PRIu64 ",\"label\":",
+			lease->ranges[0].offset_bytes, lease->size_bytes,
+			lease_state_name(lease->state), lease_reason_name(lease->reason),
+			(uint32_t)lease->uid, (int)lease->pid,
+			lease->holder && lease->holder->client ? "true" : "false", lease->export_id,
+			lease->expires_ns, lease->deadline_ns);
+		put_escaped(out, lease->label);
+		fputc('}', out);
+		comma = ",";
+	}
+	fputs("]}\n", out);
+}
+
+static int to_memfd(const struct server *server, void (*write)(FILE *, const struct server *),
+		    int *ret_fd, uint64_t *ret_size_bytes)
+{
+	cleanup_fd int fd = memfd_create("p2pd-text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
+	off_t end;
+
+	if (!out) {
+		if (copy >= 0)
+			close(copy);
+		return -EMFILE;
+	}
+	write(out, server);
+	if (fclose(out) || (end = lseek(fd, 0, SEEK_END)) < 0)
+		return -ENOSPC;
+	lseek(fd, 0, SEEK_SET);
+	fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+	*ret_size_bytes = (uint64_t)end;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int stats_metrics(const struct server *server, int *ret_fd, uint64_t *ret_size_bytes)
+{
+	return to_memfd(server, write_metrics, ret_fd, ret_size_bytes);
+}
+
+int stats_dump(const struct server *server, int *ret_fd, uint64_t *ret_size_bytes)
+{
+	return to_memfd(server, write_dump, ret_fd, ret_size_bytes);
+}
+
+int stats_write_textfile(const struct server *server, const char *path)
+{
+	char beside[280];
+	FILE *out;
+
+	snprintf(beside, sizeof(beside), "%s.new", path);
+	out = fopen(beside, "we");
+	if (!out)
+		return -errno;
+	write_metrics(out, server);
+	if (fclose(out) || rename(beside, path) < 0) {
+		int r = -errno;
+
+		unlink(beside);
+		return r;
+	}
+	return 0;
+}
