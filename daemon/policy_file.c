@@ -134,7 +134,7 @@ static void load_open(struct loader *loader, const char *path, int fd)
 {
 	cleanup_free char *text = malloc(POLICY_FILE_BYTES + 1);
 	struct stat status;
-	size_t length;
+	size_t length = 0;
 	int r;
 
 	if (!text) {
