@@ -203,7 +203,7 @@ int publication_new(struct client *client, const struct wire_publish *publish, i
 	struct broker *broker = &client->server->broker;
 	struct identity identity = {.is_published = true, .backend = WIRE_BACKEND_PUBLISHED};
 	struct provider *provider;
-	uint64_t size_bytes, inode;
+	uint64_t size_bytes = 0, inode = 0;
 	int r;
 
 	r = check_name(publish->name, cause);
