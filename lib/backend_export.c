@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/p2pdma_export.h>
@@ -236,24 +235,6 @@ static void query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *sta
 	pthread_mutex_unlock(&context->lock);
 }
 
-static int map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
-	       int protection, void **ret_address)
-{
-	int r;
-
-	r = buffer->context->sys->map(NULL, (size_t)length_bytes, protection, MAP_SHARED,
-				      buffer->fd, offset_bytes, ret_address);
-	if (r == -EBUSY)
-		return context_fail(buffer->context, r,
-				    "%s is mapped elsewhere with another caching: "
-				    "P2PDMA_BUFFER_MMAP_WC must be the same for both",
-				    buffer->name);
-	if (r)
-		return context_fail(buffer->context, r, "can't map %s: %s", buffer->name,
-				    error_name(r));
-	return 0;
-}
-
 const struct backend backend_export = {
 	.name = "export",
 	.id = P2PDMA_BACKEND_EXPORT,
@@ -266,5 +247,5 @@ const struct backend backend_export = {
 	.unwatch = export_unwatch,
 	.revoke = revoke_buffer,
 	.query = query,
-	.map = map,
+	.map = buffer_map_dmabuf,
 };

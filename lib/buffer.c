@@ -144,7 +144,7 @@ void buffer_revoked(struct p2pdma_buffer *buffer, uint32_t reason, uint64_t time
 	event.buffer = buffer;
 	event.time_ns = time_ns;
 	if (buffer->device)
-		pci_address_format(&buffer->device->function.address, event.function);
+		memcpy(event.function, buffer->device->name, sizeof(event.function));
 	event_queue_push(buffer->context, &event);
 }
 

@@ -7,6 +7,12 @@
 
 #include "device.h"
 
+#ifndef DMA_BUF_MAGIC
+#define DMA_BUF_MAGIC 0x444d4142
+#endif
+
+#define BUFFER_NAME_SIZE 64 /* a provider's name, also a published one's */
+
 /* A CPU mapping. */
 struct mapping {
 	struct list link;
@@ -25,7 +31,7 @@ struct p2pdma_buffer {
 	uint32_t export_id;
 	uint64_t size_bytes;
 	uint64_t inode;
-	char name[PCI_PROVIDER_NAME_SIZE];
+	char name[BUFFER_NAME_SIZE];
 	void *user_data;
 	bool is_freed; /* by the caller; MRs keep it */
 
@@ -71,6 +77,17 @@ int ranges_check(const struct p2pdma_context *context, const char *name, uint64_
 
 /* Unmaps or, where @is_cover, replaces by pages that raise SIGBUS. Under context->lock. */
 void mappings_end(struct p2pdma_buffer *buffer, bool is_cover);
+
+/* Waits for posts in progress; how many remain. *ret_now_ns moves on when anything was waited for. */
+uint32_t buffer_wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_ns,
+			       uint64_t *ret_now_ns);
+
+/* struct backend's map() by mmap of the DMABUF. */
+int buffer_map_dmabuf(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
+		      int protection, void **ret_address);
+
+/* Proves that a descriptor is a DMABUF; its size. */
+int dmabuf_query(const struct p2pdma_context *context, int fd, struct export_result *ret_result);
 
 /* Revokes without waiting for anything that can't be revoked; for the last reference. */
 void buffer_take_back(struct p2pdma_buffer *buffer);

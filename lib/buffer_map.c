@@ -98,6 +98,28 @@ int p2pdma_buffer_map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint6
 	return 0;
 }
 
+int buffer_map_dmabuf(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
+		      int protection, void **ret_address)
+{
+	struct p2pdma_context *context = buffer->context;
+	int r;
+
+	r = context->sys->map(NULL, (size_t)length_bytes, protection, MAP_SHARED, buffer->fd,
+			      offset_bytes, ret_address);
+	if (r == -EBUSY)
+		return context_fail(context, r,
+				    "%s is mapped elsewhere with another caching: "
+				    "P2PDMA_BUFFER_MMAP_WC must be the same for both",
+				    buffer->name);
+	/* The range is inside the buffer, so this can only be the exporter without mmap. */
+	if (r == -EINVAL)
+		return context_fail(context, -EOPNOTSUPP, "the exporter of %s has no mmap",
+				    buffer->name);
+	if (r)
+		return context_fail(context, r, "can't map %s: %s", buffer->name, error_name(r));
+	return 0;
+}
+
 int p2pdma_buffer_unmap(struct p2pdma_buffer *buffer, void *address)
 {
 	struct mapping *found = NULL;

@@ -4,7 +4,8 @@
  * export, publish.
  *
  * Everything that can be checked without the kernel is checked before anything
- * is opened. AUTO looks at the function as it is now, not as it was when the
+ * is opened. AUTO asks p2pd where it is there, whose answer is final. Otherwise it looks at
+ * the function as it is now, not as it was when the
  * provider was looked up, and takes the first backend that says it can; a
  * backend asked for by name is simply tried, so that the kernel's own answer is
  * what the caller gets. A buffer is linked to its device, and so visible to
@@ -18,13 +19,10 @@
 
 #include <linux/magic.h>
 
+#include "broker.h"
 #include "buffer.h"
 #include "options.h"
 #include "provider.h"
-
-#ifndef DMA_BUF_MAGIC
-#define DMA_BUF_MAGIC 0x444d4142
-#endif
 
 #define KNOWN_FLAGS                                                                                \
 	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
@@ -47,7 +45,8 @@ static int load_options(const struct p2pdma_context *context,
 	if (known.backend == P2PDMA_BACKEND_ADOPT)
 		return context_fail(context, -EINVAL,
 				    "the adopt backend makes no DMABUF: use p2pdma_buffer_adopt()");
-	if (known.backend != P2PDMA_BACKEND_AUTO && !backend_find(known.backend))
+	if (known.backend != P2PDMA_BACKEND_AUTO && known.backend != P2PDMA_BACKEND_BROKER &&
+	    !backend_find(known.backend))
 		return context_fail(context, -EINVAL, "unknown backend %" PRIu32, known.backend);
 	*ret_known = known;
 	return 0;
@@ -79,6 +78,13 @@ static int choose_backend(struct p2pdma_context *context, const struct p2pdma_pr
 			    provider->name, whys[0], whys[1]);
 }
 
+static int wants_broker(struct p2pdma_context *context, uint32_t backend)
+{
+	if (backend == P2PDMA_BACKEND_AUTO)
+		return broker_is_there(context);
+	return backend == P2PDMA_BACKEND_BROKER;
+}
+
 /* Under open_lock. */
 static int export_locked(struct p2pdma_context *context, const struct backend *backend,
 			 struct p2pdma_provider *provider, const struct export_request *request,
@@ -98,7 +104,7 @@ static int export_locked(struct p2pdma_context *context, const struct backend *b
 	r = buffer_create(context, backend, request, &result, &buffer);
 	if (r)
 		goto close;
-	memcpy(buffer->name, provider->unique_name, sizeof(buffer->name));
+	snprintf(buffer->name, sizeof(buffer->name), "%s", provider->unique_name);
 	buffer->device = device;
 	pthread_mutex_lock(&context->lock);
 	list_append(&device->buffers, &buffer->link);
@@ -146,6 +152,18 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 	r = ranges_check(context, provider->name, bar_bytes, ranges, nr_ranges, &size_bytes);
 	if (r)
 		return r;
+	request = (struct export_request){
+		.bar = provider->bar,
+		.flags = known.flags,
+		.nr_ranges = nr_ranges,
+		.ranges = ranges,
+	};
+	r = wants_broker(context, known.backend);
+	if (r < 0)
+		return r;
+	if (r)
+		return broker_export(context, provider->unique_name, &request, known.user_data,
+				     ret_buffer);
 	r = choose_backend(context, provider, known.backend, &backend);
 	if (r)
 		return r;
@@ -153,12 +171,6 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 		return context_fail(context, -EOPNOTSUPP,
 				    "the %s backend can't let importers in that can't be revoked",
 				    backend->name);
-	request = (struct export_request){
-		.bar = provider->bar,
-		.flags = known.flags,
-		.nr_ranges = nr_ranges,
-		.ranges = ranges,
-	};
 	pthread_mutex_lock(&context->open_lock);
 	r = export_locked(context, backend, provider, &request, &buffer);
 	pthread_mutex_unlock(&context->open_lock);
@@ -169,8 +181,7 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 	return 0;
 }
 
-static int query_adopted(const struct p2pdma_context *context, int fd,
-			 struct export_result *ret_result)
+int dmabuf_query(const struct p2pdma_context *context, int fd, struct export_result *ret_result)
 {
 	uint64_t type, size_bytes;
 	int r;
@@ -205,7 +216,7 @@ int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void *user_data,
 		return -EINVAL;
 	if (!ret_buffer)
 		return context_fail(context, -EINVAL, "no place for the buffer was given");
-	r = query_adopted(context, fd, &result);
+	r = dmabuf_query(context, fd, &result);
 	if (r)
 		return r;
 	r = context->sys->access_mode(fd);

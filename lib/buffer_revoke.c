@@ -108,8 +108,7 @@ static struct p2pdma_mr *find_busy(struct p2pdma_buffer *buffer, uint32_t *ret_p
 	return busy;
 }
 
-/* How many posts remain. *ret_now_ns moves on only when something was waited for. */
-static uint32_t wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_ns,
+uint32_t buffer_wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_ns,
 			       uint64_t *ret_now_ns)
 {
 	struct p2pdma_mr *mr;
@@ -165,7 +164,7 @@ int p2pdma_buffer_revoke(struct p2pdma_buffer *buffer, uint32_t flags, uint32_t 
 			return r;
 	}
 	result.nr_buffers = mark(buffer, P2PDMA_BUFFER_REVOKING);
-	result.nr_posts = wait_for_posts(buffer, deadline, &now);
+	result.nr_posts = buffer_wait_for_posts(buffer, deadline, &now);
 	r = kernel_step(buffer, now, deadline, &result);
 	result.duration_ns = now - start + result.kernel_ns;
 	if (ret_result && (!r || r == -EBUSY || r == -EINTR))

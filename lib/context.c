@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "common/cleanup.h"
 #include "context.h"
 #include "event_queue.h"
@@ -32,6 +33,7 @@ static void context_free(struct p2pdma_context *context)
 {
 	event_queue_done(context);
 	hotplug_free(context->hotplug);
+	broker_free(context->broker);
 	cleanup_close(&context->epoll_fd);
 	cleanup_close(&context->wake_fd);
 	cleanup_close(&context->sysfs_fd);
@@ -78,7 +80,7 @@ static int load_options(const struct p2pdma_context_options *options,
 		if (r)
 			return context_fail(NULL, r, "the context options have a wrong size");
 	}
-	if (known.flags & ~P2PDMA_CONTEXT_NO_HOTPLUG || known.reserved)
+	if (known.flags & ~(P2PDMA_CONTEXT_NO_HOTPLUG | P2PDMA_CONTEXT_DIRECT))
 		return context_fail(NULL, -EINVAL, "unknown context flags 0x%x", known.flags);
 	if (known.log_level > P2PDMA_LOG_DEBUG)
 		return context_fail(NULL, -EINVAL, "log level %u is beyond P2PDMA_LOG_DEBUG",
@@ -146,6 +148,9 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 	event_queue_init(context);
 
 	r = open_descriptors(context, roots);
+	if (!r && !(known.flags & P2PDMA_CONTEXT_DIRECT))
+		r = broker_new(context, roots->socket, known.broker_timeout_ms, &context->epoll_fd,
+			       &context->broker);
 	if (r) {
 		context_free(context);
 		return r;
@@ -165,12 +170,15 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 int p2pdma_context_open(const struct p2pdma_context_options *options,
 			struct p2pdma_context **ret_context)
 {
-	static const struct context_roots roots = {
+	struct context_roots roots = {
 		.sys = &sys_real,
 		.sysfs = "/sys",
 		.dev = "/dev",
+		.socket = secure_getenv("P2PDMA_SOCKET"),
 	};
 
+	if (roots.socket && !*roots.socket)
+		roots.socket = NULL;
 	if (!ret_context)
 		return context_fail(NULL, -EINVAL, "no place for the context was given");
 	return context_open(options, &roots, ret_context);

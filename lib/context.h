@@ -12,6 +12,7 @@
 #include "common/list.h"
 #include "sys.h"
 
+struct broker;
 struct hotplug;
 struct vfio_iommufd;
 
@@ -52,8 +53,9 @@ struct p2pdma_context {
 	struct vfio_iommufd *iommufd; /* under open_lock; NULL: none is open */
 	struct event_queue queue;
 	struct hotplug *hotplug;
-	int epoll_fd; /* -1 once closed by the caller */
-	int wake_fd;  /* an eventfd, readable while the queue isn't empty */
+	struct broker *broker; /* NULL: P2PDMA_CONTEXT_DIRECT */
+	int epoll_fd;	       /* -1 once closed by the caller */
+	int wake_fd;	       /* an eventfd, readable while the queue isn't empty */
 };
 
 /* What p2pdma_context_open() opens, and tests open elsewhere. */
@@ -61,6 +63,7 @@ struct context_roots {
 	const struct sys_ops *sys;
 	const char *sysfs;
 	const char *dev;
+	const char *socket; /* NULL: p2pd's own */
 };
 
 int context_open(const struct p2pdma_context_options *options, const struct context_roots *roots,

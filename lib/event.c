@@ -77,10 +77,15 @@ const char *p2pdma_event_name(uint32_t type)
 const char *p2pdma_reason_name(uint32_t reason)
 {
 	static const char *const names[] = {
-		[P2PDMA_REASON_NONE] = "none",	 [P2PDMA_REASON_OWNER] = "owner",
-		[P2PDMA_REASON_CLOSE] = "close", [P2PDMA_REASON_REMOVE] = "remove",
-		[P2PDMA_REASON_RESET] = "reset", [P2PDMA_REASON_SUSPEND] = "suspend",
-		[P2PDMA_REASON_ERROR] = "error", [P2PDMA_REASON_SHUTDOWN] = "shutdown",
+		[P2PDMA_REASON_NONE] = "none",	     [P2PDMA_REASON_OWNER] = "owner",
+		[P2PDMA_REASON_CLOSE] = "close",     [P2PDMA_REASON_REMOVE] = "remove",
+		[P2PDMA_REASON_RESET] = "reset",     [P2PDMA_REASON_SUSPEND] = "suspend",
+		[P2PDMA_REASON_ERROR] = "error",     [P2PDMA_REASON_SHUTDOWN] = "shutdown",
+		[P2PDMA_REASON_EXPIRED] = "expired", [P2PDMA_REASON_ADMIN] = "admin",
+		[P2PDMA_REASON_DRAIN] = "drain",     [P2PDMA_REASON_POLICY] = "policy",
+		[P2PDMA_REASON_KERNEL] = "kernel",   [P2PDMA_REASON_PUBLISHER] = "publisher",
+		[P2PDMA_REASON_DEATH] = "death",     [P2PDMA_REASON_MISBEHAVED] = "misbehaved",
+		[P2PDMA_REASON_BROKER] = "broker",
 	};
 
 	return name_at(names, COUNT_OF(names), reason);

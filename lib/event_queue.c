@@ -104,6 +104,15 @@ int event_queue_pop(struct p2pdma_context *context, struct p2pdma_event *ret_eve
 	return 0;
 }
 
+void event_queue_forget(struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
+			uint32_t type)
+{
+	list_for_each_entry_safe(queued, &context->queue.events, struct queued_event, link) {
+		if (queued->event.buffer == buffer && queued->event.type == type)
+			remove_event(context, queued);
+	}
+}
+
 void event_queue_drop(struct p2pdma_context *context, const struct p2pdma_buffer *buffer)
 {
 	list_for_each_entry_safe(queued, &context->queue.events, struct queued_event, link) {

@@ -17,6 +17,10 @@ void event_queue_push(struct p2pdma_context *context, const struct p2pdma_event 
 /* -EAGAIN: empty. */
 int event_queue_pop(struct p2pdma_context *context, struct p2pdma_event *ret_event);
 
+/* Drops those of one type about a buffer. */
+void event_queue_forget(struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
+			uint32_t type);
+
 /* Forgets events of a buffer that is about to be freed. */
 void event_queue_drop(struct p2pdma_context *context, const struct p2pdma_buffer *buffer);
 

@@ -32,7 +32,7 @@ struct p2pdma_range {
 	uint64_t length_bytes;
 };
 
-/* The most ranges that one buffer may have. */
+/* The most ranges that one buffer may have; p2pd grants P2PDMA_LEASE_MAX_RANGES. */
 #define P2PDMA_BUFFER_MAX_RANGES	512
 
 /* Neither the CPU nor a device may write. Only the export backend can hold devices to it. */
@@ -76,10 +76,13 @@ struct p2pdma_buffer_options {
  * @options:    borrowed; NULL means P2PDMA_BUFFER_OPTIONS_INIT
  * @ret_buffer: the buffer, owned by the caller; p2pdma_buffer_free()
  *
- * P2PDMA_BACKEND_AUTO takes `export` where the function has a device node of
- * it, and `vfio` where a VFIO driver is bound. Never system memory.
+ * P2PDMA_BACKEND_AUTO asks p2pd where its socket is there, and what p2pd says is the
+ * answer: a refusal is never worked around. Otherwise, or with
+ * P2PDMA_CONTEXT_DIRECT, it takes `export` where the function has a device node
+ * of it, and `vfio` where a VFIO driver is bound. Never system memory. A slice
+ * that p2pd grants is leased exclusively; see <p2pdma/lease.h>.
  *
- * Blocking: no
+ * Blocking: no; until p2pd answers, up to broker_timeout_ms
  * Threads:  any
  * Kernel:   P2PDMA_EXPORT_EXPORT, or VFIO_DEVICE_FEATURE with
  *           VFIO_DEVICE_FEATURE_DMA_BUF; both probed by asking
@@ -89,7 +92,8 @@ struct p2pdma_buffer_options {
  * options from the future; -ENODEV when the function has gone, -ESTALE when
  * another one is in its slot; -EOPNOTSUPP when no backend, or not the one
  * asked for, can export this BAR; -EACCES when the device node may not be
- * opened; -EPERM for P2PDMA_BUFFER_ALLOW_UNREVOCABLE without the capability;
+ * opened or p2pd's policy says no; from p2pd also what p2pdma_lease_acquire()
+ * says; -EPERM for P2PDMA_BUFFER_ALLOW_UNREVOCABLE without the capability;
  * -EBUSY while the function is being reset, suspended, or held by another VFIO
  * user; -ENOMEM, -EMFILE, -ENFILE
  */
@@ -127,10 +131,12 @@ P2PDMA_API int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void 
  * Memory regions keep the buffer alive: the last one to go takes it along.
  * Then CPU mappings of it go, and its memory is taken back from whoever got the
  * DMABUF meanwhile: `export` revokes this buffer; `vfio` can only revoke with the
- * last buffer of the function; an adopted one stays with its exporter.
+ * last buffer of the function; an adopted one stays with its exporter; p2pd
+ * gets its lease back.
  *
  * Blocking: until devices have let go, which importers that can be revoked do
- *           at once; never for importers that can't be revoked
+ *           at once; never for importers that can't be revoked. A lease: until p2pd
+ *           answers, up to broker_timeout_ms
  * Threads:  any; no other thread may use the buffer any more
  * Kernel:   P2PDMA_EXPORT_REVOKE, close
  * Since:    0.1
@@ -298,7 +304,9 @@ struct p2pdma_revoke_result {
  * CPU reaches the memory through this buffer, and none will again. Idempotent.
  *
  * The vfio backend can only revoke a function as a whole: with other live
- * buffers on it the answer is -EOPNOTSUPP unless P2PDMA_REVOKE_FUNCTION is set.
+ * buffers on it the answer is -EOPNOTSUPP unless P2PDMA_REVOKE_FUNCTION is set. A
+ * lease goes back to p2pd, which does the last step; when it can't be reached, the
+ * buffer can't be used any more all the same, and calling again asks it again.
  *
  * Blocking: up to @timeout_ms; the kernel's own work besides takes microseconds
  * Threads:  any
@@ -318,18 +326,6 @@ enum p2pdma_buffer_state {
 	P2PDMA_BUFFER_REVOKING = 1, /* revoked, and some mapping is still there */
 	P2PDMA_BUFFER_REVOKED = 2,  /* revoked: -ESTALE */
 	P2PDMA_BUFFER_GONE = 3,	    /* revoked because the device went: -ENODEV */
-};
-
-/* Why a buffer was revoked. */
-enum p2pdma_reason {
-	P2PDMA_REASON_NONE = 0,
-	P2PDMA_REASON_OWNER = 1,    /* p2pdma_buffer_revoke() */
-	P2PDMA_REASON_CLOSE = 2,    /* its exporter closed the device file */
-	P2PDMA_REASON_REMOVE = 3,   /* unbind, hot unplug, sysfs remove */
-	P2PDMA_REASON_RESET = 4,    /* the function was reset */
-	P2PDMA_REASON_SUSPEND = 5,  /* the function or the machine was suspended */
-	P2PDMA_REASON_ERROR = 6,    /* PCI error recovery */
-	P2PDMA_REASON_SHUTDOWN = 7, /* the machine goes down */
 };
 
 /* The kernel counted: nr_attachments .. revoke_ns are valid. */

@@ -22,22 +22,24 @@ enum p2pdma_log_level {
 
 /* Don't listen for hot-plug: no netlink socket, no FUNCTION_ADDED and FUNCTION_GONE events. */
 #define P2PDMA_CONTEXT_NO_HOTPLUG (1U << 0)
+/* Never ask p2pd: buffers are made through device nodes only. */
+#define P2PDMA_CONTEXT_DIRECT	  (1U << 1)
 
 /**
  * struct p2pdma_context_options - how to open a context
- * @size_bytes:  sizeof(struct p2pdma_context_options)
- * @flags:       P2PDMA_CONTEXT_*
- * @log_level:   the most verbose enum p2pdma_log_level that @log_handler wants
- * @reserved:    zero
- * @log_handler: called with each message, without a newline, by the thread that
- *               caused it; it must not call the library. NULL: no messages
- * @log_data:    handed to @log_handler
+ * @size_bytes:        sizeof(struct p2pdma_context_options)
+ * @flags:             P2PDMA_CONTEXT_*
+ * @log_level:         the most verbose enum p2pdma_log_level that @log_handler wants
+ * @broker_timeout_ms: how long calls wait for p2pd; 0: 5 seconds
+ * @log_handler:       called with each message, without a newline, by the thread that
+ *                     caused it; it must not call the library. NULL: no messages
+ * @log_data:          handed to @log_handler
  */
 struct p2pdma_context_options {
 	uint32_t size_bytes;
 	uint32_t flags;
 	uint32_t log_level;
-	uint32_t reserved;
+	uint32_t broker_timeout_ms;
 	void (*log_handler)(void *log_data, int level, const char *message);
 	void *log_data;
 };
@@ -52,8 +54,11 @@ struct p2pdma_context_options {
  * @options:     borrowed; NULL means P2PDMA_CONTEXT_OPTIONS_INIT
  * @ret_context: the context, owned by the caller; p2pdma_context_close() releases it
  *
- * Opens no device: that happens when a buffer needs one. A hot-plug monitor
- * that can't be had (a sandbox without netlink) is logged, not an error.
+ * Opens no device and no connection: that happens when a buffer needs one. A
+ * hot-plug monitor that can't be had (a sandbox without netlink) is logged, not
+ * an error. The socket of p2pd is /run/p2pd/p2pd.sock, or what the environment
+ * variable P2PDMA_SOCKET says, which is ignored in programs with raised privileges
+ * (secure_getenv(3)).
  *
  * Blocking: no
  * Threads:  any; don't use the context in a forked child

@@ -16,7 +16,8 @@ struct p2pdma_context;
 /* What happened. Unknown types may come; skip them. */
 enum p2pdma_event_type {
 	P2PDMA_EVENT_NONE = 0,
-	/* Somebody wants the buffer back: stop posting, then p2pdma_buffer_revoke(). */
+	/* Somebody wants the buffer back: stop posting, then p2pdma_buffer_revoke(). A lease of
+	   p2pd may also be acknowledged: p2pdma_lease_ack(). */
 	P2PDMA_EVENT_REVOKE_REQUESTED = 1,
 	/* The buffer was revoked; once for each buffer, whoever did it. */
 	P2PDMA_EVENT_REVOKED = 2,
@@ -30,6 +31,27 @@ enum p2pdma_event_type {
 	/* A PCI function came, or went; no buffer. */
 	P2PDMA_EVENT_FUNCTION_ADDED = 7,
 	P2PDMA_EVENT_FUNCTION_GONE = 8,
+};
+
+/* Why a buffer was revoked or is wanted back. Those from EXPIRED on come from p2pd. */
+enum p2pdma_reason {
+	P2PDMA_REASON_NONE = 0,
+	P2PDMA_REASON_OWNER = 1,       /* p2pdma_buffer_revoke() */
+	P2PDMA_REASON_CLOSE = 2,       /* its exporter closed the device file */
+	P2PDMA_REASON_REMOVE = 3,      /* unbind, hot unplug, sysfs remove */
+	P2PDMA_REASON_RESET = 4,       /* the function was reset */
+	P2PDMA_REASON_SUSPEND = 5,     /* the function or the machine was suspended */
+	P2PDMA_REASON_ERROR = 6,       /* PCI error recovery */
+	P2PDMA_REASON_SHUTDOWN = 7,    /* the machine goes down */
+	P2PDMA_REASON_EXPIRED = 8,     /* the lease's time was over */
+	P2PDMA_REASON_ADMIN = 9,       /* an administrator took it */
+	P2PDMA_REASON_DRAIN = 10,      /* its provider is drained */
+	P2PDMA_REASON_POLICY = 11,     /* a new policy forbids it */
+	P2PDMA_REASON_KERNEL = 12,     /* reset, suspend or error of the function */
+	P2PDMA_REASON_PUBLISHER = 13,  /* its publisher withdrew it or died */
+	P2PDMA_REASON_DEATH = 14,      /* its holder died or did not come back */
+	P2PDMA_REASON_MISBEHAVED = 15, /* its holder didn't read or broke the protocol */
+	P2PDMA_REASON_BROKER = 16,     /* p2pd stopped, or doesn't know the lease any more */
 };
 
 /**

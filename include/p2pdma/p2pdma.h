@@ -9,6 +9,9 @@
  *   struct p2pdma_mr         a slice of a buffer as an RDMA memory region
  *   struct p2pdma_event      what happened to them
  *
+ * Where p2pd runs, buffers are leases that it grants (<p2pdma/lease.h>). What an administrator
+ * asks of it is in <p2pdma/broker.h> and <p2pdma/broker_watch.h>.
+ *
  * Rules that hold for every call:
  *  - Errors are negative errno values. p2pdma_context_error() has the cause of
  *    the calling thread's last one in a sentence.
@@ -26,9 +29,12 @@
 #ifndef P2PDMA_P2PDMA_H
 #define P2PDMA_P2PDMA_H
 
+#include <p2pdma/broker.h>
+#include <p2pdma/broker_watch.h>
 #include <p2pdma/buffer.h>
 #include <p2pdma/context.h>
 #include <p2pdma/event.h>
+#include <p2pdma/lease.h>
 #include <p2pdma/mr.h>
 #include <p2pdma/provider.h>
 #include <p2pdma/version.h>

@@ -34,6 +34,12 @@ enum p2pdma_backend {
 	P2PDMA_BACKEND_EXPORT = 1, /* the p2pdma_export kernel module */
 	P2PDMA_BACKEND_VFIO = 2,   /* vfio-pci, by cdev and iommufd or by group */
 	P2PDMA_BACKEND_ADOPT = 3,  /* somebody else's DMABUF */
+	P2PDMA_BACKEND_BROKER = 4, /* a lease of p2pd */
+
+	/* How p2pd makes one, besides EXPORT and VFIO; not to be asked for. */
+	P2PDMA_BACKEND_DRM = 5,
+	P2PDMA_BACKEND_P2PMEM = 6,
+	P2PDMA_BACKEND_PUBLISHED = 7,
 };
 
 /**

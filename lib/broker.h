@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BROKER_H
+#define BROKER_H
+
+#include <pthread.h>
+
+#include <p2pdma/lease.h>
+
+#include "common/message.h"
+#include "context.h"
+#include "device.h"
+
+/*
+ * The library's end of a connection to p2pd. A context has one for its leases, and each
+ * monitor one of its own.
+ */
+
+enum broker_state {
+	BROKER_CLOSED,	  /* no socket; retry_ns says when to try again */
+	BROKER_HELLO,	  /* HELLO is sent */
+	BROKER_RESTORING, /* what the connection before had is being taken up, one by one */
+	BROKER_UP,	  /* requests may be sent */
+};
+
+/* The one request that may be under way. */
+struct broker_request {
+	uint32_t serial; /* 0: none is sent */
+	uint16_t opcode;
+	bool is_answered;    /* the reply is there */
+	bool is_lost;	     /* the connection went before the reply came */
+	uint32_t connection; /* on which the reply came */
+	struct message reply;
+};
+
+/* What was heard about a lease between ACQUIRE's reply and its taking over. */
+struct broker_early {
+	bool has_requested;
+	bool has_revoked;
+	struct wire_event_lease requested;
+	struct wire_event_lease revoked;
+};
+
+struct broker {
+	struct p2pdma_context *context;
+	const int *epoll_fd; /* the context's or the monitor's */
+	char path[108];
+	uint32_t timeout_ms;
+
+	/* Under context->lock. */
+	bool is_called;	     /* some thread has the request: broker_begin() .. broker_end() */
+	pthread_cond_t idle; /* none has it any more */
+	enum broker_state state;
+	struct event_source socket;
+	struct event_source timer;
+	int wake_fd; /* an eventfd: what the caller that waits looks at has changed */
+	bool is_established;
+	uint32_t connection; /* counts them */
+	uint32_t sent;	     /* the serial of the last request on this connection */
+	uint32_t answered;
+	uint32_t flags;	       /* WIRE_HELLO_* */
+	unsigned int failures; /* since it was UP */
+	uint32_t nr_breaks;    /* ever */
+	uint64_t retry_ns;     /* CLOSED: not before */
+	uint64_t deadline_ns;  /* HELLO, RESTORING: not after */
+	int error;	       /* why there is no connection */
+	char cause[WIRE_TEXT_SIZE + 64];
+	struct broker_request request;
+	struct message incoming;
+
+	/* What makes a connection worth restoring. */
+	struct list leases;	   /* struct broker_lease */
+	struct list publications;  /* struct p2pdma_publication */
+	uint32_t restoring_serial; /* whose reply the restoring waits for */
+	uint64_t restoring_id;	   /* of the lease; 0: a publication or a monitor */
+	struct broker_early early;
+	struct p2pdma_monitor *monitor; /* NULL: not a monitor's */
+};
+
+struct broker_lease {
+	struct device device; /* first; its link is in broker->leases */
+	struct broker *broker;
+	struct wire_lease wire; /* as p2pd told it last; under context->lock */
+	bool is_attached;	/* to the connection that is there now */
+};
+
+static inline struct broker_lease *broker_lease_of(struct device *device)
+{
+	return list_entry(device, struct broker_lease, device);
+}
+
+struct p2pdma_publication {
+	struct list link;
+	struct broker *broker;
+	int fd;
+	uint64_t id;
+	bool is_attached;
+	struct wire_publish wire;
+};
+
+/* Connects nothing yet. @path: NULL for p2pd's own. */
+int broker_new(struct p2pdma_context *context, const char *path, uint32_t timeout_ms,
+	       const int *epoll_fd, struct broker **ret_broker);
+/* NULL is allowed. */
+void broker_free(struct broker *broker);
+
+/* broker.c and broker_restore.c, all under context->lock, none blocks. */
+
+/* Makes the descriptors that any use needs; -errno with its cause told. */
+int broker_start(struct broker *broker);
+/* Connects where that is due, gives up what takes too long, arms the timer. */
+void broker_tick(struct broker *broker);
+/* Takes at most @max packets. */
+void broker_read(struct broker *broker, unsigned int max);
+/* One request, with the next serial. 0, -EAGAIN, or an error that has ended the connection. */
+int broker_send(struct broker *broker, uint16_t opcode, const void *body, size_t body_bytes,
+		int fd_to_send, uint32_t *ret_serial);
+/* Ends the connection; it is made again later where it is worth it. */
+void broker_break(struct broker *broker, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void broker_wake(struct broker *broker);
+/* Is somebody waiting for it, apart from callers? */
+bool broker_is_wanted(const struct broker *broker);
+/* Takes up the next thing, or is UP. */
+void broker_restore(struct broker *broker);
+/* Something may have been added that the connection of now doesn't have. */
+void broker_resume(struct broker *broker);
+void broker_restore_reply(struct broker *broker, const struct message *reply);
+void broker_lost_all(struct broker *broker);
+
+/* broker_call.c: block, with no lock held. */
+
+/* Whose request it is: -ETIMEDOUT when others take too long. Then broker_request(), and end. */
+int broker_begin(struct broker *broker, uint64_t *ret_deadline_ns);
+/* @header: opcode, 0 only connects, and the body's size. *ret_reply is given back by message_done(). The cause is told. */
+int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wire_header *header,
+		   const void *body, int fd_to_send, struct message *ret_reply);
+void broker_end(struct broker *broker);
+/* All three, for requests whose reply has a body of known size and no descriptor. */
+int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *body,
+		size_t body_bytes, void *ret_body, size_t known_bytes);
+/* The context's, or -EOPNOTSUPP for a direct one. */
+int broker_of(struct p2pdma_context *context, struct broker **ret_broker);
+/* 1: ask p2pd. 0: nobody is there, use device nodes. -errno: p2pd won't have us. */
+int broker_is_there(struct p2pdma_context *context);
+/* What p2pd answered, a -errno, with the sentence that it gave. */
+int broker_refused(const struct p2pdma_context *context, const struct message *reply);
+/* -EPROTO with the cause: what p2pd said makes no sense; the connection ends. */
+int broker_lied(struct broker *broker, const char *what);
+
+/* broker_lease.c */
+extern const struct backend backend_broker;
+/* @request with its ranges behind it. */
+int broker_acquire(struct p2pdma_context *context, const struct wire_acquire *request,
+		   void *user_data, struct p2pdma_buffer **ret_buffer);
+/* For p2pdma_buffer_new(). */
+int broker_export(struct p2pdma_context *context, const char *selector,
+		  const struct export_request *request, void *user_data,
+		  struct p2pdma_buffer **ret_buffer);
+/* The lease of a buffer; -EOPNOTSUPP with the cause for another's. */
+int broker_lease_query(const struct p2pdma_buffer *buffer, struct broker_lease **ret_lease);
+/* Under context->lock. */
+void broker_lease_event(struct broker *broker, const struct message *message);
+void broker_lease_attached(struct broker_lease *lease, const struct wire_lease *wire);
+void broker_lease_ended(struct broker_lease *lease, uint32_t reason, uint64_t time_ns);
+struct broker_lease *broker_lease_find(struct broker *broker, uint64_t id);
+uint32_t broker_reason(uint32_t wire_reason);
+void broker_lease_info(const struct wire_lease *wire, struct p2pdma_lease_info *ret_info);
+/* Texts end within their fields; numbers are ones we know. */
+bool broker_lease_is_sound(const struct wire_lease *wire);
+
+/* Copies a text of the caller; -EINVAL, with the cause, when it doesn't fit or isn't text. */
+int broker_set_text(const struct p2pdma_context *context, char *field, size_t size,
+		    const char *text, const char *what);
+uint32_t broker_access(uint32_t buffer_flags);
+uint32_t broker_acquire_flags(uint32_t buffer_flags);
+uint32_t broker_backend(uint32_t wire_backend);
+
+/* broker_monitor.c, under context->lock. */
+void broker_monitor_event(struct p2pdma_monitor *monitor, const struct message *message);
+void broker_monitor_up(struct p2pdma_monitor *monitor);
+
+#endif /* BROKER_H */

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Asking p2pd and waiting for the answer.
+ *
+ * Requests of different threads follow each other: between broker_begin() and broker_end() a
+ * thread owns the one struct broker_request. context->lock is only held between waits, which are
+ * polls of the socket and of an eventfd: any thread, such as one in p2pdma_next_event(), may be the
+ * one that reads the reply, and it then wakes the caller.
+ *
+ * A connection that breaks under a request is made again and the request repeated, within the
+ * caller's time: p2pd may have seen it, so every request is one that may be repeated (a
+ * slice granted to a connection that is gone and never taken up goes back by itself). Only where
+ * nobody was ever there the answer comes at once.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "broker.h"
+#include "guard.h"
+
+#define NS_PER_MS  1000000ULL
+#define NS_PER_S   1000000000ULL
+#define MAX_RESENT 4
+
+/* One call's progress. */
+struct attempt {
+	uint64_t deadline_ns;
+	const struct wire_header *header;
+	const void *body;
+	int fd;
+	int nr_sent;
+	uint32_t nr_breaks; /* the broker's, when it began */
+	bool is_full;	    /* the socket takes no more now */
+};
+
+int broker_of(struct p2pdma_context *context, struct broker **ret_broker)
+{
+	if (!context->broker)
+		return context_fail(context, -EOPNOTSUPP,
+				    "this context is P2PDMA_CONTEXT_DIRECT: it never asks p2pd");
+	*ret_broker = context->broker;
+	return 0;
+}
+
+int broker_begin(struct broker *broker, uint64_t *ret_deadline_ns)
+{
+	uint64_t deadline = clock_now_ns() + broker->timeout_ms * NS_PER_MS;
+	struct timespec until = {
+		.tv_sec = (time_t)(deadline / NS_PER_S),
+		.tv_nsec = (long)(deadline % NS_PER_S),
+	};
+	int r = 0;
+
+	pthread_mutex_lock(&broker->context->lock);
+	while (broker->is_called && !r)
+		r = pthread_cond_timedwait(&broker->idle, &broker->context->lock, &until);
+	if (!broker->is_called)
+		r = 0;
+	if (!r)
+		broker->is_called = true;
+	pthread_mutex_unlock(&broker->context->lock);
+	if (r)
+		return context_fail(broker->context, -ETIMEDOUT,
+				    "other threads' requests to p2pd took longer than %" PRIu32
+				    " ms",
+				    broker->timeout_ms);
+	*ret_deadline_ns = deadline;
+	return 0;
+}
+
+void broker_end(struct broker *broker)
+{
+	pthread_mutex_lock(&broker->context->lock);
+	message_done(&broker->request.reply);
+	broker->request.serial = 0;
+	memset(&broker->early, 0, sizeof(broker->early));
+	broker->is_called = false;
+	pthread_cond_signal(&broker->idle);
+	pthread_mutex_unlock(&broker->context->lock);
+}
+
+/* Under context->lock. 1: go on waiting. */
+static int send_request(struct broker *broker, struct attempt *attempt)
+{
+	struct broker_request *request = &broker->request;
+	int r;
+
+	if (!attempt->header->opcode)
+		return 0;
+	if (attempt->nr_sent > MAX_RESENT)
+		return context_fail(broker->context, -ECONNRESET,
+				    "p2pd closes the connection when this is asked");
+	attempt->is_full = false;
+	r = broker_send(broker, attempt->header->opcode, attempt->body, attempt->header->size_bytes,
+			attempt->fd, &request->serial);
+	if (r == -EAGAIN) {
+		attempt->is_full = true;
+		return 1;
+	}
+	/* The connection went: the next look sees that. */
+	if (r == -ECONNRESET)
+		return 1;
+	if (r)
+		return context_fail(broker->context, r, "can't send to p2pd: %s", error_name(r));
+	attempt->nr_sent++;
+	request->opcode = attempt->header->opcode;
+	request->is_answered = request->is_lost = false;
+	return 1;
+}
+
+/* Under context->lock, without a connection. 1: wait for one. */
+static int check_closed(struct broker *broker, const struct attempt *attempt)
+{
+	bool is_passing = broker->error == -ECONNRESET || broker->error == -EAGAIN ||
+			  broker->error == -EBUSY ||
+			  (broker->error == -ECONNREFUSED && broker->is_established);
+
+	if (broker->request.is_lost)
+		broker->request.serial = 0;
+	/* An error from before this call is nothing that it was told. */
+	if (is_passing || broker->nr_breaks == attempt->nr_breaks)
+		return 1;
+	return context_fail(broker->context, broker->error, "%s", broker->cause);
+}
+
+/* Under context->lock. 0: done. 1: wait. */
+static int look(struct broker *broker, struct attempt *attempt)
+{
+	struct broker_request *request = &broker->request;
+	eventfd_t ignored;
+	int r;
+
+	eventfd_read(broker->wake_fd, &ignored);
+	broker_read(broker, 64);
+	if (request->serial && request->is_answered)
+		return 0;
+	if (broker->state == BROKER_CLOSED) {
+		r = check_closed(broker, attempt);
+		if (r <= 0)
+			return r;
+	}
+	broker_tick(broker);
+	if (broker->state == BROKER_CLOSED) {
+		r = check_closed(broker, attempt);
+		if (r <= 0)
+			return r;
+	}
+	if (broker->state == BROKER_UP && (!request->serial || request->is_lost)) {
+		request->serial = 0;
+		return send_request(broker, attempt);
+	}
+	return 1;
+}
+
+/* Under context->lock: what to poll for, and until when. */
+static int prepare(const struct broker *broker, const struct attempt *attempt, uint64_t now,
+		   struct pollfd fds[2])
+{
+	uint64_t until = attempt->deadline_ns;
+
+	fds[0] = (struct pollfd){.fd = broker->wake_fd, .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = broker->socket.fd, .events = POLLIN};
+	if (attempt->is_full)
+		fds[1].events |= POLLOUT;
+	if (broker->state == BROKER_CLOSED && broker->retry_ns < until)
+		until = broker->retry_ns;
+	else if (broker->state != BROKER_CLOSED && broker->state != BROKER_UP &&
+		 broker->deadline_ns < until)
+		until = broker->deadline_ns;
+	return until <= now ? 0 : (int)((until - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static int timed_out(struct broker *broker)
+{
+	if (broker->state == BROKER_UP)
+		return context_fail(broker->context, -ETIMEDOUT,
+				    "p2pd at %s didn't answer within %" PRIu32 " ms", broker->path,
+				    broker->timeout_ms);
+	return context_fail(broker->context, -ETIMEDOUT, "no connection within %" PRIu32 " ms: %s",
+			    broker->timeout_ms, broker->cause);
+}
+
+int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wire_header *header,
+		   const void *body, int fd_to_send, struct message *ret_reply)
+{
+	struct attempt attempt = {
+		.deadline_ns = deadline_ns,
+		.header = header,
+		.body = body,
+		.fd = fd_to_send,
+	};
+	struct p2pdma_context *context = broker->context;
+	struct broker_request *request = &broker->request;
+	int r;
+
+	pthread_mutex_lock(&context->lock);
+	request->serial = 0;
+	request->is_answered = request->is_lost = false;
+	attempt.nr_breaks = broker->nr_breaks;
+	r = broker_start(broker);
+	/* A caller doesn't wait for the back-off of earlier failures, unless leases do too. */
+	if (broker->state == BROKER_CLOSED && !broker_is_wanted(broker))
+		broker->retry_ns = 0;
+	while (!r && (r = look(broker, &attempt)) == 1) {
+		uint64_t now = clock_now_ns();
+		struct pollfd fds[2];
+		int wait_ms;
+
+		if (now >= deadline_ns) {
+			r = timed_out(broker);
+			break;
+		}
+		wait_ms = prepare(broker, &attempt, now, fds);
+		pthread_mutex_unlock(&context->lock);
+		poll(fds, 2, wait_ms);
+		pthread_mutex_lock(&context->lock);
+		r = 0;
+	}
+	if (!r && header->opcode) {
+		memcpy(ret_reply, &request->reply,
+		       offsetof(struct message, bytes) + request->reply.size_bytes);
+		request->reply.fd = -1;
+	}
+	/* Nobody waits any more: a reply that comes late is dropped. */
+	if (r)
+		request->serial = 0;
+	pthread_mutex_unlock(&context->lock);
+	return r;
+}
+
+int broker_lied(struct broker *broker, const char *what)
+{
+	pthread_mutex_lock(&broker->context->lock);
+	broker_break(broker, -EPROTO, "p2pd's answer makes no sense: %s", what);
+	pthread_mutex_unlock(&broker->context->lock);
+	return context_fail(broker->context, -EPROTO, "p2pd's answer makes no sense: %s", what);
+}
+
+int broker_refused(const struct p2pdma_context *context, const struct message *reply)
+{
+	int error = reply->header.error;
+	struct wire_failure failure;
+
+	if (wire_load(reply, &failure, sizeof(failure), sizeof(failure), 0) ||
+	    !wire_text_is_sound(failure.cause, sizeof(failure.cause)) || !failure.cause[0])
+		return context_fail(context, error, "p2pd says %s", error_name(error));
+	return context_fail(context, error, "%s", failure.cause);
+}
+
+int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *body,
+		size_t body_bytes, void *ret_body, size_t known_bytes)
+{
+	struct wire_header header = {.opcode = opcode, .size_bytes = (uint32_t)body_bytes};
+	struct message reply = {.fd = -1};
+	struct broker *broker;
+	uint64_t deadline;
+	int r;
+
+	r = broker_of(context, &broker);
+	if (r)
+		return r;
+	r = broker_begin(broker, &deadline);
+	if (r)
+		return r;
+	r = broker_request(broker, deadline, &header, body, -1, &reply);
+	if (!r && reply.header.opcode != (opcode | WIRE_REPLY))
+		r = broker_lied(broker, "it is to another question");
+	else if (!r && reply.fd >= 0)
+		r = broker_lied(broker, "a descriptor came with it");
+	else if (!r && reply.header.error)
+		r = broker_refused(context, &reply);
+	else if (!r && known_bytes && wire_load(&reply, ret_body, known_bytes, known_bytes, 0))
+		r = broker_lied(broker, "it is too short");
+	message_done(&reply);
+	broker_end(broker);
+	return r;
+}
+
+int broker_is_there(struct p2pdma_context *context)
+{
+	struct wire_header none = {.opcode = 0};
+	struct broker *broker = context->broker;
+	bool was_there;
+	uint64_t deadline;
+	int r;
+
+	if (!broker)
+		return 0;
+	r = broker_begin(broker, &deadline);
+	if (r)
+		return r;
+	r = broker_request(broker, deadline, &none, NULL, -1, NULL);
+	pthread_mutex_lock(&context->lock);
+	was_there = broker->is_established;
+	pthread_mutex_unlock(&context->lock);
+	broker_end(broker);
+	if (r == -ECONNREFUSED && !was_there)
+		return 0;
+	return r ? r : 1;
+}

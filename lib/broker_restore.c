@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A new connection takes up what the one before had, so that a restart of p2pd is noticed by
+ * nobody: leases by ATTACH with their token, publications by publishing the same DMABUF again, a
+ * monitor by asking for events.
+ *
+ * One after the other, each when the reply to the one before is there; nothing else is sent
+ * meanwhile. p2pd's word is final: a lease that it doesn't know, or can't give back, is revoked here
+ * too, guards and all. Only "still held by the connection before" (-EBUSY, -EAGAIN) is a
+ * reason to try again later.
+ *
+ * All of it runs under context->lock and never blocks.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "broker.h"
+#include "guard.h"
+
+void broker_lost_all(struct broker *broker)
+{
+	list_for_each_entry(lease, &broker->leases, struct broker_lease, device.link)
+		lease->is_attached = false;
+	list_for_each_entry(publication, &broker->publications, struct p2pdma_publication, link)
+		publication->is_attached = false;
+}
+
+static struct broker_lease *next_lease(struct broker *broker)
+{
+	list_for_each_entry(lease, &broker->leases, struct broker_lease, device.link) {
+		if (!lease->is_attached && lease->wire.state < WIRE_LEASE_REVOKED)
+			return lease;
+	}
+	return NULL;
+}
+
+static struct p2pdma_publication *next_publication(struct broker *broker)
+{
+	list_for_each_entry(publication, &broker->publications, struct p2pdma_publication, link) {
+		if (!publication->is_attached)
+			return publication;
+	}
+	return NULL;
+}
+
+static int send_attach(struct broker *broker, const struct broker_lease *lease)
+{
+	struct wire_attach attach = {.lease_id = lease->wire.id};
+
+	memcpy(attach.token, lease->wire.token, sizeof(attach.token));
+	broker->restoring_id = attach.lease_id;
+	return broker_send(broker, WIRE_ATTACH, &attach, sizeof(attach), -1,
+			   &broker->restoring_serial);
+}
+
+static int send_monitor(struct broker *broker)
+{
+	struct wire_monitor monitor = {.is_on = 1};
+
+	return broker_send(broker, WIRE_MONITOR, &monitor, sizeof(monitor), -1,
+			   &broker->restoring_serial);
+}
+
+static void is_up(struct broker *broker)
+{
+	if (broker->is_established && broker->failures)
+		context_log(broker->context, P2PDMA_LOG_INFO, "connected to p2pd again");
+	broker->state = BROKER_UP;
+	broker->is_established = true;
+	broker->failures = 0;
+	broker->retry_ns = 0;
+	broker_wake(broker);
+}
+
+void broker_restore(struct broker *broker)
+{
+	struct broker_lease *lease = next_lease(broker);
+	struct p2pdma_publication *publication;
+	int r;
+
+	broker->restoring_id = 0;
+	if (lease) {
+		r = send_attach(broker, lease);
+	} else if ((publication = next_publication(broker))) {
+		r = broker_send(broker, WIRE_PUBLISH, &publication->wire, sizeof(publication->wire),
+				publication->fd, &broker->restoring_serial);
+	} else if (broker->monitor) {
+		r = send_monitor(broker);
+	} else {
+		is_up(broker);
+		return;
+	}
+	if (r && broker->state != BROKER_CLOSED)
+		broker_break(broker, r, "can't take up what p2pd had granted: %s", error_name(r));
+}
+
+void broker_resume(struct broker *broker)
+{
+	if (broker->state == BROKER_UP && (next_lease(broker) || next_publication(broker))) {
+		broker->state = BROKER_RESTORING;
+		broker->deadline_ns = clock_now_ns() + broker->timeout_ms * 1000000ULL;
+		broker_restore(broker);
+	}
+	broker_tick(broker);
+}
+
+/* False: the connection has ended. */
+static bool attach_reply(struct broker *broker, const struct message *reply)
+{
+	struct broker_lease *lease = broker_lease_find(broker, broker->restoring_id);
+	struct wire_lease_id id = {.lease_id = broker->restoring_id};
+	int error = reply->header.error;
+	struct wire_lease wire;
+
+	if (error == -EBUSY || error == -EAGAIN) {
+		broker_break(broker, error, "p2pd hasn't noticed yet that the connection was lost");
+		return false;
+	}
+	if (!error && (wire_load(reply, &wire, sizeof(wire), sizeof(wire), 0) ||
+		       wire.id != broker->restoring_id || !broker_lease_is_sound(&wire))) {
+		broker_break(broker, -EPROTO, "p2pd's answer to ATTACH makes no sense");
+		return false;
+	}
+	if (!lease) /* Freed meanwhile. */
+		return error || !broker_send(broker, WIRE_RELEASE, &id, sizeof(id), -1, NULL);
+	if (error)
+		broker_lease_ended(
+			lease, error == -ENODEV ? P2PDMA_REASON_REMOVE : P2PDMA_REASON_BROKER, 0);
+	else
+		broker_lease_attached(lease, &wire);
+	return true;
+}
+
+static void publish_reply(struct broker *broker, const struct message *reply)
+{
+	struct p2pdma_publication *publication = next_publication(broker);
+	struct wire_publish_reply body;
+
+	if (!publication)
+		return;
+	publication->is_attached = true;
+	if (reply->header.error || wire_load(reply, &body, sizeof(body), sizeof(body), 0)) {
+		context_log(broker->context, P2PDMA_LOG_WARNING, "p2pd no longer publishes %s: %s",
+			    publication->wire.name, error_name(reply->header.error));
+		publication->id = 0;
+		return;
+	}
+	publication->id = body.id;
+}
+
+void broker_restore_reply(struct broker *broker, const struct message *reply)
+{
+	uint16_t opcode = reply->header.opcode & (uint16_t)~WIRE_REPLY;
+
+	if (opcode == WIRE_ATTACH) {
+		if (!attach_reply(broker, reply))
+			return;
+	} else if (opcode == WIRE_PUBLISH) {
+		publish_reply(broker, reply);
+	} else if (opcode == WIRE_MONITOR && !reply->header.error) {
+		is_up(broker);
+		broker_monitor_up(broker->monitor);
+		return;
+	} else {
+		broker_break(broker, reply->header.error ? reply->header.error : -EPROTO,
+			     "p2pd doesn't let this program watch");
+		return;
+	}
+	broker_restore(broker);
+}

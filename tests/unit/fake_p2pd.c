@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The fake p2pd. One thread polls the listener and the connections; everything is under `lock`.
+ * The real daemon's decisions are tested with the real daemon: this one is for what a broken, a
+ * lying or a dying one does.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fake_p2pd.h"
+
+#define MAX_CLIENTS 16
+#define MAX_LEASES  256
+#define MAX_TWISTS  8
+#define NR_OPCODES  32
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	pthread_t thread;
+	bool is_running;
+	int listener;
+	int stop_fd;
+	int clients[MAX_CLIENTS];
+	size_t nr_clients;
+
+	struct {
+		uint16_t opcode;
+		enum fake_twist twist;
+		int value;
+		unsigned int count;
+	} twists[MAX_TWISTS];
+
+	struct wire_lease leases[MAX_LEASES];
+	size_t nr_leases;
+	uint64_t next_id;
+
+	unsigned int counts[NR_OPCODES];
+	uint8_t last[NR_OPCODES][1024];
+	size_t last_bytes[NR_OPCODES];
+	uint32_t nr_records;
+	uint32_t per_page;
+} p2pd;
+static struct p2pdma_context *context;
+
+struct reply {
+	struct wire_header header;
+	uint8_t body[WIRE_MESSAGE_MAX - sizeof(struct wire_header)];
+	size_t body_bytes;
+	int fd;
+	uint64_t lease_id;
+};
+
+static enum fake_twist take_twist(uint16_t opcode, int *ret_value)
+{
+	for (size_t i = 0; i < MAX_TWISTS; i++) {
+		if (!p2pd.twists[i].count || p2pd.twists[i].opcode != opcode)
+			continue;
+		p2pd.twists[i].count--;
+		*ret_value = p2pd.twists[i].value;
+		return p2pd.twists[i].twist;
+	}
+	return TWIST_NONE;
+}
+
+static struct wire_lease *find_lease(uint64_t id)
+{
+	for (size_t i = 0; i < p2pd.nr_leases; i++) {
+		if (p2pd.leases[i].id == id)
+			return &p2pd.leases[i];
+	}
+	return NULL;
+}
+
+static int make_memfd(const char *name, uint64_t size)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	if (ftruncate(fd, (off_t)size))
+		abort();
+	return fd;
+}
+
+static void fail_with(struct reply *reply, int error, const char *cause)
+{
+	struct wire_failure failure;
+
+	reply->header.error = error;
+	wire_text_set(failure.cause, sizeof(failure.cause), cause);
+	memcpy(reply->body, &failure, sizeof(failure));
+	reply->body_bytes = sizeof(failure);
+}
+
+static void set_body(struct reply *reply, const void *body, size_t size)
+{
+	memcpy(reply->body, body, size);
+	reply->body_bytes = size;
+}
+
+static void acquire(const struct message *message, struct reply *reply)
+{
+	const uint8_t *body = message->bytes + sizeof(struct wire_header);
+	struct wire_lease lease = {.state = WIRE_LEASE_ACTIVE, .force = WIRE_FORCE_LEASE};
+	struct wire_acquire wire;
+
+	if (p2pd.nr_leases == MAX_LEASES)
+		p2pd.nr_leases = 0;
+	memcpy(&wire, body, sizeof(wire));
+	lease.id = ++p2pd.next_id;
+	memset(lease.token, (int)lease.id & 0xff, sizeof(lease.token));
+	memcpy(lease.provider, wire.selector, sizeof(lease.provider) - 1);
+	if (!strchr(lease.provider, '/') && strncmp(lease.provider, "published:", 10))
+		strcpy(lease.provider, "0000:01:00.0/2@77");
+	memcpy(lease.label, wire.label, sizeof(lease.label));
+	lease.mode = wire.mode;
+	lease.access = wire.access;
+	lease.flags = wire.flags;
+	lease.backend = WIRE_BACKEND_EXPORT;
+	lease.pid = getpid();
+	lease.nr_ranges = wire.nr_ranges ? wire.nr_ranges : 1;
+	lease.size_bytes = wire.length_bytes;
+	for (uint32_t i = 0; i < wire.nr_ranges; i++) {
+		struct wire_range range;
+
+		memcpy(&range, body + sizeof(wire) + i * sizeof(range), sizeof(range));
+		lease.size_bytes += range.length_bytes;
+		if (!i)
+			lease.first = range;
+	}
+	lease.expires_ns = wire.ttl_ms * 1000000;
+	p2pd.leases[p2pd.nr_leases++] = lease;
+	reply->lease_id = lease.id;
+	reply->fd = make_memfd("dmabuf", lease.size_bytes);
+	set_body(reply, &lease, sizeof(lease));
+}
+
+static void attach(const struct message *message, struct reply *reply)
+{
+	struct wire_attach wire;
+	struct wire_lease *lease;
+
+	memcpy(&wire, message->bytes + sizeof(struct wire_header), sizeof(wire));
+	lease = find_lease(wire.lease_id);
+	if (!lease || memcmp(lease->token, wire.token, sizeof(wire.token)))
+		fail_with(reply, -ENOENT, "no such lease");
+	else
+		set_body(reply, lease, sizeof(*lease));
+}
+
+static void release(const struct message *message, struct reply *reply)
+{
+	struct wire_lease_id wire;
+	struct wire_lease *lease;
+
+	memcpy(&wire, message->bytes + sizeof(struct wire_header), sizeof(wire));
+	lease = find_lease(wire.lease_id);
+	if (lease)
+		*lease = p2pd.leases[--p2pd.nr_leases];
+	else
+		fail_with(reply, -ENOENT, "no such lease");
+}
+
+static void list(const struct message *message, struct reply *reply)
+{
+	bool is_leases = message->header.opcode == WIRE_LEASES;
+	struct wire_list_reply page = {
+		.record_bytes =
+			is_leases ? sizeof(struct wire_lease) : sizeof(struct wire_provider),
+	};
+	struct wire_list wire;
+
+	memcpy(&wire, message->bytes + sizeof(struct wire_header), sizeof(wire));
+	reply->body_bytes = sizeof(page);
+	while (wire.cursor < p2pd.nr_records && page.nr_records < p2pd.per_page) {
+		struct wire_provider provider = {.backend = WIRE_BACKEND_VFIO, .numa_node = -1};
+		struct wire_lease lease = {
+			.id = wire.cursor + 1, .size_bytes = 4096, .nr_ranges = 1};
+
+		snprintf(provider.name, sizeof(provider.name), "0000:01:00.0/%u@1",
+			 (unsigned int)wire.cursor);
+		strcpy(lease.provider, "0000:01:00.0/2@1");
+		memcpy(reply->body + reply->body_bytes,
+		       is_leases ? (const void *)&lease : (const void *)&provider,
+		       page.record_bytes);
+		reply->body_bytes += page.record_bytes;
+		page.nr_records++;
+		wire.cursor++;
+	}
+	/* Pages with nothing on them go on forever. */
+	page.next_cursor = wire.cursor < p2pd.nr_records ? wire.cursor + !p2pd.per_page : 0;
+	memcpy(reply->body, &page, sizeof(page));
+}
+
+static void stats(struct reply *reply)
+{
+	static const char text[] = "p2pd_leases 3\n";
+	struct wire_stats_reply wire = {.size_bytes = sizeof(text) - 1};
+
+	reply->fd = make_memfd("stats", 0);
+	if (write(reply->fd, text, sizeof(text) - 1) != sizeof(text) - 1)
+		abort();
+	set_body(reply, &wire, sizeof(wire));
+}
+
+static void answer(const struct message *message, struct reply *reply)
+{
+	struct wire_hello_reply hello = {.version = 1, .flags = WIRE_HELLO_IS_ADMIN, .instance = 1};
+	struct wire_status_reply status = {.version = "0.1.0", .pid = 7, .nr_leases = 3};
+	struct wire_policy_test_reply policy = {.error = -EACCES,
+						.rule = "nobody",
+						.source = "p2pd.conf:3",
+						.because = "It says so."};
+	struct wire_renew_reply renew = {.expires_ns = 4242};
+	struct wire_revoke_reply revoke = {.nr_leases = 2, .nr_busy = 1};
+	struct wire_publish_reply publish = {.id = 9, .size_bytes = MIB};
+
+	switch (message->header.opcode) {
+	case WIRE_HELLO:
+		set_body(reply, &hello, sizeof(hello));
+		break;
+	case WIRE_ACQUIRE:
+		acquire(message, reply);
+		break;
+	case WIRE_ATTACH:
+		attach(message, reply);
+		break;
+	case WIRE_RELEASE:
+		release(message, reply);
+		break;
+	case WIRE_RENEW:
+		set_body(reply, &renew, sizeof(renew));
+		break;
+	case WIRE_PROVIDERS:
+	case WIRE_LEASES:
+		list(message, reply);
+		break;
+	case WIRE_REVOKE:
+	case WIRE_DRAIN:
+		set_body(reply, &revoke, sizeof(revoke));
+		break;
+	case WIRE_STATS:
+		stats(reply);
+		break;
+	case WIRE_POLICY_TEST:
+		set_body(reply, &policy, sizeof(policy));
+		break;
+	case WIRE_PUBLISH:
+		set_body(reply, &publish, sizeof(publish));
+		break;
+	case WIRE_STATUS:
+		set_body(reply, &status, sizeof(status));
+		break;
+	default:
+		break;
+	}
+}
+
+static void send_event_to(int client, uint16_t opcode, const void *body, size_t size)
+{
+	uint8_t packet[1024];
+	struct wire_header header = {.opcode = opcode};
+
+	header.size_bytes = (uint32_t)(sizeof(header) + size);
+	memcpy(packet, &header, sizeof(header));
+	memcpy(packet + sizeof(header), body, size);
+	message_send(client, packet, header.size_bytes, -1);
+}
+
+static void send_lease_event_to(int client, uint16_t opcode, uint64_t id, uint32_t reason,
+				uint64_t deadline_ns)
+{
+	struct wire_event_lease event = {
+		.lease_id = id,
+		.reason = reason,
+		.deadline_ns = deadline_ns,
+		.time_ns = 55,
+	};
+
+	send_event_to(client, opcode, &event, sizeof(event));
+}
+
+static void send_two_fds(int client, const void *packet, size_t size)
+{
+	char room[CMSG_SPACE(2 * sizeof(int))] = {0};
+	struct iovec data = {.iov_base = (void *)packet, .iov_len = size};
+	struct msghdr message = {.msg_iov = &data,
+				 .msg_iovlen = 1,
+				 .msg_control = room,
+				 .msg_controllen = sizeof(room)};
+	struct cmsghdr *control = CMSG_FIRSTHDR(&message);
+	int fds[2] = {make_memfd("dmabuf", MIB), make_memfd("dmabuf", MIB)};
+
+	control->cmsg_level = SOL_SOCKET;
+	control->cmsg_type = SCM_RIGHTS;
+	control->cmsg_len = CMSG_LEN(sizeof(fds));
+	memcpy(CMSG_DATA(control), fds, sizeof(fds));
+	sendmsg(client, &message, MSG_NOSIGNAL);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void twist_reply(struct reply *reply, enum fake_twist twist, int value)
+{
+	switch (twist) {
+	case TWIST_ERROR:
+		fail_with(reply, value, "p2pd's own sentence");
+		break;
+	case TWIST_SHORT:
+		reply->body_bytes = 0;
+		break;
+	case TWIST_LONG:
+		memset(reply->body + reply->body_bytes, 0x5a, 64);
+		reply->body_bytes += 64;
+		break;
+	case TWIST_SERIAL:
+		reply->header.serial += 7;
+		break;
+	case TWIST_OPCODE:
+		reply->header.opcode ^= 3;
+		break;
+	case TWIST_BODY:
+		memset(reply->body, 0xff, reply->body_bytes);
+		break;
+	case TWIST_FD:
+		if (reply->fd >= 0)
+			close(reply->fd);
+		reply->fd = eventfd(0, EFD_CLOEXEC);
+		break;
+	case TWIST_LATE:
+		pthread_mutex_unlock(&lock);
+		usleep((useconds_t)value * 1000);
+		pthread_mutex_lock(&lock);
+		break;
+	default:
+		break;
+	}
+	if (reply->fd >= 0 && (twist == TWIST_NO_FD || reply->header.error)) {
+		close(reply->fd);
+		reply->fd = -1;
+	}
+}
+
+/* False: the connection ends. */
+static bool serve(int client)
+{
+	static struct message message;
+	static struct reply reply;
+	enum fake_twist twist;
+	int value = 0, r;
+
+	r = message_receive(client, &message);
+	if (r)
+		return r == -EAGAIN;
+	p2pd.counts[message.header.opcode % NR_OPCODES]++;
+	p2pd.last_bytes[message.header.opcode % NR_OPCODES] =
+		message.size_bytes - sizeof(message.header);
+	memcpy(p2pd.last[message.header.opcode % NR_OPCODES],
+	       message.bytes + sizeof(message.header), message.size_bytes - sizeof(message.header));
+	twist = take_twist(message.header.opcode, &value);
+	memset(&reply, 0, sizeof(reply));
+	reply.fd = -1;
+	reply.header.opcode = message.header.opcode | WIRE_REPLY;
+	reply.header.serial = message.header.serial;
+	if (twist != TWIST_DROP && twist != TWIST_SILENT)
+		answer(&message, &reply);
+	message_done(&message);
+	if (twist == TWIST_DROP || twist == TWIST_SILENT)
+		return twist == TWIST_SILENT;
+	twist_reply(&reply, twist, value);
+	reply.header.size_bytes = (uint32_t)(sizeof(reply.header) + reply.body_bytes);
+	if (twist == TWIST_EVENT_BEFORE)
+		send_lease_event_to(client, WIRE_EVENT_REVOKED, 1, WIRE_REASON_ADMIN, 0);
+	if (twist == TWIST_SIZE)
+		reply.header.size_bytes += 8;
+	if (twist == TWIST_TWO_FDS)
+		send_two_fds(client, &reply, reply.header.size_bytes);
+	else
+		message_send(client, &reply,
+			     twist == TWIST_TRUNCATED ? 8 : sizeof(reply.header) + reply.body_bytes,
+			     reply.fd);
+	if (twist == TWIST_EVENT_AFTER) {
+		send_lease_event_to(client, WIRE_EVENT_REVOKE_REQUESTED, reply.lease_id,
+				    WIRE_REASON_DRAIN, 99);
+		send_lease_event_to(client, WIRE_EVENT_REVOKED, reply.lease_id, WIRE_REASON_ADMIN,
+				    0);
+	}
+	if (reply.fd >= 0)
+		close(reply.fd);
+	return true;
+}
+
+static void drop_client(size_t i)
+{
+	close(p2pd.clients[i]);
+	p2pd.clients[i] = p2pd.clients[--p2pd.nr_clients];
+}
+
+static void *run(void *unused)
+{
+	for (;;) {
+		struct pollfd fds[MAX_CLIENTS + 2];
+		size_t nr;
+
+		pthread_mutex_lock(&lock);
+		fds[0] = (struct pollfd){.fd = p2pd.stop_fd, .events = POLLIN};
+		fds[1] = (struct pollfd){.fd = p2pd.listener, .events = POLLIN};
+		nr = p2pd.nr_clients;
+		for (size_t i = 0; i < nr; i++)
+			fds[i + 2] = (struct pollfd){.fd = p2pd.clients[i], .events = POLLIN};
+		pthread_mutex_unlock(&lock);
+		poll(fds, nr + 2, -1);
+		pthread_mutex_lock(&lock);
+		if (fds[0].revents) {
+			while (p2pd.nr_clients)
+				drop_client(0);
+			close(p2pd.listener);
+			pthread_mutex_unlock(&lock);
+			return unused;
+		}
+		for (size_t i = nr; i-- > 0;) {
+			if (fds[i + 2].revents && !serve(p2pd.clients[i]))
+				drop_client(i);
+		}
+		if (fds[1].revents && p2pd.nr_clients < MAX_CLIENTS) {
+			int client =
+				accept4(p2pd.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+			if (client >= 0)
+				p2pd.clients[p2pd.nr_clients++] = client;
+		}
+		pthread_mutex_unlock(&lock);
+	}
+}
+
+void p2pd_start(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/p2pd.sock", fake.root);
+	unlink(address.sun_path);
+	p2pd.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(p2pd.listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(p2pd.listener, 64), 0);
+	p2pd.stop_fd = eventfd(0, EFD_CLOEXEC);
+	assert_int_equal(pthread_create(&p2pd.thread, NULL, run, NULL), 0);
+	p2pd.is_running = true;
+}
+
+void p2pd_stop(void)
+{
+	if (!p2pd.is_running)
+		return;
+	eventfd_write(p2pd.stop_fd, 1);
+	pthread_join(p2pd.thread, NULL);
+	close(p2pd.stop_fd);
+	p2pd.is_running = false;
+}
+
+void p2pd_twist(uint16_t opcode, enum fake_twist twist, int value, unsigned int count)
+{
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < MAX_TWISTS; i++) {
+		if (p2pd.twists[i].count)
+			continue;
+		p2pd.twists[i].opcode = opcode;
+		p2pd.twists[i].twist = twist;
+		p2pd.twists[i].value = value;
+		p2pd.twists[i].count = count;
+		break;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void p2pd_forget(void)
+{
+	pthread_mutex_lock(&lock);
+	p2pd.nr_leases = 0;
+	pthread_mutex_unlock(&lock);
+}
+
+void p2pd_remove_socket(void)
+{
+	fake_unlink("p2pd.sock");
+}
+
+void p2pd_send_event(uint16_t opcode, const void *body, size_t size_bytes)
+{
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < p2pd.nr_clients; i++)
+		send_event_to(p2pd.clients[i], opcode, body, size_bytes);
+	pthread_mutex_unlock(&lock);
+}
+
+void p2pd_send_lease_event(uint16_t opcode, uint64_t lease_id, uint32_t reason,
+			   uint64_t deadline_ns)
+{
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < p2pd.nr_clients; i++)
+		send_lease_event_to(p2pd.clients[i], opcode, lease_id, reason, deadline_ns);
+	pthread_mutex_unlock(&lock);
+}
+
+void p2pd_send_raw(const void *bytes, size_t size_bytes)
+{
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < p2pd.nr_clients; i++)
+		message_send(p2pd.clients[i], bytes, size_bytes, -1);
+	pthread_mutex_unlock(&lock);
+}
+
+unsigned int p2pd_count(uint16_t opcode)
+{
+	unsigned int count;
+
+	pthread_mutex_lock(&lock);
+	count = p2pd.counts[opcode];
+	pthread_mutex_unlock(&lock);
+	return count;
+}
+
+size_t p2pd_last(uint16_t opcode, void *ret_body, size_t size_bytes)
+{
+	size_t got;
+
+	pthread_mutex_lock(&lock);
+	got = p2pd.last_bytes[opcode];
+	memcpy(ret_body, p2pd.last[opcode], got < size_bytes ? got : size_bytes);
+	pthread_mutex_unlock(&lock);
+	return got;
+}
+
+void p2pd_set_state(uint64_t lease_id, uint32_t state, uint32_t reason, uint64_t deadline_ns)
+{
+	struct wire_lease *lease;
+
+	pthread_mutex_lock(&lock);
+	lease = find_lease(lease_id);
+	if (lease) {
+		lease->state = state;
+		lease->reason = reason;
+		lease->deadline_ns = deadline_ns;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void p2pd_set_records(uint32_t nr_records, uint32_t per_page)
+{
+	pthread_mutex_lock(&lock);
+	p2pd.nr_records = nr_records;
+	p2pd.per_page = per_page;
+	pthread_mutex_unlock(&lock);
+}
+
+int p2pd_setup(void **state)
+{
+	struct p2pdma_context_options options = P2PDMA_CONTEXT_OPTIONS_INIT;
+	struct context_roots roots = {.sys = &fake_sys};
+	char sysfs[80], dev[80], socket[80];
+
+	fake_setup(state);
+	memset(&p2pd, 0, sizeof(p2pd));
+	p2pd_start();
+	snprintf(sysfs, sizeof(sysfs), "%s/sys", fake.root);
+	snprintf(dev, sizeof(dev), "%s/dev", fake.root);
+	snprintf(socket, sizeof(socket), "%s/p2pd.sock", fake.root);
+	roots.sysfs = sysfs;
+	roots.dev = dev;
+	roots.socket = socket;
+	options.flags = P2PDMA_CONTEXT_NO_HOTPLUG;
+	options.broker_timeout_ms = 1000;
+	assert_int_equal(context_open(&options, &roots, &context), 0);
+	*state = context;
+	return 0;
+}
+
+int p2pd_teardown(void **state)
+{
+	p2pdma_context_close(context);
+	p2pd_stop();
+	return fake_teardown(state);
+}
+
+struct p2pdma_context *p2pd_context(void)
+{
+	return context;
+}
+
+/* Waits on the descriptor, as a program does. */
+struct p2pdma_event p2pd_next_event(void)
+{
+	struct p2pdma_event event = P2PDMA_EVENT_INIT;
+
+	for (int i = 0; i < 50; i++) {
+		struct pollfd fd = {.fd = p2pdma_context_fd(context), .events = POLLIN};
+
+		if (!p2pdma_next_event(context, &event))
+			return event;
+		poll(&fd, 1, 1000);
+	}
+	fail_msg("no event came");
+	return event;
+}
+
+void assert_p2pd_cause(const char *text)
+{
+	const char *cause = p2pdma_context_error(context);
+
+	if (!strstr(cause, text))
+		fail_msg("the cause \"%s\" doesn't say \"%s\"", cause, text);
+}
