@@ -87,6 +87,9 @@ class Runner:
         cmdline = [*CMDLINE, *topology.kernel_arguments(values["iommu"]),
                    *values["cmdline"].split()]
         prepared = self.shop.by_key(self.kernel)
+        # The debug kernel has no ASPM, and firmware hands hot-plug only to who has.
+        if values["hotplug"] == "native" and prepared.is_debug:
+            cmdline.append("pcie_ports=native")
         memory_mib = int(values["memory"]) * (2 if prepared.is_debug else 1)
         return qemu.Machine(prepared.vmlinuz, image, cmdline, arguments, values["cpu"],
                             memory_mib, memory, self.kvm)
