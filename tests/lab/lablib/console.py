@@ -27,7 +27,7 @@ BAD = tuple(re.compile(pattern) for pattern in (
     r"rcu: INFO:",
     r"bad unlock balance",
     r"held lock freed",
-    r"DMA-API: (?!preallocated|debugging enabled|dma_debug_entry)",
+    r"DMA-API: (?!preallocated|debugging enabled|dma_debug_entry|cacheline tracking ENOMEM)",
     r"scheduling while atomic",
     r"sleeping function called",
     r"INFO: task .* blocked for more than",
