@@ -166,6 +166,12 @@ static void request_clock_jumps_give_at_most_a_burst(void **state)
 		assert_int_equal(account_request(&f->accounts, f->user, times[i]), 0);
 		assert_true(f->user->tokens_mil <= UINT32_MAX * 1000ULL);
 	}
+	/* Times and rates whose product overflows to almost nothing fill it all the same. */
+	f->accounts.limits.requests_burst = f->accounts.limits.requests_per_s = 1 << 20;
+	f->user->tokens_mil = 0;
+	f->user->refilled_ns = SECOND;
+	assert_int_equal(account_request(&f->accounts, f->user, SECOND + (1ULL << 44)), 0);
+	assert_int_equal(f->user->tokens_mil, ((1ULL << 20) - 1) * 1000);
 	/* Back: no time has passed, and none has to pass twice. */
 	f->accounts.limits = limits;
 	for (int i = 0; i < 3; i++)

@@ -257,6 +257,7 @@ static void match_job_only_where_slurm_makes_it(void **state)
 		{"/system.slice/other.scope/job_42", false},
 		{"/user.slice/user-7.slice/user@7.service/slurmstepd.scope/job_42", false},
 		{"/slurm/job_42", false},
+		{"/slurm/step_1000/job_42", false},
 		{"/slurm/uid_1000", false},
 		{"/x/slurm/uid_1000/job_42", false},
 		{"/job_42", false},
