@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+/*
+ * p2pctl: the command line of p2pd, on the public API alone.
+ *
+ * One table of commands. Options that all share may stand before or behind the command's name;
+ * a command takes its own by cli_option(). Every failure is said once, by cli_failed(), with its
+ * cause and what to try, and has the exit code that the manual page promises.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static const struct command commands[] = {
+	{"status", "", "how p2pd is", command_status},
+	{"list", "[--direct] [SELECTOR]", "the providers", command_list},
+	{"show", "PROVIDER...", "one provider and its leases", command_show},
+	{"acquire", "[OPTION...] [SELECTOR] [-- COMMAND [ARGUMENT...]]",
+	 "hold a lease while COMMAND runs", command_acquire},
+	{"leases", "[--user USER] [SELECTOR]", "the leases", command_leases},
+	{"revoke", "LEASE... | --provider SELECTOR | --user USER | --all", "take leases back",
+	 command_revoke},
+	{"drain", "[--undo] SELECTOR", "end leases and grant no new ones", command_drain},
+	{"monitor", "", "follow what p2pd does", command_monitor},
+	{"policy", "test [OPTION...] PROVIDER", "which rule would decide", command_policy},
+	{"stats", "[--dump]", "p2pd's metrics", command_stats},
+	{"bind", "[--force] FUNCTION [DRIVER]", "give a PCI function to p2pdma_export",
+	 command_bind},
+	{"unbind", "[--no-probe] FUNCTION", "and back to its own driver", command_unbind},
+	{"bench", "[OPTION...] [SELECTOR]", "how fast leases are granted", command_bench},
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_help(void)
+{
+	puts("usage: p2pctl [OPTION...] COMMAND [ARGUMENT...]\n\ncommands:");
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		printf("  %-10s %s\n             %s\n", commands[i].name, commands[i].arguments,
+		       commands[i].summary);
+	puts("\noptions of all commands:\n"
+	     "  -J, --json         JSON with a schema name and version in it\n"
+	     "      --no-headings  tables without their first line\n"
+	     "  -b, --bytes        sizes in bytes\n"
+	     "      --timeout T    how long to wait for p2pd (5s)\n"
+	     "  -h, --help         this\n"
+	     "  -V, --version      the version\n\n"
+	     "exit codes: 0 ok, 1 failure, 2 usage, 3 p2pd unreachable, 4 denied, 5 not found,\n"
+	     "6 not possible, 7 timeout, 8 partial. See p2pctl(1).");
+}
+
+int cli_exit_code(int error)
+{
+	switch (error) {
+	case 0:
+		return EXIT_OK;
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+		return EXIT_UNREACHABLE;
+	case -EACCES:
+	case -EPERM:
+		return EXIT_DENIED;
+	case -ENOENT:
+	case -ENODEV:
+	case -ESTALE:
+		return EXIT_NOT_FOUND;
+	case -EOPNOTSUPP:
+	case -EBUSY:
+	case -EDQUOT:
+	case -ENOSPC:
+		return EXIT_NOT_POSSIBLE;
+	case -ETIMEDOUT:
+		return EXIT_TIMEOUT;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+static const char *hint(int error)
+{
+	switch (cli_exit_code(error)) {
+	case EXIT_UNREACHABLE:
+		return "start it by `systemctl start p2pd.socket`, or name its socket in "
+		       "P2PDMA_SOCKET";
+	case EXIT_DENIED:
+		return "`p2pctl policy test PROVIDER` says which rule decides";
+	case EXIT_NOT_FOUND:
+		return "`p2pctl list` and `p2pctl leases` show what there is";
+	case EXIT_NOT_POSSIBLE:
+		return error == -EDQUOT ? "`p2pctl leases` shows what you hold" :
+		       error == -EBUSY	? "`p2pctl show PROVIDER` shows who holds it" :
+					  "`p2pctl show PROVIDER` shows what it can do";
+	case EXIT_TIMEOUT:
+		return "`journalctl -u p2pd` may say what it is doing; --timeout waits longer";
+	default:
+		return NULL;
+	}
+}
+
+int cli_failed(const struct cli *cli, int error, const char *format, ...)
+{
+	const char *cause =
+		cli->context ? p2pdma_context_error(cli->context) : p2pdma_context_error(NULL);
+	va_list arguments;
+
+	fflush(stdout);
+	fprintf(stderr, "p2pctl: ");
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, ": %s\n", *cause ? cause : strerror(-error));
+	if (hint(error))
+		fprintf(stderr, "  try: %s\n", hint(error));
+	return cli_exit_code(error);
+}
+
+int cli_usage(const struct cli *cli, const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "p2pctl: ");
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	for (size_t i = 0; cli->command && i < NR_COMMANDS; i++) {
+		if (!strcmp(commands[i].name, cli->command))
+			fprintf(stderr, "usage: p2pctl %s %s\n", cli->command,
+				commands[i].arguments);
+	}
+	if (!cli->command)
+		fprintf(stderr, "  try: p2pctl --help\n");
+	return EXIT_USAGE;
+}
+
+int cli_sum_up(unsigned int nr_done, unsigned int nr_failed, int last_failure)
+{
+	if (!nr_failed)
+		return EXIT_OK;
+	return nr_done ? EXIT_PARTIAL : last_failure;
+}
+
+int cli_open(struct cli *cli, uint32_t flags)
+{
+	struct p2pdma_context_options options = P2PDMA_CONTEXT_OPTIONS_INIT;
+	int r;
+
+	options.flags = flags | P2PDMA_CONTEXT_NO_HOTPLUG;
+	options.broker_timeout_ms = cli->timeout_ms;
+	r = p2pdma_context_open(&options, &cli->context);
+	return r ? cli_failed(cli, r, "can't begin") : EXIT_OK;
+}
+
+enum {
+	OPTION_NO_HEADINGS = 1000,
+	OPTION_TIMEOUT
+};
+
+static const struct option common[] = {
+	{"json", no_argument, NULL, 'J'},  {"no-headings", no_argument, NULL, OPTION_NO_HEADINGS},
+	{"bytes", no_argument, NULL, 'b'}, {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+	{"help", no_argument, NULL, 'h'},
+};
+
+#define NR_COMMON   (sizeof(common) / sizeof(common[0]))
+#define MAX_OPTIONS 32
+
+/* True: it was one of those. */
+static bool take_common(struct cli *cli, int option, bool *ret_is_wrong)
+{
+	uint64_t ms;
+
+	switch (option) {
+	case 'J':
+		cli->is_json = true;
+		return true;
+	case OPTION_NO_HEADINGS:
+		cli->has_headings = false;
+		return true;
+	case 'b':
+		cli->is_bytes = true;
+		return true;
+	case OPTION_TIMEOUT:
+		*ret_is_wrong = parse_time(optarg, &ms) || !ms || ms > UINT32_MAX;
+		if (*ret_is_wrong)
+			cli_usage(cli, "--timeout %s is no time, such as 500ms or 10s", optarg);
+		else
+			cli->timeout_ms = (uint32_t)ms;
+		return true;
+	case 'h':
+		print_help();
+		exit(EXIT_OK);
+	default:
+		return false;
+	}
+}
+
+int cli_option(struct cli *cli, int argc, char **argv, const char *letters,
+	       const struct option *options)
+{
+	struct option all[MAX_OPTIONS] = {0};
+	bool is_wrong = false;
+	char short_options[64];
+	size_t n = 0;
+
+	while (options && options[n].name && n < MAX_OPTIONS - NR_COMMON - 1) {
+		all[n] = options[n];
+		n++;
+	}
+	memcpy(all + n, common, sizeof(common));
+	snprintf(short_options, sizeof(short_options), "+Jbh%s", letters);
+	for (;;) {
+		int option = getopt_long(argc, argv, short_options, all, NULL);
+
+		if (!take_common(cli, option, &is_wrong)) {
+			if (option == '?')
+				cli_usage(cli, "the options are in p2pctl(1)");
+			return option;
+		}
+		if (is_wrong)
+			return '?';
+	}
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+	for (size_t i = 0; i < NR_COMMANDS; i++) {
+		if (strcmp(commands[i].name, argv[0]))
+			continue;
+		cli->command = commands[i].name;
+		optind = 0;
+		return commands[i].run(cli, argc, argv);
+	}
+	return cli_usage(cli, "there is no command %s", argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option version[] = {{"version", no_argument, NULL, 'V'}, {0}};
+	struct cli cli = {.has_headings = true};
+	const char *no_colour = getenv("NO_COLOR");
+	int option, code;
+
+	cli.has_colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
+	cli.command = NULL;
+	while ((option = cli_option(&cli, argc, argv, "V", version)) != -1) {
+		if (option != 'V')
+			return EXIT_USAGE;
+		printf("p2pctl %s\n", p2pdma_version_string());
+		return EXIT_OK;
+	}
+	if (optind == argc)
+		return cli_usage(&cli, "no command was given");
+	code = run(&cli, argc - optind, argv + optind);
+	p2pdma_context_close(cli.context);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "p2pctl: can't write: %s\n", strerror(errno));
+		return EXIT_FAILED;
+	}
+	return code;
+}

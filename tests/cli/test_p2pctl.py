@@ -1,0 +1,384 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""p2pctl against a real p2pd with an emulated device.
+
+    tests/cli/test_p2pctl.py BUILD [UNITTEST OPTION...]
+
+Each case checks what is printed, for people and as JSON, and the exit code that the manual page
+promises. `bind` and `unbind` work on a sysfs made of files.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
+import p2pd_run  # noqa: E402
+
+BUILD = Path(".")
+PROVIDER = p2pd_run.PROVIDER
+OK, FAILED, USAGE, UNREACHABLE, DENIED, NOT_FOUND, NOT_POSSIBLE, TIMEOUT, PARTIAL = range(9)
+
+
+class Case(unittest.TestCase):
+    """A daemon for each case; most need little more than one call."""
+
+    def setUp(self) -> None:
+        self.daemon = p2pd_run.Daemon(BUILD)
+        self.env = dict(os.environ, P2PDMA_SOCKET=self.daemon.path)
+        self.env.pop("NO_COLOR", None)
+
+    def tearDown(self) -> None:
+        self.daemon.stop()
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(BUILD / "cli/p2pctl_test"), *arguments]
+
+    def run_it(self, code: int, *arguments: str) -> subprocess.CompletedProcess:
+        done = subprocess.run(self.command(*arguments), env=self.env, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertNotIn("Sanitizer", done.stderr)
+        return done
+
+    def json(self, schema: str, *arguments: str) -> list[dict]:
+        found = json.loads(self.run_it(OK, "--json", *arguments).stdout)
+        self.assertEqual(found["schema"], f"p2pctl.{schema}")
+        self.assertEqual(found["version"], 1)
+        return found[schema]
+
+    def hold(self, *arguments: str, **options) -> subprocess.Popen:
+        holder = subprocess.Popen(self.command("acquire", *arguments), env=self.env,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  **options)
+        end = time.monotonic() + 20
+        while not self.json("leases", "leases"):
+            self.assertLess(time.monotonic(), end)
+            self.assertIsNone(holder.poll())
+            time.sleep(0.02)
+        return holder
+
+    def finish(self, holder: subprocess.Popen, code: int) -> str:
+        out, err = holder.communicate(timeout=30)
+        self.assertEqual(holder.returncode, code, out + err)
+        return out + err
+
+
+class Looking(Case):
+    def test_status(self) -> None:
+        status = self.json("status", "status")[0]
+        self.assertEqual(status["pid"], self.daemon.pid())
+        self.assertEqual(status["providers"], 1)
+        self.assertIn("VERSION", self.run_it(OK, "status").stdout)
+        self.assertNotIn("VERSION", self.run_it(OK, "--no-headings", "status").stdout)
+
+    def test_list(self) -> None:
+        provider = self.json("providers", "list")[0]
+        self.assertTrue(provider["name"].startswith(PROVIDER + "@"))
+        self.assertEqual(provider["size_bytes"], 64 << 20)
+        self.assertEqual(provider["state"], "ready")
+        text = self.run_it(OK, "list", "*").stdout
+        self.assertIn("64 MiB", text)
+        self.assertIn(str(64 << 20), self.run_it(OK, "list", "-b").stdout)
+        self.assertNotIn("\033", text)
+        self.run_it(NOT_FOUND, "list", "0000:77:00.0")
+        self.run_it(FAILED, "list", "no selector at all")
+
+    def test_list_direct_needs_no_daemon(self) -> None:
+        self.env["P2PDMA_SOCKET"] = "/nonexistent"
+        self.run_it(OK, "list", "--direct")
+
+    def test_show_goes_on_after_a_bad_one(self) -> None:
+        done = self.run_it(PARTIAL, "show", "0000:77:00.0", PROVIDER)
+        self.assertIn(PROVIDER, done.stdout)
+        self.assertIn("there is no provider 0000:77:00.0", done.stderr)
+        self.run_it(NOT_FOUND, "show", "0000:77:00.0")
+        self.run_it(USAGE, "show")
+
+    def test_stats(self) -> None:
+        self.assertIn("p2pd_leases 0", self.run_it(OK, "stats").stdout)
+        json.loads(self.run_it(OK, "stats", "--dump").stdout)
+
+    def test_policy_test(self) -> None:
+        answer = self.json("policy", "policy", "test", PROVIDER)[0]
+        self.assertEqual((answer["answer"], answer["rule"]), ("granted", "everybody"))
+        self.run_it(NOT_FOUND, "policy", "test", "0000:77:00.0/2")
+        self.run_it(USAGE, "policy")
+
+    def test_no_daemon(self) -> None:
+        self.env["P2PDMA_SOCKET"] = str(self.daemon.root / "nothing")
+        for command in (["status"], ["list"], ["leases"], ["acquire", "-l", "4k"], ["stats"],
+                        ["monitor"], ["bench"], ["drain", "*"], ["revoke", "--all"]):
+            done = self.run_it(UNREACHABLE, *command)
+            self.assertIn("try: start it", done.stderr)
+
+    def test_silent_daemon(self) -> None:
+        os.kill(self.daemon.pid(), signal.SIGSTOP)
+        try:
+            self.run_it(TIMEOUT, "--timeout", "300ms", "status")
+        finally:
+            os.kill(self.daemon.pid(), signal.SIGCONT)
+
+    def test_usage(self) -> None:
+        self.run_it(USAGE)
+        self.run_it(USAGE, "nothing")
+        self.run_it(USAGE, "status", "too", "many")
+        self.run_it(USAGE, "status", "--wrong")
+        self.run_it(USAGE, "--timeout", "soon", "status")
+        self.run_it(USAGE, "acquire")
+        self.run_it(USAGE, "acquire", "-l", "much")
+        self.run_it(USAGE, "acquire", "--range", "1M")
+        self.run_it(USAGE, "revoke")
+        self.run_it(USAGE, "revoke", "--all", "7")
+        self.run_it(USAGE, "revoke", "seven")
+        self.run_it(USAGE, "drain")
+        self.assertIn("acquire", self.run_it(OK, "--help").stdout)
+        self.assertIn("p2pctl 0", self.run_it(OK, "--version").stdout)
+
+    def test_full_disk(self) -> None:
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run(self.command("list"), env=self.env, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn("can't write", done.stderr)
+
+
+class Holding(Case):
+    def test_command_has_the_lease(self) -> None:
+        script = ("import os; fd = int(os.environ['P2PDMA_FD']);"
+                  "print(os.fstat(fd).st_size, os.environ['P2PDMA_LEASE_SIZE'],"
+                  "os.environ['P2PDMA_LEASE_PROVIDER'], os.environ['P2PDMA_LEASE_LABEL'],"
+                  "len(os.listdir('/proc/self/fd')))")
+        done = self.run_it(OK, "acquire", "-l", "1M", "--label", "a test", PROVIDER, "--",
+                           sys.executable, "-c", script)
+        size, told, provider, *label, nr_fds = done.stdout.split()
+        self.assertEqual((size, told), (str(1 << 20), str(1 << 20)))
+        self.assertTrue(provider.startswith(PROVIDER))
+        self.assertEqual(label, ["a", "test"])
+        # Standard ones, the lease, and the one that lists.
+        self.assertEqual(nr_fds, "5")
+        self.assertEqual(self.json("leases", "leases"), [])
+
+    def test_exit_code_is_the_commands(self) -> None:
+        self.run_it(42, "acquire", "-l", "4k", "--", "sh", "-c", "exit 42")
+        self.run_it(128 + 9, "acquire", "-l", "4k", "--", "sh", "-c", "kill -9 $$")
+        self.run_it(127, "acquire", "-l", "4k", "--", "/nonexistent/program")
+        self.run_it(126, "acquire", "-l", "4k", "--", "/etc/passwd")
+
+    def test_refused(self) -> None:
+        done = self.run_it(NOT_POSSIBLE, "acquire", "-l", "1T", PROVIDER, "--", "true")
+        self.assertIn("try:", done.stderr)
+        self.run_it(NOT_FOUND, "acquire", "-l", "4k", "0000:77:00.0", "--", "true")
+        self.run_it(NOT_FOUND, "acquire", "published:nothing", "--", "true")
+        holder = self.hold("-l", "64M", "--", "sleep", "60")
+        self.run_it(NOT_POSSIBLE, "acquire", "-l", "4k", "--", "true")
+        holder.terminate()
+        self.finish(holder, 128 + signal.SIGTERM)
+
+    def test_without_command_until_a_signal(self) -> None:
+        holder = self.hold("-l", "2M", "--label", "by hand")
+        lease = self.json("leases", "leases")[0]
+        self.assertEqual((lease["label"], lease["size_bytes"]), ("by hand", 2 << 20))
+        self.assertIn("by hand", self.run_it(OK, "show", PROVIDER).stdout)
+        holder.send_signal(signal.SIGINT)
+        self.assertIn("by hand", self.finish(holder, OK))
+        self.assertEqual(self.json("leases", "leases"), [])
+
+    def test_signals_are_passed_on(self) -> None:
+        holder = self.hold("-l", "4k", "--", "sh", "-c",
+                           "trap 'exit 33' USR1; while :; do sleep 0.05; done")
+        time.sleep(0.3)
+        holder.send_signal(signal.SIGUSR1)
+        self.finish(holder, 33)
+
+    def test_ranges(self) -> None:
+        holder = self.hold("--range", "1M:64k", "--range", "4M:4k", PROVIDER)
+        lease = self.json("leases", "leases")[0]
+        self.assertEqual((lease["ranges"], lease["size_bytes"], lease["offset_bytes"]),
+                         (2, 69632, 1 << 20))
+        holder.terminate()
+        self.finish(holder, OK)
+
+    def test_restart_of_p2pd_is_not_noticed(self) -> None:
+        holder = self.hold("-l", "4k", "--", "sleep", "3")
+        before = self.json("leases", "leases")[0]["id"]
+        self.daemon.kill()
+        time.sleep(0.5)
+        self.daemon.reconnect().close()
+        time.sleep(0.5)
+        lease = self.json("leases", "leases")[0]
+        self.assertEqual((lease["id"], lease["state"]), (before, "active"))
+        self.assertNotIn("revoked", self.finish(holder, OK))
+
+
+class Denied(unittest.TestCase):
+    """Somebody without rights. Only root can try that: others are skipped."""
+
+    NOBODY = 65534
+
+    def setUp(self) -> None:
+        if os.geteuid():
+            self.skipTest("needs root to be somebody else")
+        self.daemon = p2pd_run.Daemon(BUILD, "[rule nobody]\nallow = no\n")
+        os.chmod(self.daemon.root, 0o755)
+        self.env = dict(os.environ, P2PDMA_SOCKET=self.daemon.path)
+
+    def tearDown(self) -> None:
+        self.daemon.stop()
+
+    def run_it(self, code: int, *arguments: str) -> str:
+        program = str(BUILD / "cli/p2pctl_test")
+        try:
+            done = subprocess.run([program, *arguments], env=self.env, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+                                  user=self.NOBODY, group=self.NOBODY)
+        except PermissionError:
+            self.skipTest("others may not run the build")
+        self.assertEqual(done.returncode, code, done.stdout)
+        return done.stdout
+
+    def test_denied(self) -> None:
+        said = self.run_it(DENIED, "acquire", "-l", "4k", PROVIDER, "--", "true")
+        self.assertIn("nobody", said)
+        self.assertIn("try: `p2pctl policy test", said)
+        self.run_it(DENIED, "policy", "test", PROVIDER)
+        self.run_it(DENIED, "revoke", "--all")
+        self.run_it(DENIED, "drain", "*")
+
+    def test_socket_forbidden(self) -> None:
+        os.chmod(self.daemon.path, 0o600)
+        self.assertIn("may not be opened", self.run_it(DENIED, "status"))
+
+
+class Taking(Case):
+    def test_revoke_tells_the_command(self) -> None:
+        holder = self.hold("-l", "4k", "--", "sh", "-c",
+                           "trap 'exit 3' TERM; while :; do sleep 0.05; done")
+        time.sleep(0.3)
+        lease = self.json("leases", "leases")[0]["id"]
+        self.run_it(OK, "revoke", "--wait", "--deadline", "10s", str(lease))
+        said = self.finish(holder, 3)
+        self.assertIn("wanted back (admin)", said)
+        self.assertEqual(self.json("leases", "leases"), [])
+
+    def test_revoke_doesnt_wait_for_the_stubborn(self) -> None:
+        holder = self.hold("-l", "4k", "--revoke-signal", "none", "--", "sleep", "2")
+        self.run_it(OK, "revoke", "--wait", "--deadline", "200ms", "--all")
+        self.assertIn("was revoked", self.finish(holder, 0))
+
+    def test_revoke_some(self) -> None:
+        holder = self.hold("-l", "4k")
+        lease = self.json("leases", "leases")[0]["id"]
+        done = self.run_it(PARTIAL, "revoke", "--now", str(lease), "123456")
+        self.assertIn("can't revoke 123456", done.stderr)
+        self.assertIn("1 lease wanted back", done.stdout)
+        self.finish(holder, NOT_POSSIBLE)
+        self.run_it(NOT_FOUND, "revoke", "123456")
+
+    def test_drain(self) -> None:
+        holder = self.hold("-l", "4k", PROVIDER)
+        self.assertEqual(self.json("drain", "drain", "--deadline", "100ms", PROVIDER),
+                         [{"leases": 1, "busy": 0}])
+        self.finish(holder, OK)
+        self.assertEqual(self.json("providers", "list")[0]["state"], "draining")
+        self.run_it(NOT_POSSIBLE, "acquire", "-l", "4k", PROVIDER, "--", "true")
+        self.run_it(OK, "drain", "--undo", PROVIDER)
+        self.run_it(OK, "acquire", "-l", "4k", PROVIDER, "--", "true")
+
+    def test_monitor(self) -> None:
+        with subprocess.Popen(self.command("--json", "monitor"), env=self.env,
+                              stdout=subprocess.PIPE, text=True) as monitor:
+            time.sleep(0.5)
+            self.run_it(OK, "acquire", "-l", "4k", "--label", "seen", "--", "true")
+            seen = [json.loads(monitor.stdout.readline()) for _ in range(2)]
+            monitor.terminate()
+            monitor.wait(timeout=20)
+        self.assertEqual([event["event"] for event in seen], ["lease-granted", "lease-ended"])
+        self.assertEqual(seen[0]["schema"], "p2pctl.event")
+        self.assertEqual(seen[0]["label"], "seen")
+        self.assertEqual(seen[1]["lease"], seen[0]["lease"])
+
+    def test_bench(self) -> None:
+        steps = self.json("bench", "bench", "-n", "50")
+        self.assertEqual([(step["step"], step["count"]) for step in steps],
+                         [("acquire", 50), ("release", 50)])
+        self.assertGreater(steps[0]["median_ns"], 0)
+
+
+class Binding(unittest.TestCase):
+    """A sysfs of files: nothing happens in it by itself, so a new driver never shows up."""
+
+    def setUp(self) -> None:
+        # pylint: disable=consider-using-with
+        self.scratch = TemporaryDirectory(prefix="p2pctl-")
+        self.bus = Path(self.scratch.name) / "bus/pci"
+        self.device = self.bus / "devices/0000:01:00.0"
+        self.device.mkdir(parents=True)
+        for driver in ("nvme", "vfio-pci", "p2pdma_export"):
+            (self.bus / "drivers" / driver).mkdir(parents=True)
+            for name in ("bind", "unbind"):
+                (self.bus / "drivers" / driver / name).write_text("")
+        (self.bus / "drivers_probe").write_text("")
+        (self.device / "driver_override").write_text("(null)\n")
+        self.env = dict(os.environ, P2PCTL_SYSFS=self.scratch.name)
+
+    def tearDown(self) -> None:
+        self.scratch.cleanup()
+
+    def bound_to(self, driver: str) -> None:
+        (self.device / "driver").unlink(missing_ok=True)
+        (self.device / "driver").symlink_to(f"../../drivers/{driver}")
+
+    def run_it(self, code: int, *arguments: str) -> str:
+        done = subprocess.run([str(BUILD / "cli/p2pctl_test"), *arguments], env=self.env,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, code, done.stdout)
+        return done.stdout
+
+    def test_bind_what_isnt(self) -> None:
+        self.run_it(USAGE, "bind", "../../etc")
+        self.run_it(USAGE, "bind")
+        self.run_it(NOT_FOUND, "bind", "0000:09:00.0")
+        self.assertIn("modprobe", self.run_it(NOT_FOUND, "bind", "0000:01:00.0", "nothing"))
+        self.assertEqual((self.device / "driver_override").read_text(), "(null)\n")
+
+    def test_bind_in_use_is_refused(self) -> None:
+        self.bound_to("nvme")
+        self.assertIn("in use by nvme", self.run_it(NOT_POSSIBLE, "bind", "0000:01:00.0"))
+        self.assertIn("in use by nvme", self.run_it(NOT_POSSIBLE, "unbind", "0000:01:00.0"))
+        self.assertEqual((self.bus / "drivers/nvme/unbind").read_text(), "")
+
+    def test_bind_already(self) -> None:
+        self.bound_to("p2pdma_export")
+        self.run_it(OK, "bind", "0000:01:00.0")
+        self.assertEqual((self.bus / "drivers_probe").read_text(), "")
+
+    def test_bind_undoes_what_failed(self) -> None:
+        said = self.run_it(NOT_POSSIBLE, "bind", "0000:01:00.0")
+        self.assertIn("p2pdma_export didn't take 0000:01:00.0", said)
+        # What was written before is longer than the line that took it away.
+        self.assertTrue((self.device / "driver_override").read_text().startswith("\n"))
+        self.assertEqual((self.bus / "drivers_probe").read_text(), "0000:01:00.0")
+        self.bound_to("vfio-pci")
+        self.run_it(NOT_POSSIBLE, "bind", "0000:01:00.0")
+        self.assertEqual((self.bus / "drivers/vfio-pci/unbind").read_text(), "0000:01:00.0")
+
+    def test_unbind(self) -> None:
+        self.bound_to("vfio-pci")
+        self.run_it(OK, "unbind", "0000:01:00.0")
+        self.assertEqual((self.bus / "drivers/vfio-pci/unbind").read_text(), "0000:01:00.0")
+        self.assertEqual((self.bus / "drivers_probe").read_text(), "0000:01:00.0")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    BUILD = Path(sys.argv.pop(1))
+    unittest.main(verbosity=2)
