@@ -79,6 +79,8 @@ void broker_restore(struct broker *broker)
 	int r;
 
 	broker->restoring_id = 0;
+	/* Each answer is waited for as long; the timer finds the new time by itself. */
+	broker->deadline_ns = clock_now_ns() + broker->timeout_ms * 1000000ULL;
 	if (lease) {
 		r = send_attach(broker, lease);
 	} else if ((publication = next_publication(broker))) {
@@ -98,7 +100,6 @@ void broker_resume(struct broker *broker)
 {
 	if (broker->state == BROKER_UP && (next_lease(broker) || next_publication(broker))) {
 		broker->state = BROKER_RESTORING;
-		broker->deadline_ns = clock_now_ns() + broker->timeout_ms * 1000000ULL;
 		broker_restore(broker);
 	}
 	broker_tick(broker);
