@@ -71,7 +71,8 @@ struct broker {
 	struct list leases;	   /* struct broker_lease */
 	struct list publications;  /* struct p2pdma_publication */
 	uint32_t restoring_serial; /* whose reply the restoring waits for */
-	uint64_t restoring_id;	   /* of the lease; 0: a publication or a monitor */
+	uint64_t restoring_id;	   /* of the lease, or the publication's key */
+	uint64_t next_key;	   /* of publications */
 	struct broker_early early;
 	struct p2pdma_monitor *monitor; /* NULL: not a monitor's */
 };
@@ -92,7 +93,9 @@ struct p2pdma_publication {
 	struct list link;
 	struct broker *broker;
 	int fd;
-	uint64_t id;
+	uint64_t key; /* to find it again; never p2pd's */
+	uint64_t id;  /* p2pd's; 0: it no longer publishes it */
+	unsigned int nr_refused;
 	bool is_attached;
 	struct wire_publish wire;
 };

@@ -290,21 +290,30 @@ static void close_lease(struct device *device)
 	free(broker_lease_of(device));
 }
 
+/* Its events come over the broker's connection: nothing to do but to forget it. */
 static void unwatch(struct device *device)
 {
-	/* Its events come over the broker's connection. */
-	(void)device;
+	struct broker_lease *lease = broker_lease_of(device);
+	struct wire_lease_id id = {.lease_id = lease->wire.id};
+
+	/* RELEASE failed in time, and yet this connection has it: at least say so. */
+	if (lease->is_attached && lease->wire.state < WIRE_LEASE_REVOKED)
+		broker_send(lease->broker, WIRE_RELEASE, &id, sizeof(id), -1, NULL);
 }
 
-/* Without a connection a lease that is let go of isn't taken up again, and so ends by itself. */
-static bool can_wait(struct broker *broker, const struct p2pdma_buffer *buffer)
+/*
+ * A lease that is let go of and that no connection has isn't taken up again, and so ends by
+ * itself; if its ATTACH is under way, the reply finds nobody and is answered by RELEASE.
+ */
+static bool must_ask(const struct broker_lease *lease, const struct p2pdma_buffer *buffer)
 {
-	bool is_up;
+	struct p2pdma_context *context = lease->broker->context;
+	bool must;
 
-	pthread_mutex_lock(&broker->context->lock);
-	is_up = broker->state == BROKER_UP || !buffer->is_freed;
-	pthread_mutex_unlock(&broker->context->lock);
-	return is_up;
+	pthread_mutex_lock(&context->lock);
+	must = lease->is_attached || !buffer->is_freed;
+	pthread_mutex_unlock(&context->lock);
+	return must;
 }
 
 static int revoke(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
@@ -317,7 +326,7 @@ static int revoke(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
 
 	(void)timeout_ms;
 	(void)result;
-	if (!can_wait(lease->broker, buffer))
+	if (!must_ask(lease, buffer))
 		return 0;
 	r = broker_call(context, WIRE_RELEASE, &id, sizeof(id), NULL, 0);
 	if (r && r != -ENOENT && r != -ESTALE && r != -ENODEV)

@@ -52,6 +52,7 @@ static void publish(struct p2pdma_publication *publication, uint64_t id, uint32_
 
 	pthread_mutex_lock(&broker->context->lock);
 	publication->id = id;
+	publication->key = ++broker->next_key;
 	publication->is_attached =
 		broker->connection == connection && broker->state != BROKER_CLOSED;
 	list_append(&broker->publications, &publication->link);

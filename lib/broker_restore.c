@@ -17,6 +17,8 @@
 #include "broker.h"
 #include "guard.h"
 
+#define MAX_REFUSED 5
+
 void broker_lost_all(struct broker *broker)
 {
 	list_for_each_entry(lease, &broker->leases, struct broker_lease, device.link)
@@ -84,6 +86,7 @@ void broker_restore(struct broker *broker)
 	if (lease) {
 		r = send_attach(broker, lease);
 	} else if ((publication = next_publication(broker))) {
+		broker->restoring_id = publication->key;
 		r = broker_send(broker, WIRE_PUBLISH, &publication->wire, sizeof(publication->wire),
 				publication->fd, &broker->restoring_serial);
 	} else if (broker->monitor) {
@@ -132,21 +135,42 @@ static bool attach_reply(struct broker *broker, const struct message *reply)
 	return true;
 }
 
-static void publish_reply(struct broker *broker, const struct message *reply)
+static struct p2pdma_publication *find_publication(struct broker *broker, uint64_t key)
 {
-	struct p2pdma_publication *publication = next_publication(broker);
-	struct wire_publish_reply body;
-
-	if (!publication)
-		return;
-	publication->is_attached = true;
-	if (reply->header.error || wire_load(reply, &body, sizeof(body), sizeof(body), 0)) {
-		context_log(broker->context, P2PDMA_LOG_WARNING, "p2pd no longer publishes %s: %s",
-			    publication->wire.name, error_name(reply->header.error));
-		publication->id = 0;
-		return;
+	list_for_each_entry(publication, &broker->publications, struct p2pdma_publication, link) {
+		if (publication->key == key)
+			return publication;
 	}
+	return NULL;
+}
+
+/* False: the connection has ended. */
+static bool publish_reply(struct broker *broker, const struct message *reply)
+{
+	struct p2pdma_publication *publication = find_publication(broker, broker->restoring_id);
+	struct wire_publish_reply body = {.id = 0};
+	int error = reply->header.error;
+	struct wire_lease_id id;
+
+	if (!error && wire_load(reply, &body, sizeof(body), sizeof(body), 0)) {
+		broker_break(broker, -EPROTO, "p2pd's answer to PUBLISH makes no sense");
+		return false;
+	}
+	id.lease_id = body.id;
+	if (!publication) /* Withdrawn meanwhile. */
+		return error || !broker_send(broker, WIRE_UNPUBLISH, &id, sizeof(id), -1, NULL);
+	/* Ours of before, or somebody else's by now: the first passes. */
+	if (error == -EBUSY && publication->nr_refused++ < MAX_REFUSED) {
+		broker_break(broker, error, "p2pd hasn't noticed yet that the connection was lost");
+		return false;
+	}
+	if (error)
+		context_log(broker->context, P2PDMA_LOG_WARNING, "p2pd no longer publishes %s: %s",
+			    publication->wire.name, error_name(error));
+	publication->is_attached = true;
+	publication->nr_refused = 0;
 	publication->id = body.id;
+	return true;
 }
 
 void broker_restore_reply(struct broker *broker, const struct message *reply)
@@ -157,7 +181,8 @@ void broker_restore_reply(struct broker *broker, const struct message *reply)
 		if (!attach_reply(broker, reply))
 			return;
 	} else if (opcode == WIRE_PUBLISH) {
-		publish_reply(broker, reply);
+		if (!publish_reply(broker, reply))
+			return;
 	} else if (opcode == WIRE_MONITOR && !reply->header.error) {
 		is_up(broker);
 		broker_monitor_up(broker->monitor);

@@ -278,7 +278,7 @@ struct p2pdma_publish_options {
  * Since:    0.1
  *
  * Return: 0, or -EINVAL when @fd is no DMABUF or the name can't be; -EBADF; -E2BIG for
- * options from the future; -EEXIST when the name is taken; -EACCES when policy says no; -EDQUOT;
+ * options from the future; -EBUSY when the name is taken; -EACCES when policy says no; -EDQUOT;
  * -ENOMEM, -EMFILE; those of every call on the broker
  */
 P2PDMA_API int p2pdma_publish(struct p2pdma_context *context, int fd,

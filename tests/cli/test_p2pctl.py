@@ -217,6 +217,26 @@ class Holding(Case):
         self.assertNotIn("revoked", self.finish(holder, OK))
 
 
+    def test_kills_of_p2pd_are_not_noticed(self) -> None:
+        bench = subprocess.Popen(self.command("bench", "--json", "-n", "3000"), env=self.env,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        nr_kills = 0
+        while bench.poll() is None and nr_kills < 12:
+            time.sleep(0.05)
+            self.daemon.kill()
+            nr_kills += 1
+            self.daemon.reconnect().close()
+        out, err = bench.communicate(timeout=60)
+        self.assertEqual(bench.returncode, OK, err)
+        self.assertEqual(json.loads(out)["bench"][0]["count"], 3000)
+        self.assertGreater(nr_kills, 2)
+        # Grants whose reply was lost go back when nobody takes them up.
+        end = time.monotonic() + 20
+        while self.json("leases", "leases"):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+
+
 class Denied(unittest.TestCase):
     """Somebody without rights. Only root can try that: others are skipped."""
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The fake p2pd. One thread polls the listener and the connections; everything is under `lock`.
+ * The fake p2pd: its connections and its misdeeds. One thread polls the listener and the connections; everything is under `lock`.
  * The real daemon's decisions are tested with the real daemon: this one is for what a broken, a
  * lying or a dying one does.
  */
@@ -11,53 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "fake_p2pd.h"
-
-#define MAX_CLIENTS 16
-#define MAX_LEASES  256
-#define MAX_TWISTS  8
-#define NR_OPCODES  32
+#include "fake_p2pd_state.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-	pthread_t thread;
-	bool is_running;
-	int listener;
-	int stop_fd;
-	int clients[MAX_CLIENTS];
-	size_t nr_clients;
-
-	struct {
-		uint16_t opcode;
-		enum fake_twist twist;
-		int value;
-		unsigned int count;
-	} twists[MAX_TWISTS];
-
-	struct wire_lease leases[MAX_LEASES];
-	size_t nr_leases;
-	uint64_t next_id;
-
-	unsigned int counts[NR_OPCODES];
-	uint8_t last[NR_OPCODES][1024];
-	size_t last_bytes[NR_OPCODES];
-	uint32_t nr_records;
-	uint32_t per_page;
-} p2pd;
+struct fake_p2pd p2pd;
 static struct p2pdma_context *context;
-
-struct reply {
-	struct wire_header header;
-	uint8_t body[WIRE_MESSAGE_MAX - sizeof(struct wire_header)];
-	size_t body_bytes;
-	int fd;
-	uint64_t lease_id;
-};
 
 static enum fake_twist take_twist(uint16_t opcode, int *ret_value)
 {
@@ -69,198 +31,6 @@ static enum fake_twist take_twist(uint16_t opcode, int *ret_value)
 		return p2pd.twists[i].twist;
 	}
 	return TWIST_NONE;
-}
-
-static struct wire_lease *find_lease(uint64_t id)
-{
-	for (size_t i = 0; i < p2pd.nr_leases; i++) {
-		if (p2pd.leases[i].id == id)
-			return &p2pd.leases[i];
-	}
-	return NULL;
-}
-
-static int make_memfd(const char *name, uint64_t size)
-{
-	int fd = memfd_create(name, MFD_CLOEXEC);
-
-	if (ftruncate(fd, (off_t)size))
-		abort();
-	return fd;
-}
-
-static void fail_with(struct reply *reply, int error, const char *cause)
-{
-	struct wire_failure failure;
-
-	reply->header.error = error;
-	wire_text_set(failure.cause, sizeof(failure.cause), cause);
-	memcpy(reply->body, &failure, sizeof(failure));
-	reply->body_bytes = sizeof(failure);
-}
-
-static void set_body(struct reply *reply, const void *body, size_t size)
-{
-	memcpy(reply->body, body, size);
-	reply->body_bytes = size;
-}
-
-static void acquire(const struct message *message, struct reply *reply)
-{
-	const uint8_t *body = message->bytes + sizeof(struct wire_header);
-	struct wire_lease lease = {.state = WIRE_LEASE_ACTIVE, .force = WIRE_FORCE_LEASE};
-	struct wire_acquire wire;
-
-	if (p2pd.nr_leases == MAX_LEASES)
-		p2pd.nr_leases = 0;
-	memcpy(&wire, body, sizeof(wire));
-	lease.id = ++p2pd.next_id;
-	memset(lease.token, (int)lease.id & 0xff, sizeof(lease.token));
-	memcpy(lease.provider, wire.selector, sizeof(lease.provider) - 1);
-	if (!strchr(lease.provider, '/') && strncmp(lease.provider, "published:", 10))
-		strcpy(lease.provider, "0000:01:00.0/2@77");
-	memcpy(lease.label, wire.label, sizeof(lease.label));
-	lease.mode = wire.mode;
-	lease.access = wire.access;
-	lease.flags = wire.flags;
-	lease.backend = WIRE_BACKEND_EXPORT;
-	lease.pid = getpid();
-	lease.nr_ranges = wire.nr_ranges ? wire.nr_ranges : 1;
-	lease.size_bytes = wire.length_bytes;
-	for (uint32_t i = 0; i < wire.nr_ranges; i++) {
-		struct wire_range range;
-
-		memcpy(&range, body + sizeof(wire) + i * sizeof(range), sizeof(range));
-		lease.size_bytes += range.length_bytes;
-		if (!i)
-			lease.first = range;
-	}
-	lease.expires_ns = wire.ttl_ms * 1000000;
-	p2pd.leases[p2pd.nr_leases++] = lease;
-	reply->lease_id = lease.id;
-	reply->fd = make_memfd("dmabuf", lease.size_bytes);
-	set_body(reply, &lease, sizeof(lease));
-}
-
-static void attach(const struct message *message, struct reply *reply)
-{
-	struct wire_attach wire;
-	struct wire_lease *lease;
-
-	memcpy(&wire, message->bytes + sizeof(struct wire_header), sizeof(wire));
-	lease = find_lease(wire.lease_id);
-	if (!lease || memcmp(lease->token, wire.token, sizeof(wire.token)))
-		fail_with(reply, -ENOENT, "no such lease");
-	else
-		set_body(reply, lease, sizeof(*lease));
-}
-
-static void release(const struct message *message, struct reply *reply)
-{
-	struct wire_lease_id wire;
-	struct wire_lease *lease;
-
-	memcpy(&wire, message->bytes + sizeof(struct wire_header), sizeof(wire));
-	lease = find_lease(wire.lease_id);
-	if (lease)
-		*lease = p2pd.leases[--p2pd.nr_leases];
-	else
-		fail_with(reply, -ENOENT, "no such lease");
-}
-
-static void list(const struct message *message, struct reply *reply)
-{
-	bool is_leases = message->header.opcode == WIRE_LEASES;
-	struct wire_list_reply page = {
-		.record_bytes =
-			is_leases ? sizeof(struct wire_lease) : sizeof(struct wire_provider),
-	};
-	struct wire_list wire;
-
-	memcpy(&wire, message->bytes + sizeof(struct wire_header), sizeof(wire));
-	reply->body_bytes = sizeof(page);
-	while (wire.cursor < p2pd.nr_records && page.nr_records < p2pd.per_page) {
-		struct wire_provider provider = {.backend = WIRE_BACKEND_VFIO, .numa_node = -1};
-		struct wire_lease lease = {
-			.id = wire.cursor + 1, .size_bytes = 4096, .nr_ranges = 1};
-
-		snprintf(provider.name, sizeof(provider.name), "0000:01:00.0/%u@1",
-			 (unsigned int)wire.cursor);
-		strcpy(lease.provider, "0000:01:00.0/2@1");
-		memcpy(reply->body + reply->body_bytes,
-		       is_leases ? (const void *)&lease : (const void *)&provider,
-		       page.record_bytes);
-		reply->body_bytes += page.record_bytes;
-		page.nr_records++;
-		wire.cursor++;
-	}
-	/* Pages with nothing on them go on forever. */
-	page.next_cursor = wire.cursor < p2pd.nr_records ? wire.cursor + !p2pd.per_page : 0;
-	memcpy(reply->body, &page, sizeof(page));
-}
-
-static void stats(struct reply *reply)
-{
-	static const char text[] = "p2pd_leases 3\n";
-	struct wire_stats_reply wire = {.size_bytes = sizeof(text) - 1};
-
-	reply->fd = make_memfd("stats", 0);
-	if (write(reply->fd, text, sizeof(text) - 1) != sizeof(text) - 1)
-		abort();
-	set_body(reply, &wire, sizeof(wire));
-}
-
-static void answer(const struct message *message, struct reply *reply)
-{
-	struct wire_hello_reply hello = {.version = 1, .flags = WIRE_HELLO_IS_ADMIN, .instance = 1};
-	struct wire_status_reply status = {.version = "0.1.0", .pid = 7, .nr_leases = 3};
-	struct wire_policy_test_reply policy = {.error = -EACCES,
-						.rule = "nobody",
-						.source = "p2pd.conf:3",
-						.because = "It says so."};
-	struct wire_renew_reply renew = {.expires_ns = 4242};
-	struct wire_revoke_reply revoke = {.nr_leases = 2, .nr_busy = 1};
-	struct wire_publish_reply publish = {.id = 9, .size_bytes = MIB};
-
-	switch (message->header.opcode) {
-	case WIRE_HELLO:
-		set_body(reply, &hello, sizeof(hello));
-		break;
-	case WIRE_ACQUIRE:
-		acquire(message, reply);
-		break;
-	case WIRE_ATTACH:
-		attach(message, reply);
-		break;
-	case WIRE_RELEASE:
-		release(message, reply);
-		break;
-	case WIRE_RENEW:
-		set_body(reply, &renew, sizeof(renew));
-		break;
-	case WIRE_PROVIDERS:
-	case WIRE_LEASES:
-		list(message, reply);
-		break;
-	case WIRE_REVOKE:
-	case WIRE_DRAIN:
-		set_body(reply, &revoke, sizeof(revoke));
-		break;
-	case WIRE_STATS:
-		stats(reply);
-		break;
-	case WIRE_POLICY_TEST:
-		set_body(reply, &policy, sizeof(policy));
-		break;
-	case WIRE_PUBLISH:
-		set_body(reply, &publish, sizeof(publish));
-		break;
-	case WIRE_STATUS:
-		set_body(reply, &status, sizeof(status));
-		break;
-	default:
-		break;
-	}
 }
 
 static void send_event_to(int client, uint16_t opcode, const void *body, size_t size)
@@ -296,7 +66,7 @@ static void send_two_fds(int client, const void *packet, size_t size)
 				 .msg_control = room,
 				 .msg_controllen = sizeof(room)};
 	struct cmsghdr *control = CMSG_FIRSTHDR(&message);
-	int fds[2] = {make_memfd("dmabuf", MIB), make_memfd("dmabuf", MIB)};
+	int fds[2] = {p2pd_make_memfd("dmabuf", MIB), p2pd_make_memfd("dmabuf", MIB)};
 
 	control->cmsg_level = SOL_SOCKET;
 	control->cmsg_type = SCM_RIGHTS;
@@ -311,7 +81,7 @@ static void twist_reply(struct reply *reply, enum fake_twist twist, int value)
 {
 	switch (twist) {
 	case TWIST_ERROR:
-		fail_with(reply, value, "p2pd's own sentence");
+		p2pd_fail_with(reply, value, "p2pd's own sentence");
 		break;
 	case TWIST_SHORT:
 		reply->body_bytes = 0;
@@ -370,7 +140,7 @@ static bool serve(int client)
 	reply.header.opcode = message.header.opcode | WIRE_REPLY;
 	reply.header.serial = message.header.serial;
 	if (twist != TWIST_DROP && twist != TWIST_SILENT)
-		answer(&message, &reply);
+		p2pd_answer(&message, &reply);
 	message_done(&message);
 	if (twist == TWIST_DROP || twist == TWIST_SILENT)
 		return twist == TWIST_SILENT;
@@ -542,7 +312,7 @@ void p2pd_set_state(uint64_t lease_id, uint32_t state, uint32_t reason, uint64_t
 	struct wire_lease *lease;
 
 	pthread_mutex_lock(&lock);
-	lease = find_lease(lease_id);
+	lease = p2pd_find_lease(lease_id);
 	if (lease) {
 		lease->state = state;
 		lease->reason = reason;

@@ -236,18 +236,19 @@ static void publication_is_published_again(void **state)
 	options.name = "frames";
 	assert_int_equal(p2pdma_publish(*state, fd, &options, &publication), 0);
 	fake_sys.close(fd);
+	/* At first the daemon hasn't noticed that the connection was lost. */
+	p2pd_twist(WIRE_PUBLISH, TWIST_ERROR, -EBUSY, 1);
 	p2pd_last(WIRE_PUBLISH, &wire, sizeof(wire));
 	assert_string_equal(wire.name, "frames");
 	assert_int_equal(wire.mode, WIRE_MODE_SHARED);
 	assert_int_equal(wire.uid, UINT32_MAX);
 	p2pd_stop();
 	p2pd_start();
-	for (int i = 0; i < 200 && p2pd_count(WIRE_PUBLISH) < 2; i++) {
+	for (int i = 0; i < 200 && p2pd_count(WIRE_PUBLISH) < 3; i++) {
 		p2pdma_next_event(*state, &event);
 		usleep(5000);
 	}
-	assert_int_equal(p2pd_count(WIRE_PUBLISH), 2);
-	p2pd_wait_for(p2pdma_lease_ack(NULL, 0) == -EINVAL);
+	assert_int_equal(p2pd_count(WIRE_PUBLISH), 3);
 	for (int i = 0; i < 20; i++) {
 		p2pdma_next_event(*state, &event);
 		usleep(2000);
@@ -256,6 +257,31 @@ static void publication_is_published_again(void **state)
 	assert_int_equal(p2pd_count(WIRE_UNPUBLISH), 1);
 	p2pd_last(WIRE_UNPUBLISH, &id, sizeof(id));
 	assert_int_equal(id.lease_id, 9);
+}
+
+static void withdrawn_during_restoring_is_unpublished(void **state)
+{
+	struct p2pdma_publish_options options = P2PDMA_PUBLISH_OPTIONS_INIT;
+	struct p2pdma_publication *a = NULL, *b = NULL;
+	struct p2pdma_event event = P2PDMA_EVENT_INIT;
+	int fd = fake_make_dmabuf(MIB);
+
+	options.name = "a";
+	assert_int_equal(p2pdma_publish(*state, fd, &options, &a), 0);
+	options.name = "b";
+	assert_int_equal(p2pdma_publish(*state, fd, &options, &b), 0);
+	fake_sys.close(fd);
+	p2pd_twist(WIRE_PUBLISH, TWIST_LATE, 200, 1);
+	p2pd_stop();
+	p2pd_start();
+	while (p2pd_count(WIRE_PUBLISH) < 3)
+		p2pdma_next_event(*state, &event);
+	/* Its reply is under way, and belongs to nobody any more. */
+	p2pdma_publication_free(a);
+	while (p2pd_count(WIRE_PUBLISH) < 4)
+		p2pdma_next_event(*state, &event);
+	p2pd_wait_for(p2pd_count(WIRE_UNPUBLISH) == 1);
+	p2pdma_publication_free(b);
 }
 
 static void publish_bad_options_einval(void **state)
@@ -280,8 +306,8 @@ static void publish_bad_options_einval(void **state)
 	assert_int_equal(p2pdma_publish(*state, 0, &options, &publication), -EINVAL);
 	assert_p2pd_cause("no DMABUF");
 	assert_int_equal(p2pdma_publish(*state, 999, &options, &publication), -EBADF);
-	p2pd_twist(WIRE_PUBLISH, TWIST_ERROR, -EEXIST, 1);
-	assert_int_equal(p2pdma_publish(*state, fd, &options, &publication), -EEXIST);
+	p2pd_twist(WIRE_PUBLISH, TWIST_ERROR, -EBUSY, 1);
+	assert_int_equal(p2pdma_publish(*state, fd, &options, &publication), -EBUSY);
 	p2pd_twist(WIRE_PUBLISH, TWIST_SHORT, 0, 1);
 	assert_int_equal(p2pdma_publish(*state, fd, &options, &publication), -EPROTO);
 	p2pdma_publication_free(NULL);
@@ -322,6 +348,7 @@ int main(void)
 		CASE(hello_silent_is_tried_again),
 		CASE(freed_during_restoring_is_released),
 		CASE(publication_is_published_again),
+		CASE(withdrawn_during_restoring_is_unpublished),
 		CASE(publish_bad_options_einval),
 		CASE(close_before_buffers_is_deaf),
 	};
