@@ -56,6 +56,10 @@ static void tell_requested(struct broker_lease *lease, uint32_t reason, uint64_t
 
 	if (lease->wire.state >= WIRE_LEASE_REVOKED)
 		return;
+	/* ATTACH's reply says it, and then an event does. */
+	if (lease->wire.state == WIRE_LEASE_REVOKING && lease->wire.reason == reason &&
+	    lease->wire.deadline_ns == deadline_ns)
+		return;
 	lease->wire.state = WIRE_LEASE_REVOKING;
 	lease->wire.reason = reason;
 	lease->wire.deadline_ns = deadline_ns;
@@ -147,16 +151,12 @@ void broker_lease_event(struct broker *broker, const struct message *message)
 
 void broker_lease_attached(struct broker_lease *lease, const struct wire_lease *wire)
 {
-	uint32_t before = lease->wire.state;
-
 	lease->is_attached = true;
 	lease->wire.expires_ns = wire->expires_ns;
 	if (wire->state == WIRE_LEASE_REVOKED || wire->state == WIRE_LEASE_RELEASED) {
 		lease->wire.reason = wire->reason;
 		broker_lease_ended(lease, broker_reason(wire->reason), 0);
-	} else if (wire->state == WIRE_LEASE_REVOKING &&
-		   (before != WIRE_LEASE_REVOKING ||
-		    wire->deadline_ns != lease->wire.deadline_ns)) {
+	} else if (wire->state == WIRE_LEASE_REVOKING) {
 		tell_requested(lease, wire->reason, wire->deadline_ns, 0);
 	}
 }

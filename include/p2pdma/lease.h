@@ -68,7 +68,8 @@ enum p2pdma_lease_state {
  * @importer:     the device that will use it, such as "mlx5_0" or a PCI address: among the
  *                providers that match, the one with the best path to it. NULL: any
  * @label:        for people who look at leases, up to 63 bytes; NULL: none
- * @length_bytes: how much, in one piece, a multiple of the page size; not with @ranges
+ * @length_bytes: how much, in one piece, a multiple of the page size; not with @ranges. What
+ *                was published is acquired whole
  * @align_bytes:  a power of two, at least the page size; 0: the page size. Not with @ranges
  * @ttl_ms:       for how long; 0: as long as policy allows
  * @ranges:       exactly these, of the one BAR that @selector names; or NULL

@@ -47,7 +47,9 @@ static int export(struct device *device, const struct lease *lease, struct sourc
 	slot->offset_bytes = lease->ranges[0].offset_bytes;
 	slot->length_bytes = lease->ranges[0].length_bytes;
 	slot->state = EMULATED_ACTIVE;
-	if (pwrite(fd, &slot->id, sizeof(slot->id), 0) != sizeof(slot->id)) {
+	/* Holders prove that a DMABUF has the size of its lease. */
+	if (ftruncate(fd, (off_t)lease->size_bytes) ||
+	    pwrite(fd, &slot->id, sizeof(slot->id), 0) != sizeof(slot->id)) {
 		close(fd);
 		return -ENOSPC;
 	}
