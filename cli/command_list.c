@@ -197,10 +197,6 @@ int command_show(struct cli *cli, int argc, char **argv)
 		nr_failed += r != EXIT_OK;
 		nr_done += r == EXIT_OK;
 	}
-	/* In JSON one object, then the other. */
-	table_print(providers);
-	if (!cli->is_json && table_rows(leases))
-		putchar('\n');
-	table_print(leases);
+	tables_print("show", providers, leases);
 	return cli_sum_up(nr_done, nr_failed, failure);
 }

@@ -232,6 +232,8 @@ static int run(struct cli *cli, int argc, char **argv)
 		if (strcmp(commands[i].name, argv[0]))
 			continue;
 		cli->command = commands[i].name;
+		/* getopt's complaints begin with it. */
+		argv[0] = (char *)"p2pctl";
 		optind = 0;
 		return commands[i].run(cli, argc, argv);
 	}

@@ -166,15 +166,15 @@ static void print_object(const struct table *table, size_t row)
 		       table->cells[row * table->nr_columns + i].json);
 }
 
-static void print_json(const struct table *table)
+static void print_array(const struct table *table)
 {
-	printf("{\"schema\": \"p2pctl.%s\", \"version\": 1, \"%s\": [", table->name, table->name);
+	printf("\"%s\": [", table->name);
 	for (size_t row = 0; row < table_rows(table); row++) {
 		printf("%s\n  {", row ? "," : "");
 		print_object(table, row);
 		printf("}");
 	}
-	printf("%s]}\n", table_rows(table) ? "\n" : "");
+	printf("%s]", table_rows(table) ? "\n" : "");
 }
 
 static struct libscols_table *new_smartcols(const struct table *table)
@@ -218,16 +218,42 @@ static void print_smartcols(struct table *table)
 	scols_unref_table(smart);
 }
 
-void table_print(struct table *table)
+static void table_free(struct table *table)
 {
-	table_row(table);
-	if (table->cli->is_json)
-		print_json(table);
-	else if (table_rows(table))
-		print_smartcols(table);
 	drop_cells(table);
 	free(table->cells);
 	free(table);
+}
+
+void tables_print(const char *name, struct table *first, struct table *second)
+{
+	table_row(first);
+	if (second)
+		table_row(second);
+	if (first->cli->is_json) {
+		printf("{\"schema\": \"p2pctl.%s\", \"version\": 1, ", name);
+		print_array(first);
+		if (second) {
+			printf(", ");
+			print_array(second);
+		}
+		printf("}\n");
+	} else {
+		if (table_rows(first))
+			print_smartcols(first);
+		if (second && table_rows(second)) {
+			putchar('\n');
+			print_smartcols(second);
+		}
+	}
+	table_free(first);
+	if (second)
+		table_free(second);
+}
+
+void table_print(struct table *table)
+{
+	tables_print(table->name, table, NULL);
 }
 
 void table_print_row(struct table *table)

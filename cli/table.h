@@ -36,6 +36,8 @@ void table_colour(struct table *table, const char *colour);
 size_t table_rows(const struct table *table);
 /* Prints and frees. */
 void table_print(struct table *table);
+/* Two in one JSON object, whose schema is @name; for people one below the other. */
+void tables_print(const char *name, struct table *first, struct table *second);
 /* One row after the other, each as soon as it is there: JSON lines, or aligned text. */
 void table_print_row(struct table *table);
 

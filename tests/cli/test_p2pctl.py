@@ -10,6 +10,7 @@ promises. `bind` and `unbind` work on a sysfs made of files.
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -99,6 +100,9 @@ class Looking(Case):
         self.assertIn(PROVIDER, done.stdout)
         self.assertIn("there is no provider 0000:77:00.0", done.stderr)
         self.run_it(NOT_FOUND, "show", "0000:77:00.0")
+        found = json.loads(self.run_it(OK, "-J", "show", PROVIDER).stdout)
+        self.assertEqual((found["schema"], found["leases"]), ("p2pctl.show", []))
+        self.assertEqual(len(found["providers"]), 1)
         self.run_it(USAGE, "show")
 
     def test_stats(self) -> None:
@@ -140,6 +144,42 @@ class Looking(Case):
         self.run_it(USAGE, "drain")
         self.assertIn("acquire", self.run_it(OK, "--help").stdout)
         self.assertIn("p2pctl 0", self.run_it(OK, "--version").stdout)
+
+    def on_terminal(self, *arguments: str) -> str:
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(self.command()[0], self.command(*arguments), self.env)
+        said = b""
+        try:
+            while chunk := os.read(terminal, 4096):
+                said += chunk
+        except OSError:
+            pass
+        os.close(terminal)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        return said.decode()
+
+    def test_colour_only_on_a_terminal(self) -> None:
+        self.env["TERM"] = "xterm"
+        self.assertIn("\033[", self.on_terminal("list"))
+        self.env["NO_COLOR"] = "1"
+        self.assertNotIn("\033[", self.on_terminal("list"))
+
+    def test_completion(self) -> None:
+        completion = Path(__file__).resolve().parent.parent.parent / "cli/completion/p2pctl"
+        script = (f'p2pctl() {{ {self.command()[0]} "$@"; }}\n. {completion}\n'
+                  'COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))\n_p2pctl\nprintf "%s\\n" "${COMPREPLY[@]}"')
+
+        def complete(*words: str) -> list[str]:
+            done = subprocess.run(["bash", "-c", script, "bash", *words], env=self.env,
+                                  stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+            return done.stdout.split()
+
+        self.assertEqual(complete("p2pctl", "mon"), ["monitor"])
+        self.assertEqual(complete("p2pctl", "--json", "revoke", "--pro"), ["--provider"])
+        self.assertEqual(complete("p2pctl", "show", "0000:01"),
+                         [self.json("providers", "list")[0]["name"]])
+        self.assertEqual(complete("p2pctl", "acquire", "--revoke-signal", "U"), ["USR1", "USR2"])
 
     def test_full_disk(self) -> None:
         with open("/dev/full", "w", encoding="ascii") as full:
@@ -291,6 +331,24 @@ class Taking(Case):
         holder = self.hold("-l", "4k", "--revoke-signal", "none", "--", "sleep", "2")
         self.run_it(OK, "revoke", "--wait", "--deadline", "200ms", "--all")
         self.assertIn("was revoked", self.finish(holder, 0))
+
+    def test_example_lets_go(self) -> None:
+        example = BUILD / "tests/cli/lease_test"
+        if not example.exists():
+            self.skipTest("the examples aren't built")
+        with subprocess.Popen([str(example), "65536"], env=self.env, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True) as holder:
+            end = time.monotonic() + 20
+            while not self.json("leases", "leases"):
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.02)
+            begin = time.monotonic()
+            self.run_it(OK, "revoke", "--all", "--deadline", "60s", "--wait")
+            self.assertLess(time.monotonic() - begin, 30)
+            said = holder.communicate(timeout=30)[0]
+        self.assertEqual(holder.returncode, 0, said)
+        self.assertIn("event: revoke-requested, reason admin", said)
+        self.assertIn("the lease has ended", said)
 
     def test_revoke_some(self) -> None:
         holder = self.hold("-l", "4k")
