@@ -129,8 +129,10 @@ int broker_start(struct broker *broker)
 
 void broker_wake(struct broker *broker)
 {
-	if (broker->wake_fd >= 0)
-		eventfd_write(broker->wake_fd, 1);
+	if (!broker->is_waiting || broker->is_woken)
+		return;
+	broker->is_woken = true;
+	eventfd_write(broker->wake_fd, 1);
 }
 
 bool broker_is_wanted(const struct broker *broker)
@@ -375,13 +377,13 @@ static void take_message(struct broker *broker, struct message *message)
 	message_done(message);
 }
 
-void broker_read(struct broker *broker, unsigned int max)
+bool broker_read(struct broker *broker, unsigned int max)
 {
 	for (unsigned int i = 0; i < max && broker->socket.fd >= 0; i++) {
 		int r = message_receive(broker->socket.fd, &broker->incoming);
 
 		if (r == -EAGAIN)
-			return;
+			return false;
 		if (!r)
 			take_message(broker, &broker->incoming);
 		else if (r == -ECONNRESET)
@@ -391,4 +393,5 @@ void broker_read(struct broker *broker, unsigned int max)
 		else
 			broker_break(broker, r, "can't read from p2pd: %s", error_name(r));
 	}
+	return broker->socket.fd >= 0;
 }

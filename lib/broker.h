@@ -47,6 +47,8 @@ struct broker {
 	uint32_t timeout_ms;
 
 	/* Under context->lock. */
+	bool is_waiting;     /* in poll(): wake_fd may be written */
+	bool is_woken;	     /* it was */
 	bool is_called;	     /* some thread has the request: broker_begin() .. broker_end() */
 	pthread_cond_t idle; /* none has it any more */
 	enum broker_state state;
@@ -112,8 +114,8 @@ void broker_free(struct broker *broker);
 int broker_start(struct broker *broker);
 /* Connects where that is due, gives up what takes too long, arms the timer. */
 void broker_tick(struct broker *broker);
-/* Takes at most @max packets. */
-void broker_read(struct broker *broker, unsigned int max);
+/* Takes at most @max packets; true when there may be more. */
+bool broker_read(struct broker *broker, unsigned int max);
 /* One request, with the next serial. 0, -EAGAIN, or an error that has ended the connection. */
 int broker_send(struct broker *broker, uint16_t opcode, const void *body, size_t body_bytes,
 		int fd_to_send, uint32_t *ret_serial);
@@ -125,6 +127,8 @@ void broker_wake(struct broker *broker);
 bool broker_is_wanted(const struct broker *broker);
 /* Takes up the next thing, or is UP. */
 void broker_restore(struct broker *broker);
+/* A new lease; taken up where the connection of now doesn't have it. */
+void broker_lease_linked(struct broker *broker, struct broker_lease *lease);
 /* Something may have been added that the connection of now doesn't have. */
 void broker_resume(struct broker *broker);
 void broker_restore_reply(struct broker *broker, const struct message *reply);

@@ -23,9 +23,10 @@
 #include "broker.h"
 #include "guard.h"
 
-#define NS_PER_MS  1000000ULL
-#define NS_PER_S   1000000000ULL
-#define MAX_RESENT 4
+#define NS_PER_MS     1000000ULL
+#define NS_PER_S      1000000000ULL
+#define MAX_RESENT    4
+#define READS_AT_ONCE 64
 
 /* One call's progress. */
 struct attempt {
@@ -128,27 +129,38 @@ static int check_closed(struct broker *broker, const struct attempt *attempt)
 	return context_fail(broker->context, broker->error, "%s", broker->cause);
 }
 
+/* Under context->lock. What is behind the reply isn't this call's business. */
+static void read_reply(struct broker *broker)
+{
+	const struct broker_request *request = &broker->request;
+	eventfd_t ignored;
+
+	if (broker->is_woken)
+		eventfd_read(broker->wake_fd, &ignored);
+	broker->is_woken = false;
+	for (int i = 0; i < READS_AT_ONCE; i++) {
+		if ((request->serial && request->is_answered) || !broker_read(broker, 1))
+			return;
+	}
+}
+
 /* Under context->lock. 0: done. 1: wait. */
 static int look(struct broker *broker, struct attempt *attempt)
 {
 	struct broker_request *request = &broker->request;
-	eventfd_t ignored;
 	int r;
 
-	eventfd_read(broker->wake_fd, &ignored);
-	broker_read(broker, 64);
+	/* Nothing on a good connection can be for a request that isn't sent: no call for that. */
+	if (request->serial || attempt->is_full || broker->state != BROKER_UP)
+		read_reply(broker);
 	if (request->serial && request->is_answered)
 		return 0;
-	if (broker->state == BROKER_CLOSED) {
-		r = check_closed(broker, attempt);
+	for (int i = 0; i < 2 && broker->state != BROKER_UP; i++) {
+		r = broker->state == BROKER_CLOSED ? check_closed(broker, attempt) : 1;
 		if (r <= 0)
 			return r;
-	}
-	broker_tick(broker);
-	if (broker->state == BROKER_CLOSED) {
-		r = check_closed(broker, attempt);
-		if (r <= 0)
-			return r;
+		if (!i)
+			broker_tick(broker);
 	}
 	if (broker->state == BROKER_UP && (!request->serial || request->is_lost)) {
 		request->serial = 0;
@@ -216,9 +228,11 @@ int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wir
 			break;
 		}
 		wait_ms = prepare(broker, &attempt, now, fds);
+		broker->is_waiting = true;
 		pthread_mutex_unlock(&context->lock);
 		poll(fds, 2, wait_ms);
 		pthread_mutex_lock(&context->lock);
+		broker->is_waiting = false;
 		r = 0;
 	}
 	if (!r && header->opcode) {

@@ -151,7 +151,6 @@ void broker_lease_event(struct broker *broker, const struct message *message)
 
 void broker_lease_attached(struct broker_lease *lease, const struct wire_lease *wire)
 {
-	lease->is_attached = true;
 	lease->wire.expires_ns = wire->expires_ns;
 	if (wire->state == WIRE_LEASE_REVOKED || wire->state == WIRE_LEASE_RELEASED) {
 		lease->wire.reason = wire->reason;
@@ -187,13 +186,12 @@ static void publish(struct broker_lease *lease, struct p2pdma_buffer *buffer, ui
 
 	pthread_mutex_lock(&broker->context->lock);
 	list_append(&lease->device.buffers, &buffer->link);
-	list_append(&broker->leases, &lease->device.link);
+	lease->is_attached = broker->connection == connection && broker->state != BROKER_CLOSED;
+	broker_lease_linked(broker, lease);
 	if (broker->early.has_requested && broker->early.requested.lease_id == lease->wire.id)
 		apply(lease, WIRE_EVENT_REVOKE_REQUESTED, &broker->early.requested);
 	if (broker->early.has_revoked && broker->early.revoked.lease_id == lease->wire.id)
 		apply(lease, WIRE_EVENT_REVOKED, &broker->early.revoked);
-	lease->is_attached = broker->connection == connection && broker->state != BROKER_CLOSED;
-	broker_resume(broker);
 	pthread_mutex_unlock(&broker->context->lock);
 }
 

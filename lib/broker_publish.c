@@ -56,7 +56,8 @@ static void publish(struct p2pdma_publication *publication, uint64_t id, uint32_
 	publication->is_attached =
 		broker->connection == connection && broker->state != BROKER_CLOSED;
 	list_append(&broker->publications, &publication->link);
-	broker_resume(broker);
+	if (!publication->is_attached)
+		broker_resume(broker);
 	pthread_mutex_unlock(&broker->context->lock);
 }
 

@@ -27,13 +27,36 @@ void broker_lost_all(struct broker *broker)
 		publication->is_attached = false;
 }
 
+/* Those that wait stand first, so that many leases are taken up in as many steps. */
+static void is_done(struct broker *broker, struct broker_lease *lease)
+{
+	lease->is_attached = true;
+	list_remove(&lease->device.link);
+	list_append(&broker->leases, &lease->device.link);
+}
+
 static struct broker_lease *next_lease(struct broker *broker)
 {
-	list_for_each_entry(lease, &broker->leases, struct broker_lease, device.link) {
-		if (!lease->is_attached && lease->wire.state < WIRE_LEASE_REVOKED)
+	while (!list_is_empty(&broker->leases)) {
+		struct broker_lease *lease =
+			list_entry(broker->leases.next, struct broker_lease, device.link);
+
+		if (lease->is_attached)
+			return NULL;
+		if (lease->wire.state < WIRE_LEASE_REVOKED)
 			return lease;
+		is_done(broker, lease);
 	}
 	return NULL;
+}
+
+void broker_lease_linked(struct broker *broker, struct broker_lease *lease)
+{
+	/* In front of the first, or behind the last. */
+	list_append(lease->is_attached ? &broker->leases : broker->leases.next,
+		    &lease->device.link);
+	if (!lease->is_attached)
+		broker_resume(broker);
 }
 
 static struct p2pdma_publication *next_publication(struct broker *broker)
@@ -71,6 +94,7 @@ static void is_up(struct broker *broker)
 	broker->is_established = true;
 	broker->failures = 0;
 	broker->retry_ns = 0;
+	broker_tick(broker);
 	broker_wake(broker);
 }
 
@@ -132,6 +156,7 @@ static bool attach_reply(struct broker *broker, const struct message *reply)
 			lease, error == -ENODEV ? P2PDMA_REASON_REMOVE : P2PDMA_REASON_BROKER, 0);
 	else
 		broker_lease_attached(lease, &wire);
+	is_done(broker, lease);
 	return true;
 }
 
