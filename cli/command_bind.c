@@ -164,11 +164,9 @@ static void undo(const struct function *function)
 		fprintf(stderr, "p2pctl: driver_override of %s couldn't be put back to \"%s\"\n",
 			function->name, function->override);
 	read_driver(function, now, sizeof(now));
-	if (!strcmp(now, function->driver))
-		return;
-	if (*now)
+	if (*now && strcmp(now, function->driver))
 		unbind(function);
-	if (*function->driver) {
+	if (*function->driver && strcmp(now, function->driver)) {
 		char path[96];
 
 		snprintf(path, sizeof(path), "drivers/%s/bind", function->driver);

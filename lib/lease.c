@@ -147,6 +147,7 @@ int broker_export(struct p2pdma_context *context, const char *selector,
 
 int p2pdma_lease_query(struct p2pdma_buffer *buffer, struct p2pdma_lease_info *ret_info)
 {
+	struct p2pdma_buffer_status status = P2PDMA_BUFFER_STATUS_INIT;
 	struct p2pdma_lease_info info;
 	struct broker_lease *lease;
 	int r;
@@ -159,6 +160,8 @@ int p2pdma_lease_query(struct p2pdma_buffer *buffer, struct p2pdma_lease_info *r
 	r = broker_lease_query(buffer, &lease);
 	if (r)
 		return r;
+	/* What p2pd has said already counts. */
+	buffer->backend->query(buffer, &status);
 	pthread_mutex_lock(&buffer->context->lock);
 	broker_lease_info(&lease->wire, &info);
 	pthread_mutex_unlock(&buffer->context->lock);
