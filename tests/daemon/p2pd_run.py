@@ -35,7 +35,8 @@ class Daemon:
 
     def __init__(self, build: Path, policy: str = DEFAULT_POLICY, keeper: bool = True,
                  bar: int = BAR, prefix: tuple[str, ...] = (),
-                 environment: Optional[dict[str, str]] = None) -> None:
+                 environment: Optional[dict[str, str]] = None,
+                 program: str = "p2pd-emulated") -> None:
         self.build = build
         # pylint: disable=consider-using-with
         self.scratch = tempfile.TemporaryDirectory(prefix="p2pd-test-")
@@ -50,7 +51,7 @@ class Daemon:
                         **(environment or {}))
         for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "FDSTORE"):
             self.env.pop(name, None)
-        command = [*prefix, str(build / "tests/daemon/p2pd-emulated"), "--config",
+        command = [*prefix, str(build / "tests/daemon" / program), "--config",
                    str(self.config), "--socket", self.path]
         if keeper:
             command.insert(0, str(build / "daemon/p2pd-keeper"))
@@ -104,7 +105,11 @@ class Daemon:
 
     def kill(self) -> None:
         """SIGKILL to p2pd; the keeper starts the next one."""
-        os.kill(self.pid(), signal.SIGKILL)
+        try:
+            os.kill(self.pid(), signal.SIGKILL)
+        except ProcessLookupError:
+            # It ended by itself in between.
+            pass
 
     def fds(self) -> list[str]:
         """What p2pd has open."""
