@@ -132,6 +132,9 @@ static void stall_begins(struct client *client)
 {
 	uint64_t stall_ms = policy_settings(client->server->broker.policy)->stall_ms;
 
+	/* Refusals that it doesn't read gain it no time to say HELLO. */
+	if (!client->is_greeted)
+		return;
 	deadlines_set(&client->server->client_deadlines, &client->deadline,
 		      clock_now_ns() + stall_ms * 1000000);
 	client_deadlines_due(client->server);
@@ -219,7 +222,8 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 		stall_begins(client);
 	}
 	event_del(client->writable);
-	deadlines_clear(&client->server->client_deadlines, &client->deadline);
+	if (client->is_greeted)
+		deadlines_clear(&client->server->client_deadlines, &client->deadline);
 	if (client->is_monitor_behind) {
 		struct wire_event_monitor lost = {.type = WIRE_MONITOR_LOST,
 						  .time_ns = clock_now_ns()};

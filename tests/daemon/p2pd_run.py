@@ -65,7 +65,11 @@ class Daemon:
         end = time.monotonic() + 20
         while time.monotonic() < end:
             try:
-                wire.Client(self.path).hello().close()
+                client = wire.Client(self.path)
+                try:
+                    client.hello()
+                finally:
+                    client.close()
                 return process
             except (FileNotFoundError, ConnectionRefusedError, EOFError, TimeoutError):
                 if process.poll() is not None:
