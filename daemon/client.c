@@ -53,6 +53,7 @@ void client_doom(struct client *client, const char *why)
 	event_del(client->readable);
 	if (client->writable)
 		event_del(client->writable);
+	list_remove(&client->link_of_monitors);
 	list_remove(&client->link);
 	list_append(&client->server->doomed, &client->link);
 	event_active(client->server->reaper, EV_TIMEOUT, 0);
@@ -80,6 +81,7 @@ void client_free(struct client *client)
 	account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, client->nr_sent_fds);
 	account_discharge(account_of(client), ACCOUNT_CONNECTIONS, 1);
 	deadlines_clear(&server->client_deadlines, &client->deadline);
+	list_remove(&client->link_of_monitors);
 	list_remove(&client->link);
 	event_free(client->readable);
 	if (client->writable)
@@ -382,6 +384,7 @@ int client_new(struct server *server, int fd)
 	client->server = server;
 	client->fd = fd;
 	list_init(&client->queue);
+	list_init(&client->link_of_monitors);
 	client->readable = event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, client);
 	if (!client->readable)
 		goto err_free;

@@ -7,6 +7,7 @@
 /* One connection. */
 struct client {
 	struct list link;
+	struct list link_of_monitors; /* alone where it is none */
 	struct server *server;
 	struct holder *holder;
 	int fd;
@@ -20,7 +21,6 @@ struct client {
 	uint32_t nr_sent_fds; /* that the peer may not have received yet */
 	bool has_token;	      /* the next request is within its user's rate */
 	bool is_greeted;
-	bool is_monitor;
 	bool is_monitor_behind; /* events were dropped, and that must be said */
 	bool is_doomed;
 };

@@ -96,7 +96,9 @@ void request_monitor(struct request *request)
 		request_failed(request, -EINVAL);
 		return;
 	}
-	request->client->is_monitor = monitor->is_on;
+	list_remove(&request->client->link_of_monitors);
+	if (monitor->is_on)
+		list_append(&request->server->monitors, &request->client->link_of_monitors);
 	client_reply(request->client, &request->header, NULL, 0, -1);
 }
 

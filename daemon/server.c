@@ -90,8 +90,9 @@ static void happened(void *data, const struct wire_event_monitor *event,
 	struct server *server = data;
 
 	log_audit(event, decision);
-	list_for_each_entry(client, &server->clients, struct client, link)
-		if (client->is_monitor && may_see(server, client, event))
+	/* One that has hung up is doomed by this, and leaves the list. */
+	list_for_each_entry_safe(client, &server->monitors, struct client, link_of_monitors)
+		if (may_see(server, client, event))
 			client_event(client, WIRE_EVENT_MONITOR, event, sizeof(*event));
 }
 
@@ -146,8 +147,8 @@ static void on_reaper(evutil_socket_t fd, short what, void *data)
 
 	(void)fd;
 	(void)what;
-	list_for_each_entry_safe(client, &server->doomed, struct client, link)
-		client_free(client);
+	while (!list_is_empty(&server->doomed))
+		client_free(list_entry(server->doomed.next, struct client, link));
 	broker_journal_compact(&server->broker);
 }
 
@@ -273,6 +274,7 @@ int server_init(struct server *server, struct policy *policy)
 	server->started_ns = clock_now_ns();
 	server->listener.fd = server->lock_fd = -1;
 	list_init(&server->clients);
+	list_init(&server->monitors);
 	list_init(&server->doomed);
 	deadlines_init(&server->client_deadlines);
 	server->base = event_base_new();
@@ -299,10 +301,11 @@ static void free_event(struct event *event)
 
 void server_done(struct server *server)
 {
-	list_for_each_entry_safe(client, &server->clients, struct client, link)
-		client_free(client);
-	list_for_each_entry_safe(client, &server->doomed, struct client, link)
-		client_free(client);
+	/* One by one: what a client leaves behind may doom the next. */
+	while (!list_is_empty(&server->clients))
+		client_free(list_entry(server->clients.next, struct client, link));
+	while (!list_is_empty(&server->doomed))
+		client_free(list_entry(server->doomed.next, struct client, link));
 	publications_forget(server);
 	broker_done(&server->broker);
 	discovery_free(server);

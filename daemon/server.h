@@ -14,6 +14,7 @@ struct server {
 	struct event_base *base;
 	struct broker broker;
 	struct list clients;
+	struct list monitors; /* those of them that want to hear of everything */
 	uint32_t nr_clients;
 	struct list doomed; /* clients that are freed when the stack is empty */
 	struct event *reaper;

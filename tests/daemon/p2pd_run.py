@@ -146,7 +146,11 @@ class Daemon:
         try:
             code = self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
+            hanging = self.pid()
             self.process.kill()
+            self.process.wait()
+            if self.has_keeper:
+                os.kill(hanging, signal.SIGKILL)
             raise
         self.scratch.cleanup()
         return code
