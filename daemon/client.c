@@ -402,6 +402,7 @@ int client_new(struct server *server, int fd)
 	client_deadlines_due(server);
 	event_add(client->readable, NULL);
 	return 0;
+	broker_journal_compact(&client->server->broker);
 
 err_holder:
 	holder_free(server, client->holder);

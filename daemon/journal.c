@@ -58,6 +58,7 @@ struct journal {
 	uint64_t end;	    /* of the last record */
 	uint64_t allocated; /* room in the file */
 	uint64_t snapshot;  /* where the one being written begins; 0: none is */
+	bool is_behind;	    /* something that happened isn't in it: only a snapshot helps */
 };
 
 static uint32_t checksum(const void *data, size_t size_bytes)
@@ -92,19 +93,40 @@ static int write_head(struct journal *journal, uint64_t start)
 	return r;
 }
 
-/* Room up to @end, in chunks. */
-static int allocate(struct journal *journal, uint64_t end)
+static int allocate_to(struct journal *journal, uint64_t end)
 {
-	uint64_t wanted = (end + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
-
-	if (end <= journal->allocated)
-		return 0;
 	/* KEEP_SIZE: the size of the file is the end of the last record. */
 	if (fallocate(journal->fd, FALLOC_FL_KEEP_SIZE, (off_t)journal->allocated,
-		      (off_t)(wanted - journal->allocated)) < 0)
+		      (off_t)(end - journal->allocated)) < 0)
 		return errno == EFBIG || errno == ENOMEM || errno == EPERM ? -ENOSPC : -errno;
-	journal->allocated = wanted;
+	journal->allocated = end;
 	return 0;
+}
+
+/* Room up to @end, in chunks; where there is none for a whole chunk, as much as is needed. */
+static int allocate(struct journal *journal, uint64_t end)
+{
+	if (end <= journal->allocated)
+		return 0;
+	if (!allocate_to(journal, (end + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES))
+		return 0;
+	return allocate_to(journal, end);
+}
+
+/*
+ * Forgets what may lie behind @end: part of a record, which a shorter one in its place would
+ * leave half of behind. Room that was kept goes with it and is asked for anew.
+ */
+static void cut_at(struct journal *journal, uint64_t end)
+{
+	uint64_t kept = journal->allocated;
+
+	journal->end = end;
+	if (ftruncate(journal->fd, (off_t)end) < 0)
+		return;
+	journal->allocated = end;
+	if (kept > end)
+		allocate_to(journal, kept);
 }
 
 int journal_new(uint64_t instance, struct journal **ret_journal)
@@ -280,8 +302,11 @@ int journal_append(struct journal *journal, uint16_t type, const void *body, siz
 
 	if (length > RECORD_MAX)
 		return -E2BIG;
+	/* What may fail waits until the journal tells the truth again. */
+	if (nr_live && journal->is_behind && !journal->snapshot)
+		return -ENOSPC;
 	r = allocate(journal, journal->end + length + nr_live * RESERVE_BYTES);
-	if (r)
+	if (r && nr_live)
 		return r;
 	memset(&room.record, 0, sizeof(room.record));
 	memcpy(room.bytes + sizeof(room.record), body, size_bytes);
@@ -292,16 +317,21 @@ int journal_append(struct journal *journal, uint16_t type, const void *body, siz
 	room.record.pad = (uint16_t)(length - sizeof(room.record) - size_bytes);
 	room.record.crc = checksum(room.bytes, length);
 	r = write_at(journal->fd, room.bytes, length, journal->end);
-	if (!r)
-		journal->end += length;
-	return r;
+	if (r) {
+		cut_at(journal, journal->end);
+		journal->is_behind |= !nr_live;
+		return r;
+	}
+	journal->end += length;
+	return 0;
 }
 
 bool journal_is_large(const struct journal *journal, size_t nr_live)
 {
 	uint64_t used = journal->end - journal->head.start;
 
-	return used > 4 * CHUNK_BYTES && used > 8 * TYPICAL_BYTES * (uint64_t)nr_live;
+	return journal->is_behind ||
+	       (used > 4 * CHUNK_BYTES && used > 8 * TYPICAL_BYTES * (uint64_t)nr_live);
 }
 
 int journal_compact_begin(struct journal *journal)
@@ -317,9 +347,11 @@ int journal_compact_end(struct journal *journal, bool is_whole)
 
 	journal->snapshot = 0;
 	if (r) {
-		/* The old records still say all; the part of a snapshot after them says it again. */
+		/* The old records still say all there is to say. */
+		cut_at(journal, start);
 		return is_whole ? r : 0;
 	}
+	journal->is_behind = false;
 	/* Whole pages only, and never the heads; that it fails costs memory, nothing else. */
 	old = (old + 4095) & ~(uint64_t)4095;
 	start &= ~(uint64_t)4095;

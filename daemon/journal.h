@@ -86,12 +86,13 @@ uint64_t journal_instance(const struct journal *journal);
 
 /*
  * Appends. A record that may fail (a grant) says for how many live things room must stay for those
- * that must not (their revocation and end), which say 0. -ENOSPC.
+ * that must not (their revocation and end), which say 0. -ENOSPC. Where one of those fails all the
+ * same, no more is granted until a snapshot has made up for it (journal_is_large()).
  */
 int journal_append(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
 		   size_t nr_live);
 
-/* Has it grown to several times of what a snapshot of @nr_live things takes? */
+/* Has it grown to several times of what a snapshot of @nr_live things takes, or does it lack one? */
 bool journal_is_large(const struct journal *journal, size_t nr_live);
 
 /* Between these, journal_append() writes the snapshot. */

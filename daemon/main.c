@@ -157,7 +157,6 @@ static int listen_to_signals(struct server *server)
 		{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}, {SIGUSR1, on_dump}};
 	struct timeval every = {.tv_sec = METRICS_EVERY};
 
-	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		struct event *event =
 			evsignal_new(server->base, signals[i].number, signals[i].handle, server);
@@ -302,6 +301,9 @@ int main(int argc, char **argv)
 		printf("%s: no faults\n", options.config);
 		return EXIT_SUCCESS;
 	}
+	signal(SIGPIPE, SIG_IGN);
+	/* A file that may not grow is an error of whoever writes it. */
+	signal(SIGXFSZ, SIG_IGN);
 	raise_nofile();
 	log_set_level(policy_settings(policy)->log_level);
 	r = service_receive(&kept);
