@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -208,6 +209,8 @@ int stats_write_textfile(const struct server *server, const char *path)
 	out = fopen(beside, "we");
 	if (!out)
 		return -errno;
+	/* It is there to be read by another user, whatever our umask is. */
+	fchmod(fileno(out), 0644);
 	write_metrics(out, server);
 	if (fclose(out) || rename(beside, path) < 0) {
 		int r = -errno;
