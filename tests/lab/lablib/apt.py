@@ -236,6 +236,25 @@ class Archive:
         stable = [p for p in found if "~bpo" not in p.version]
         return (stable or found)[0]
 
+    def closure(self, roots: Iterable[str], left_out: Iterable[str]) -> list[Package]:
+        """@roots and all they depend on, by the first alternative of each dependency."""
+        unwanted = set(left_out)
+        found: dict[str, Package] = {}
+        todo = list(roots)
+        while todo:
+            self.load(todo)
+            following: list[str] = []
+            for name in todo:
+                if name in found or name in unwanted or not self.versions(name):
+                    continue
+                package = self.package(name)
+                found[name] = package
+                for clause in package.depends.split(","):
+                    first = clause.split("|")[0].strip()
+                    following.append(re.split(r"[ (:]", first, maxsplit=1)[0])
+            todo = [name for name in following if name and name not in found]
+        return sorted(found.values(), key=lambda p: p.name)
+
     def deb(self, package: Package) -> Path:
         """The verified file of @package, downloaded if need be."""
         target = self.debs / os.path.basename(package.filename)

@@ -14,10 +14,18 @@ import stat
 from pathlib import Path
 
 
-class Cpio:
-    """An archive in the making; parent directories come by themselves."""
+MERGED = ("bin", "sbin", "lib", "lib64")
 
-    def __init__(self) -> None:
+
+class Cpio:
+    """An archive in the making; parent directories come by themselves.
+
+    @is_merged: for a root whose /bin, /sbin, /lib and /lib64 are links to those in /usr.
+    What is put there goes below /usr, because a directory would replace the link.
+    """
+
+    def __init__(self, is_merged: bool = False) -> None:
+        self.is_merged = is_merged
         self._chunks: list[bytes] = []
         self._seen: set[str] = set()
         self._inode = 1
@@ -32,9 +40,16 @@ class Cpio:
         if data:
             self._chunks.append(_padded(data))
 
+    def _placed(self, name: str) -> str:
+        name = name.strip("/")
+        if self.is_merged and name.split("/")[0] in MERGED and "/" in name:
+            name = f"usr/{name}"
+        # Here /usr/sbin is a link, too, as on systems to come.
+        return name.replace("usr/sbin/", "usr/bin/", 1) if self.is_merged else name
+
     def directory(self, name: str) -> None:
         """Add a directory and those above it."""
-        name = name.strip("/")
+        name = self._placed(name)
         if not name or name in self._seen:
             return
         self.directory(os.path.dirname(name))
@@ -43,14 +58,14 @@ class Cpio:
 
     def file(self, name: str, data: bytes | str, mode: int = 0o644) -> None:
         """Add a regular file."""
-        name = name.strip("/")
+        name = self._placed(name)
         self.directory(os.path.dirname(name))
         raw = data.encode() if isinstance(data, str) else data
         self._entry(name, stat.S_IFREG | mode, raw)
 
     def symlink(self, name: str, target: str) -> None:
         """Add a symbolic link."""
-        name = name.strip("/")
+        name = self._placed(name)
         self.directory(os.path.dirname(name))
         self._entry(name, stat.S_IFLNK | 0o777, target.encode())
 

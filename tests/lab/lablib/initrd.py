@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The guest's root file system: layers that follow each other in one initrd.
 
+systemd: where a scenario wants it, see systemd.py;
 base: busybox, /init, the scenario verbs and the kernel modules;
 programs: this tree's programs, their libraries and the verbs providers;
 scenario: the scenario itself, made anew for each run.
@@ -14,7 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from . import librxe, programs
+from . import librxe, programs, systemd
 from .apt import Archive
 from .base import LAB, cache_dir, digest, made, tree_digest, write_atomically
 from .cpio import Cpio
@@ -40,15 +41,16 @@ def busybox(archive: Archive) -> Path:
     return next(p for p in (root / "usr/bin/busybox", root / "bin/busybox") if p.exists())
 
 
-def base_layer(archive: Archive, release: str, modules_dir: Path, own: list[Path]) -> Path:
-    """busybox, /init and modules; cached."""
+def base_layer(archive: Archive, release: str, modules_dir: Path, own: list[Path],
+               userland: Path | None = None) -> Path:
+    """busybox, /init (unless there is a @userland) and modules; cached."""
     shell = busybox(archive)
-    guest = [LAB / "guest" / name for name in ("init", "verbs.sh", "tap.awk")]
-    key = tree_digest([*guest, *own],
-                      [release, str(modules_dir), str(shell), *WANTED, *OPTIONAL])
+    guest = [LAB / "guest" / name for name in ("init", "run", "verbs.sh", "tap.awk")]
+    key = tree_digest([*guest, *own], [release, str(modules_dir), str(shell),
+                                       "merged" if userland else "", *WANTED, *OPTIONAL])
 
     def make(work: Path) -> None:
-        cpio = Cpio()
+        cpio = Cpio(is_merged=bool(userland))
         for name in ("dev", "proc", "sys", "tmp", "run", "root", "etc", "lab"):
             cpio.directory(name)
         cpio.node("dev/console", 5, 1)
@@ -57,8 +59,10 @@ def base_layer(archive: Archive, release: str, modules_dir: Path, own: list[Path
         for applet in applets.stdout.split():
             if applet != "busybox":
                 cpio.symlink(f"bin/{applet}", "busybox")
-        cpio.symlink("sbin", "bin")
-        cpio.file("init", (LAB / "guest/init").read_bytes(), 0o755)
+        if not userland:
+            cpio.symlink("sbin", "bin")
+            cpio.file("init", (LAB / "guest/init").read_bytes(), 0o755)
+        cpio.file("lab/run", (LAB / "guest/run").read_bytes(), 0o755)
         for name in ("verbs.sh", "tap.awk"):
             cpio.file(f"lab/{name}", (LAB / "guest" / name).read_bytes())
         cpio.file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:::/bin/sh\n")
@@ -75,18 +79,19 @@ def base_layer(archive: Archive, release: str, modules_dir: Path, own: list[Path
     return made(cache_dir() / "images" / f"base-{key}", make) / "base.cpio"
 
 
-def programs_layer(found: list[Path], provider: Path) -> Path:
+def programs_layer(found: list[Path], provider: Path, userland: Path | None = None) -> Path:
     """The programs @found, their libraries and librxe; cached by content."""
+    there = systemd.libraries_of(userland) if userland else None
     # These live for as long as the process and are opened by name only.
     providers = [provider]
     libraries = programs.library_closure([*found, *providers])
     stats = [f"{p}:{p.stat().st_size}:{p.stat().st_mtime_ns}"
              for p in [*found, *providers, *libraries.values()]]
-    name = cache_dir() / "images" / f"programs-{digest(stats)}"
+    name = cache_dir() / "images" / f"programs-{digest([*stats, str(userland)])}"
 
     def make(work: Path) -> None:
-        cpio = Cpio()
-        programs.add_programs(cpio, found, providers)
+        cpio = Cpio(is_merged=bool(userland))
+        programs.add_programs(cpio, found, providers, there)
         librxe.add_provider(cpio, provider)
         (work / "programs.cpio").write_bytes(cpio.data())
     return made(name, make) / "programs.cpio"

@@ -25,6 +25,8 @@ SELFTEST = REPO / "kernel/patches-src/selftest/p2pdma_export_test.c"
 # The kernel's selftests, and what SELFTEST includes of them.
 SELFTESTS_DIR = "tools/testing/selftests"
 HARNESS = tuple(f"{SELFTESTS_DIR}/{name}" for name in ("kselftest.h", "kselftest_harness.h"))
+# It is installed in guests with systemd as a package would.
+PREFIX = "CMAKE_INSTALL_PREFIX:PATH=/usr\n"
 GUEST_FLAGS = ["-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
                "-pthread"]
 
@@ -96,11 +98,13 @@ def cmake_build() -> Path | None:
         return None
     build = cache_dir() / "build" / digest([str(REPO)])
     with lock("cmake-build"):
-        if not any((build / name).exists() for name in ("build.ninja", "Makefile")):
+        cache = build / "CMakeCache.txt"
+        if not cache.exists() or PREFIX not in cache.read_text(encoding="utf-8"):
             say("configuring this tree for the guest")
             generator = ["-G", "Ninja"] if _has("ninja") else []
             run([need("cmake", "cmake"), "-S", REPO, "-B", build, *generator,
-                 "-DCMAKE_BUILD_TYPE=RelWithDebInfo"], what="cmake")
+                 "-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-D{PREFIX.strip()}"],
+                what="cmake")
         say("building this tree for the guest")
         run(["cmake", "--build", build, "-j", str(min(os.cpu_count() or 1, 4))],
             what="the build of this tree")
@@ -112,11 +116,16 @@ def _has(tool: str) -> bool:
                           check=False).returncode == 0
 
 
-def _is_program(path: Path) -> bool:
-    if not path.is_file() or path.is_symlink() or not os.access(path, os.X_OK):
+def is_elf(path: Path) -> bool:
+    """Is it a program or a shared library?"""
+    if not path.is_file() or path.is_symlink():
         return False
     with open(path, "rb") as handle:
-        return handle.read(4) == b"\x7fELF" and ".so" not in path.name
+        return handle.read(4) == b"\x7fELF"
+
+
+def _is_program(path: Path) -> bool:
+    return is_elf(path) and os.access(path, os.X_OK) and ".so" not in path.name
 
 
 def find_programs(build: Path | None, source: Path) -> list[Path]:
@@ -137,11 +146,13 @@ def find_programs(build: Path | None, source: Path) -> list[Path]:
     return list(found.values())
 
 
-def library_closure(programs: list[Path]) -> dict[str, Path]:
-    """Each shared library that @programs load, by soname."""
+def library_closure(programs: list[Path], search: list[Path] | None = None) -> dict[str, Path]:
+    """Each shared library that @programs load, by soname; @search: more folders with some."""
     found: dict[str, Path] = {}
+    env = dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, search))) if search else None
     for program in programs:
-        done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
+        done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False,
+                              env=env)
         for line in done.stdout.splitlines():
             match = re.match(r"\s*(\S+) => (\S+) \(", line)
             if match:
@@ -155,12 +166,19 @@ def library_closure(programs: list[Path]) -> dict[str, Path]:
     return found
 
 
-def add_programs(archive: Cpio, programs: list[Path], extra: list[Path]) -> None:
-    """Put @programs and all libraries they and @extra load into the image."""
+def add_programs(archive: Cpio, programs: list[Path], extra: list[Path],
+                 there: set[str] | None = None) -> None:
+    """Put @programs and all libraries they and @extra load into the image.
+
+    @there: what its userland has already, newer than this machine's.
+    """
     for program in programs:
         archive.file(f"usr/bin/{program.name}", program.read_bytes(), 0o755)
     for soname, path in sorted(library_closure([*programs, *extra]).items()):
-        archive.file(f"{LIBRARY_DIR}/{soname}", path.resolve().read_bytes(), 0o755)
+        if soname not in (there or ()):
+            archive.file(f"{LIBRARY_DIR}/{soname}", path.resolve().read_bytes(), 0o755)
+    if archive.is_merged:
+        return
     archive.symlink("lib64/ld-linux-x86-64.so.2", f"../{LIBRARY_DIR}/ld-linux-x86-64.so.2")
     for name in ("usr/lib", "usr/lib64"):
         archive.symlink(name, f"../{name.removeprefix('usr/')}")

@@ -30,22 +30,8 @@ UNUSED = re.compile(r"/(test|idlelib|tkinter|lib2to3|ensurepip|pydoc_data|unitte
 
 
 def packages(archive: Archive) -> list[Package]:
-    """The packages that ROOTS depend on, by the first alternative of each dependency."""
-    found: dict[str, Package] = {}
-    todo = list(ROOTS)
-    while todo:
-        archive.load(todo)
-        following: list[str] = []
-        for name in todo:
-            if name in found or name in LEFT_OUT or not archive.versions(name):
-                continue
-            package = archive.package(name)
-            found[name] = package
-            for clause in package.depends.split(","):
-                first = clause.split("|")[0].strip()
-                following.append(re.split(r"[ (:]", first, maxsplit=1)[0])
-        todo = [name for name in following if name and name not in found]
-    return sorted(found.values(), key=lambda p: p.name)
+    """What the guest's Python is made of."""
+    return archive.closure(ROOTS, LEFT_OUT)
 
 
 def layer(archive: Archive, provider: Path) -> Path:

@@ -27,6 +27,8 @@ CMDLINE = ["console=ttyS0", "panic=-1", "oops=panic", "net.ifnames=0", "nokaslr"
            "printk.time=1", "hung_task_panic=0", "sysctl.kernel.hung_task_timeout_secs=20",
            "pci=realloc", "no_timer_check"]
 
+SYSTEMD_CMDLINE = ("systemd.show_status=no", "systemd.gpt_auto=no", "systemd.log_level=notice")
+
 # Without it the firmware's own hot-plug is used, which is quick; pciehp waits 5 s for the button.
 NATIVE_HOTPLUG = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
 
@@ -49,8 +51,8 @@ class Runner:
     def prepare(self, scenarios: list[Scenario]) -> Prepared:
         """Everything that is shared, before the first guest starts."""
         prepared = self.shop.by_key(self.kernel)
-        for kind in sorted({s.values["librxe"] for s in scenarios}):
-            self.shop.layers(self.kernel, kind)
+        for kind in sorted({(s.values["librxe"], s.values["userland"]) for s in scenarios}):
+            self.shop.layers(self.kernel, *kind)
         programs = {p.name for p in self.shop.programs()}
         for scenario in scenarios:
             missing = [n for n in scenario.values["needs"].split() if n not in programs]
@@ -85,6 +87,7 @@ class Runner:
         if values["hotplug"] == "native":
             arguments += NATIVE_HOTPLUG
         cmdline = [*CMDLINE, *topology.kernel_arguments(values["iommu"]),
+                   *(SYSTEMD_CMDLINE if values["userland"] == "systemd" else ()),
                    *values["cmdline"].split()]
         prepared = self.shop.by_key(self.kernel)
         # The debug kernel has no ASPM, and firmware hands hot-plug only to who has.
@@ -96,7 +99,8 @@ class Runner:
 
     def image(self, scenario: Scenario, where: Path, interactive: bool = False) -> Path:
         """The initrd of one scenario."""
-        layers = list(self.shop.layers(self.kernel, scenario.values["librxe"]))
+        layers = list(self.shop.layers(self.kernel, scenario.values["librxe"],
+                                       scenario.values["userland"]))
         if scenario.values["layer"]:
             layers.append(self.shop.extra_layer(scenario.values["layer"]))
         files = {"lab/config": scenario.config(self._stretch(), interactive),

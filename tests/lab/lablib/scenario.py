@@ -9,6 +9,7 @@
     #: needs = bar_write                 (programs; missing ones are an error)
     #: librxe = stock                    (stock, rebuilt)
     #: layer = pyverbs                   (an extra layer of the image)
+    #: userland = busybox                (busybox, systemd: see systemd.py)
     #: kernel = any                      (any, distribution, debug)
     #: when = always                     (always, named: left out unless it is asked for)
     #: timeout = 60                      (seconds, for the whole guest)
@@ -40,8 +41,9 @@ from . import topology
 from .base import LAB, LabError
 
 DEFAULTS = {"title": "", "topology": "root-ports", "iommu": "off", "cpu": "EPYC", "modules": "",
-            "needs": "", "librxe": "stock", "layer": "", "kernel": "any", "when": "always",
-            "timeout": "60", "memory": "1024", "cmdline": "", "hotplug": "acpi", "leaks": ""}
+            "needs": "", "librxe": "stock", "layer": "", "userland": "busybox",
+            "kernel": "any", "when": "always", "timeout": "60", "memory": "1024",
+            "cmdline": "", "hotplug": "acpi", "leaks": ""}
 REPEATED = ("device", "qemu", "file", "allow", "except")
 SHOWN = ("topology", "iommu", "cpu", "librxe")
 
@@ -118,7 +120,7 @@ def _validate(scenario: Scenario) -> None:
     if values["topology"] not in topology.names():
         raise LabError(f"{scenario.title}: no topology {values['topology']}")
     for key, allowed in (("iommu", topology.IOMMU_KINDS), ("librxe", ("stock", "rebuilt")),
-                         ("hotplug", ("acpi", "native")),
+                         ("hotplug", ("acpi", "native")), ("userland", ("busybox", "systemd")),
                          ("kernel", ("any", "distribution", "debug"))):
         if values[key] not in allowed:
             raise LabError(f"{scenario.title}: {key} is one of {', '.join(allowed)}")

@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import debugkernel, initrd, kernel, librxe, modules, programs, pyverbs
+from . import debugkernel, initrd, kernel, librxe, modules, programs, pyverbs, systemd
 from .apt import Archive, Package
 from .base import LabError, say
 from .kernel import Kernel
@@ -75,7 +75,7 @@ class Workshop:
         names = ("busybox-static", *kernel.KBUILD_LIBRARIES)
         return [*self.kernels[0].packages.values(),
                 *(self.archive.package(name) for name in names),
-                *pyverbs.packages(self.archive)]
+                *pyverbs.packages(self.archive), *systemd.packages(self.archive)]
 
     def kbuild(self) -> Path:
         """The header tree of the kernel that would be used (nothing of ours is built)."""
@@ -101,12 +101,20 @@ class Workshop:
         return librxe.stock() if kind == "stock" else librxe.rebuilt(self.archive)
 
     @functools.cache
-    def layers(self, prepared_key: str, kind: str) -> list[Path]:
-        """The cached image layers for one kernel and one librxe."""
+    def layers(self, prepared_key: str, kind: str, userland: str = "busybox") -> list[Path]:
+        """The cached image layers for one kernel, one librxe and one userland."""
         prepared = self.by_key(prepared_key)
-        return [initrd.base_layer(self.archive, prepared.release, prepared.modules_dir,
-                                  prepared.own),
-                initrd.programs_layer(self.programs(), self.provider(kind))]
+        first = self._userland if userland == "systemd" else None
+        found = [initrd.base_layer(self.archive, prepared.release, prepared.modules_dir,
+                                   prepared.own, first),
+                 initrd.programs_layer(self.programs(), self.provider(kind), first)]
+        if first and self.build:
+            found = [first, *found, systemd.installed_layer(self.build, first)]
+        return found
+
+    @functools.cached_property
+    def _userland(self) -> Path:
+        return systemd.layer(self.archive)
 
     def by_key(self, key: str) -> Prepared:
         """The prepared kernel called @key: distribution or debug."""
