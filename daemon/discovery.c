@@ -335,7 +335,7 @@ static int listen_to_udev(struct discovery *discovery)
 	if (!discovery->monitor)
 		return errno ? -errno : -ENOMEM;
 	udev_monitor_filter_add_match_subsystem_devtype(discovery->monitor, "pci", NULL);
-	udev_monitor_filter_add_match_subsystem_devtype(discovery->monitor, "p2pdma", NULL);
+	udev_monitor_filter_add_match_subsystem_devtype(discovery->monitor, "p2pdma_export", NULL);
 	udev_monitor_set_receive_buffer_size(discovery->monitor, RECEIVE_BUFFER);
 	if (udev_monitor_enable_receiving(discovery->monitor) < 0)
 		return -EIO;
