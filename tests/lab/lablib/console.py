@@ -62,8 +62,14 @@ KNOWN_BLOCKS = tuple((re.compile(line), re.compile(cause)) for line, cause in (
      r"(map_udmabuf|system_heap_map_dma_buf)"),
     # DMA debugging counts to seven mappings of one byte; a BAR may be registered more often.
     (r"DMA-API: exceeded 7 overlapping mappings", r"dma_buf_phys_vec_to_sgt"),
+    # pciehp takes its own reset lock and the rescan lock in both orders, whatever is unplugged.
+    (r"possible circular locking dependency", r"pciehp_unconfigure_device\+"),
 ))
-CUT, END = "------------[ cut here ]------------", "---[ end trace"
+# A warning's first and last line; lockdep has its own.
+BLOCKS = (("------------[ cut here ]------------", "---[ end trace"),
+          ("WARNING: possible circular locking", "stack backtrace:"))
+# A cycle of locks that one of ours is part of is never known.
+OURS = re.compile(r"\b(p2pe_|p2pdma_edu|rxe_dmabuf)")
 
 
 @dataclass
@@ -74,20 +80,27 @@ class Finding:
     text: str
 
 
+def _is_known(block: list[str]) -> bool:
+    is_lockdep = BLOCKS[1][0] in block[0]
+    if is_lockdep and any(OURS.search(text) for text in block):
+        return False
+    return any(any(what.search(text) for text in block)
+               and any(cause.search(text) for text in block)
+               for what, cause in KNOWN_BLOCKS)
+
+
 def _known(lines: list[str]) -> set[int]:
     """The numbers of the lines of all known warnings."""
     numbers: set[int] = set()
-    begin = None
-    for number, line in enumerate(lines, 1):
-        if CUT in line:
-            begin = number
-        elif END in line and begin is not None:
-            block = lines[begin:number]
-            if any(any(what.search(text) for text in block)
-                   and any(cause.search(text) for text in block)
-                   for what, cause in KNOWN_BLOCKS):
-                numbers.update(range(begin, number + 1))
-            begin = None
+    for first, last in BLOCKS:
+        begin = None
+        for number, line in enumerate(lines, 1):
+            if first in line:
+                begin = number
+            elif last in line and begin is not None:
+                if _is_known(lines[begin - 1:number]):
+                    numbers.update(range(begin, number + 1))
+                begin = None
     return numbers
 
 
