@@ -28,6 +28,8 @@
 #define BATCH	       16
 /* Descriptors that may be on their way to one connection. */
 #define FDS_ON_THE_WAY 16
+/* How long to wait for others to read theirs, where the kernel lets no more be in flight. */
+#define RETRY_MS       100
 
 struct packet {
 	struct list link;
@@ -86,6 +88,8 @@ void client_free(struct client *client)
 	event_free(client->readable);
 	if (client->writable)
 		event_free(client->writable);
+	if (client->retry)
+		event_free(client->retry);
 	if (client->pause)
 		event_free(client->pause);
 	close(client->fd);
@@ -198,6 +202,31 @@ static int send_packet(struct client *client, const void *bytes, size_t size_byt
 	return r;
 }
 
+static void on_retry(evutil_socket_t fd, short what, void *data)
+{
+	struct client *client = data;
+
+	(void)fd;
+	(void)what;
+	if (!client->is_doomed)
+		event_add(client->writable, NULL);
+}
+
+/* The socket is writable all the time, and that says nothing: later. */
+static void wait_for_others(struct client *client)
+{
+	struct timeval pause = {.tv_usec = RETRY_MS * 1000};
+
+	if (!client->retry)
+		client->retry = evtimer_new(client->server->base, on_retry, client);
+	if (!client->retry) {
+		client_doom(client, "no memory to let it wait");
+		return;
+	}
+	event_del(client->writable);
+	event_add(client->retry, &pause);
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *data)
 {
 	struct client *client = data;
@@ -207,8 +236,12 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 	list_for_each_entry_safe(packet, &client->queue, struct packet, link) {
 		int r = message_send(client->fd, packet->bytes, packet->size_bytes, packet->fd);
 
-		if (r == -EAGAIN || r == -ETOOMANYREFS)
+		if (r == -EAGAIN)
 			return;
+		if (r == -ETOOMANYREFS) {
+			wait_for_others(client);
+			return;
+		}
 		if (r) {
 			client_doom(client, "it can't be written to");
 			return;
@@ -369,6 +402,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	client->server->nr_requests++;
 	dispatch(client, &message);
 	message_done(&message);
+	broker_journal_compact(&client->server->broker);
 }
 
 /* -- the beginning -- */
@@ -402,7 +436,6 @@ int client_new(struct server *server, int fd)
 	client_deadlines_due(server);
 	event_add(client->readable, NULL);
 	return 0;
-	broker_journal_compact(&client->server->broker);
 
 err_holder:
 	holder_free(server, client->holder);

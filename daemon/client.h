@@ -13,6 +13,7 @@ struct client {
 	int fd;
 	struct event *readable;
 	struct event *writable;	  /* NULL: nothing has been queued yet */
+	struct event *retry;	  /* NULL: there was always room for descriptors in flight */
 	struct event *pause;	  /* NULL: it was never too fast */
 	struct deadline deadline; /* for HELLO, then for reading what is queued */
 	struct list queue;

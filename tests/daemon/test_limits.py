@@ -1,0 +1,367 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""p2pd where its process, its memory or its users are at their limits."""
+
+import errno
+import os
+import resource
+import signal
+import socket
+import struct
+import time
+
+import daemon_case
+import p2pd_wire as wire
+
+ACQUIRE = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as handle:
+        fields = handle.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class FewDescriptors(daemon_case.DaemonCase):
+    """The table of p2pd is full: at accept(), at recvmsg(), at the export."""
+
+    OPTIONS = {"prefix": ("prlimit", "--nofile=32:32")}
+
+    def fill(self) -> list[wire.Client]:
+        """Connections until no more are taken; the last ones are in the queue."""
+        clients = []
+        while True:
+            client = self.stranger()
+            client.sock.settimeout(0.3)
+            try:
+                client.hello()
+            except TimeoutError:
+                client.close()
+                return clients
+            clients.append(client)
+
+    def test_accept(self) -> None:
+        """Accepting pauses, without spinning; it goes on where there is room again."""
+        clients = self.fill()
+        self.assertGreater(len(clients), 5)
+        waiting = self.stranger()
+        before = cpu_seconds(self.daemon.pid())
+        time.sleep(1)
+        self.assertLess(cpu_seconds(self.daemon.pid()) - before, 0.2)
+        for client in clients:
+            client.call(wire.STATUS)
+        clients.pop().close()
+        waiting.sock.settimeout(5)
+        waiting.hello()
+        waiting.close()
+        for client in clients:
+            client.close()
+        self.still_serves()
+        self.is_clean()
+
+    def test_export(self) -> None:
+        """No room for the DMABUF or for a pidfd is an answer, and nothing is left of it."""
+        clients = self.fill()
+        for client in clients:
+            client.timeout = 5
+            client.sock.settimeout(5)
+            with self.assertRaises(wire.Refused) as caught:
+                client.acquire()
+            self.assertIn(caught.exception.error, (errno.EMFILE, errno.ENFILE))
+            self.refused(errno.EMFILE, client.call, wire.STATS, bytes(8))
+        self.assertEqual(clients[0].leases(), [])
+        clients.pop().close()
+        clients.pop().close()
+        lease = self.until(lambda: self.try_acquire(clients[0]))
+        clients[0].release(lease)
+        for client in clients:
+            client.close()
+        self.still_serves()
+        self.is_clean()
+
+    @staticmethod
+    def try_acquire(client: wire.Client) -> wire.Lease | None:
+        """None while there is no room."""
+        try:
+            return client.acquire()
+        except wire.Refused:
+            return None
+
+    def test_receive(self) -> None:
+        """A descriptor that finds no place ends the connection that sent it, no other."""
+        clients = self.fill()
+        with open(os.devnull, "rb") as null:
+            clients[0].send_raw(wire.packet(wire.PUBLISH, bytes(80)), (null.fileno(),))
+            self.hung_up(clients[0])
+        for client in clients[1:]:
+            client.call(wire.STATUS)
+            client.close()
+        clients[0].close()
+        self.still_serves()
+        self.is_clean()
+
+    def test_reload(self) -> None:
+        """Policy that can't be read for want of a descriptor changes nothing."""
+        clients = self.fill()
+        os.kill(self.daemon.pid(), signal.SIGHUP)
+        time.sleep(0.3)
+        for client in clients:
+            client.call(wire.STATUS)
+            client.close()
+        self.still_serves()
+
+
+class ManyInFlight(daemon_case.DaemonCase):
+    """The kernel lets a process have as many descriptors in flight as it may open."""
+
+    POLICY = daemon_case.p2pd_run.DEFAULT_POLICY.replace("stall-time = 2s", "stall-time = 60s")
+    OPTIONS = {"prefix": ("setpriv", "--reuid=65534", "--clear-groups", "prlimit",
+                          "--nofile=40:40"),
+               "owner": 65534}
+
+    def setUp(self) -> None:
+        if os.getuid() != 0:
+            self.skipTest("only root can start p2pd as somebody else")
+        super().setUp()
+
+    def test_no_spinning(self) -> None:
+        """Answers wait for those before them to be read, and cost nothing meanwhile."""
+        lazy = [self.client() for _ in range(4)]
+        for client in lazy:
+            for serial in range(16):
+                client.send_raw(wire.packet(wire.ACQUIRE, ACQUIRE, 100 + serial))
+        time.sleep(0.3)
+        before = cpu_seconds(self.daemon.pid())
+        time.sleep(1)
+        self.assertLess(cpu_seconds(self.daemon.pid()) - before, 0.3)
+        granted = 0
+        for _ in range(16):
+            for client in lazy:
+                answer = client.receive()
+                if answer[4] >= 0:
+                    os.close(answer[4])
+                    granted += 1
+        self.assertGreater(granted, 40)
+        for client in lazy:
+            client.close()
+        self.until(lambda: self.status()[1] == 0)
+        self.still_serves()
+        self.is_clean()
+
+
+class NoSpace(daemon_case.DaemonCase):
+    """The journal can't grow: grants are refused, everything that ends one works."""
+
+    LIMIT = 300001
+    OPTIONS = {"prefix": ("prlimit", f"--fsize={LIMIT}:{LIMIT}")}
+
+    def fill(self, client: wire.Client) -> list[wire.Lease]:
+        """Leases until there is no room for more."""
+        leases = []
+        try:
+            while True:
+                leases.append(client.acquire())
+        except wire.Refused as refused:
+            self.assertEqual(refused.error, errno.ENOSPC, refused.cause)
+        return leases
+
+    def test_full(self) -> None:
+        """Refused, and then renewed, released, restarted and granted again."""
+        client = self.client()
+        leases = self.fill(client)
+        self.assertGreater(len(leases), 30)
+        for _ in range(100):
+            self.refused(errno.ENOSPC, client.acquire)
+        self.assertEqual(len(self.daemon.exports()), len(leases))
+        for lease in leases[::2]:
+            client.release(lease)
+        left = leases[1::2]
+        self.daemon.kill()
+        client = self.daemon.reconnect()
+        self.opened.append(client)
+        for lease in left:
+            self.assertEqual(client.attach(lease).offset, lease.offset)
+        self.assertEqual({lease.id for lease in client.leases()}, {lease.id for lease in left})
+        self.first_pid = self.daemon.pid()
+        self.assertTrue(self.fill(client))
+        for lease in client.leases():
+            client.call(wire.RELEASE, struct.pack("<Q", lease.id))
+        client.close()
+        self.until(lambda: self.status()[1] == 0)
+
+    def test_again_and_again(self) -> None:
+        """A full journal that is worked on, killed at each turn, never is a damaged one."""
+        held: list[wire.Lease] = []
+        for turn in range(8):
+            client = self.daemon.reconnect()
+            self.opened.append(client)
+            for lease in held:
+                client.attach(lease)
+            held += self.fill(client)
+            client.revoke(wire.SCOPE_LEASE, held[0].id, deadline_ms=50000)
+            for lease in held[::3]:
+                client.release(lease)
+            held = [lease for i, lease in enumerate(held) if i % 3]
+            self.assertEqual(len(client.leases()), len(held), f"turn {turn}")
+            self.daemon.kill()
+        client = self.daemon.reconnect()
+        self.opened.append(client)
+        for lease in held:
+            client.release(client.attach(lease))
+        self.assertNotIn("damaged", self.daemon.text())
+        self.assertEqual(client.leases(), [])
+
+
+class Growth(daemon_case.DaemonCase):
+    """What one client can make p2pd keep."""
+
+    OPTIONS = {"quiet": True}
+
+    def test_journal(self) -> None:
+        """Acquiring and releasing without end takes no more room than a while of it."""
+        client = self.client()
+        for _ in range(4000):
+            client.release(client.acquire())
+        for entry in os.scandir(f"/proc/{self.daemon.pid()}/fd"):
+            if "p2pd-journal" in os.readlink(entry.path):
+                self.assertLess(os.stat(entry.path).st_blocks * 512, 1 << 20)
+                break
+        else:
+            self.fail("no journal")
+        client.close()
+        self.is_clean()
+
+
+class Quotas(daemon_case.DaemonCase):
+    """What one user may have."""
+
+    POLICY = """
+[daemon]
+reattach-time = 1s
+max-connections = 5
+max-leases = 3
+max-bytes = 64K
+requests-per-second = 50
+requests-burst = 60
+
+[rule everybody]
+allow = yes
+"""
+
+    def test_user(self) -> None:
+        """Connections, leases, bytes; beyond them one is told so."""
+        def run() -> None:
+            first = self.daemon.client()
+            rest = [wire.Client(self.daemon.path).hello() for _ in range(4)]
+            sixth = wire.Client(self.daemon.path)
+            self.hung_up_or_refused(sixth)
+            leases = [first.acquire() for _ in range(3)]
+            self.refused(errno.EDQUOT, rest[0].acquire)
+            rest[0].close()
+            first.release(leases.pop())
+            self.refused(errno.EDQUOT, first.acquire, 128 << 10)
+            first.release(leases.pop())
+        self.as_user(12345, run)
+        self.until(lambda: self.status()[1] == 0)
+        self.is_clean()
+
+    def hung_up_or_refused(self, client: wire.Client) -> None:
+        """The daemon closes it without reading."""
+        try:
+            client.hello()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+        raise AssertionError("one connection too many")
+
+    def test_rate(self) -> None:
+        """60 at once and then 50 a second; a new connection doesn't begin anew."""
+        def run() -> None:
+            begin = time.monotonic()
+            for _ in range(4):
+                client = self.daemon.client()
+                for _ in range(29):
+                    client.call(wire.STATUS)
+                client.close()
+            elapsed = time.monotonic() - begin
+            assert 0.9 < elapsed < 3, elapsed
+        self.as_user(12345, run)
+        self.still_serves()
+        self.is_clean()
+
+
+class Crowd(daemon_case.DaemonCase):
+    """Many clients, many leases."""
+
+    POLICY = daemon_case.p2pd_run.DEFAULT_POLICY.replace("hello-time = 1s", "hello-time = 60s")
+    OPTIONS = {"bar": 1 << 30, "quiet": True}
+    CLIENTS = 10000
+    LEASES = 100000
+
+    def test_clients(self) -> None:
+        """10,000 connections; one more acquires and releases as fast as alone."""
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < self.CLIENTS + 200:
+            self.skipTest(f"a process may open {hard} files only")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        quiet = self.client()
+        alone = self.time_of(quiet)
+        crowd = []
+        for _ in range(self.CLIENTS):
+            one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            one.connect(self.daemon.path)
+            one.send(wire.packet(wire.HELLO, wire.S_HELLO.pack(1, 1, 0, b"")))
+            crowd.append(one)
+        self.until(lambda: self.status()[0] == self.CLIENTS + 1, 30)
+        with_all = self.time_of(quiet)
+        self.assertLess(with_all, alone * 3 + 0.1)
+        for one in crowd:
+            one.close()
+        quiet.close()
+        self.is_clean()
+
+    @staticmethod
+    def time_of(client: wire.Client) -> float:
+        """500 leases, one after the other."""
+        begin = time.monotonic()
+        for _ in range(500):
+            client.release(client.acquire())
+        return time.monotonic() - begin
+
+    def test_leases(self) -> None:
+        """100,000 of them, a restart, one more, a page of a list, and all taken back."""
+        client = self.client(60)
+        for _ in range(self.LEASES // 100):
+            for serial in range(100):
+                client.send_raw(wire.packet(wire.ACQUIRE, ACQUIRE, serial + 1))
+                if serial % 10 == 9:
+                    self.read_answers(client, 10)
+        self.assertEqual(self.status()[1], self.LEASES)
+        begin = time.monotonic()
+        self.daemon.kill()
+        admin = self.daemon.reconnect(60)
+        self.assertLess(time.monotonic() - begin, 10)
+        self.first_pid = self.daemon.pid()
+        self.opened.append(admin)
+        admin.sock.settimeout(60)
+        self.assertEqual(self.status()[1], self.LEASES)
+        self.still_serves()
+        begin = time.monotonic()
+        admin.call(wire.LEASES, wire.S_LIST.pack(0, b"", 4711, 0))
+        self.assertLess(time.monotonic() - begin, 0.2)
+        self.assertEqual(admin.revoke(), (self.LEASES, 0))
+        self.assertEqual(self.status()[1], 0)
+        admin.close()
+        self.is_clean()
+
+    @staticmethod
+    def read_answers(client: wire.Client, count: int) -> None:
+        """Each with a descriptor."""
+        for _ in range(count):
+            answer = client.receive()
+            assert not answer[2]
+            os.close(answer[4])
+
+
+if __name__ == "__main__":
+    daemon_case.main()
