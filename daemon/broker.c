@@ -46,8 +46,10 @@ void broker_done(struct broker *broker)
 {
 	struct lease *lease;
 
-	while ((lease = lease_table_after(&broker->leases, 0)))
+	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
+		id = lease->id;
 		lease_forget(broker, lease);
+	}
 	list_for_each_entry_safe(provider, &broker->providers, struct provider, link)
 		provider_free(broker, provider);
 	lease_table_done(&broker->leases);

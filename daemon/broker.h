@@ -153,7 +153,12 @@ void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint
 		   uint64_t deadline_ms, struct wire_revoke_reply *ret_reply);
 void broker_drain(struct broker *broker, const struct selector *selector, bool is_on,
 		  uint64_t deadline_ms, struct wire_revoke_reply *ret_reply);
-/* Takes over the policy; what it forbids ends gracefully. */
+/* Would policy grant it now? What one user holds in all is for new leases only. */
+bool broker_is_allowed(struct broker *broker, const struct lease *lease);
+/*
+ * Takes over the policy; what it forbids ends gracefully. Who hasn't come back since a restart is
+ * judged then: only by its connection is known which groups and units it belongs to.
+ */
 void broker_policy_replace(struct broker *broker, struct policy *policy);
 
 /* -- across restarts (broker_restore.c) -- */

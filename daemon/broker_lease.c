@@ -89,6 +89,17 @@ static bool token_is_same(const uint8_t *a, const uint8_t *b)
 	return difference == 0;
 }
 
+/* The policy of this p2pd doesn't allow what an earlier one granted; the caller tells the holder. */
+static void forbid(struct broker *broker, struct lease *lease)
+{
+	uint64_t deadline_ms = policy_settings(broker->policy)->revoke_deadline_ms;
+
+	/* Never at once: whoever takes it up holds on to it until the answer. */
+	lease_revoke(lease, broker->now_ns(), WIRE_REASON_POLICY, deadline_ms ? deadline_ms : 1);
+	broker_journal_lease(broker, lease, 0);
+	broker_happened(broker, WIRE_MONITOR_LEASE_REVOKING, lease, NULL);
+}
+
 int broker_attach(struct broker *broker, struct holder *holder, const struct wire_attach *attach,
 		  struct lease **ret_lease, struct cause *cause)
 {
@@ -114,6 +125,8 @@ int broker_attach(struct broker *broker, struct holder *holder, const struct wir
 	lease->pid = holder->pid;
 	lease_attach(lease);
 	broker->counters.attached++;
+	if (!before && lease->state == WIRE_LEASE_ACTIVE && !broker_is_allowed(broker, lease))
+		forbid(broker, lease);
 	if (before && --before->nr_leases == 0)
 		broker->ops->holder_idle(broker->data, before);
 	broker_step(broker, lease, LEASE_NOTHING);

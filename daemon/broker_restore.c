@@ -17,6 +17,9 @@
 
 #include "broker.h"
 
+/* Ids are counted from 1; one up here was never given out, and counting on from it would end. */
+#define MAX_ID (UINT64_MAX / 2)
+
 static int load_lease(const void *body, size_t size_bytes, struct journal_lease *ret_record,
 		      const struct wire_range **ret_ranges)
 {
@@ -35,9 +38,22 @@ static int load_lease(const void *body, size_t size_bytes, struct journal_lease 
 	*ret_ranges = (const void *)((const char *)body + record->size_bytes);
 	if (!wire_text_is_sound(ret_record->provider, sizeof(ret_record->provider)) ||
 	    !wire_text_is_sound(ret_record->label, sizeof(ret_record->label)) || !ret_record->id ||
-	    ret_record->state > WIRE_LEASE_RELEASED)
+	    ret_record->id > MAX_ID || ret_record->state == WIRE_LEASE_PENDING ||
+	    ret_record->state > WIRE_LEASE_RELEASED ||
+	    ret_record->reason > WIRE_REASON_MISBEHAVED ||
+	    (ret_record->mode != WIRE_MODE_EXCLUSIVE && ret_record->mode != WIRE_MODE_SHARED))
 		return -EBADMSG;
 	return 0;
+}
+
+/* What never changes in a lease, and what its slices, its account and its provider hang on. */
+static bool is_same_lease(const struct lease *lease, const struct journal_lease *record,
+			  const struct wire_range *ranges)
+{
+	return lease->mode == record->mode && lease->uid == record->uid &&
+	       lease->nr_ranges == record->nr_ranges &&
+	       !memcmp(lease->ranges, ranges, record->nr_ranges * sizeof(*ranges)) &&
+	       !strcmp(lease->provider->identity.name, record->provider);
 }
 
 static void fill_lease(struct lease *lease, const struct journal_lease *record)
@@ -78,8 +94,14 @@ static int place_lease(struct broker *broker, const struct journal_lease *record
 		free(lease);
 		return -ENOMEM;
 	}
-	provider->publisher_uid = record->publisher_uid;
 	lease->id = record->id;
+	r = lease_table_add(&broker->leases, lease);
+	if (r) {
+		account_put(&broker->accounts, lease->account);
+		free(lease);
+		return r;
+	}
+	provider->publisher_uid = record->publisher_uid;
 	lease->provider = provider;
 	list_init(&lease->link_of_holder);
 	list_append(&provider->leases, &lease->link_of_provider);
@@ -87,7 +109,7 @@ static int place_lease(struct broker *broker, const struct journal_lease *record
 	/* Limits may have been lowered since; what is granted is granted. */
 	lease->account->used[ACCOUNT_LEASES]++;
 	*ret_lease = lease;
-	return lease_table_add(&broker->leases, lease);
+	return 0;
 }
 
 static int read_lease(struct broker *broker, const void *body, size_t size_bytes)
@@ -102,6 +124,8 @@ static int read_lease(struct broker *broker, const void *body, size_t size_bytes
 		return r;
 	lease = lease_table_find(&broker->leases, record.id);
 	if (lease) {
+		if (!is_same_lease(lease, &record, ranges))
+			return -EBADMSG;
 		fill_lease(lease, &record);
 		return 0;
 	}
@@ -114,11 +138,12 @@ static int read_lease(struct broker *broker, const void *body, size_t size_bytes
 		if (slices_take(&lease->provider->slices, ranges[i].offset_bytes,
 				ranges[i].length_bytes, lease->mode == WIRE_MODE_SHARED))
 			return -EBADMSG;
+		/* Each at once: a lease may be forgotten half-read. */
 		lease->ranges[lease->nr_ranges++] = ranges[i];
 		lease->size_bytes += ranges[i].length_bytes;
+		lease->account->used[ACCOUNT_BYTES] += ranges[i].length_bytes;
+		broker->leased_bytes += ranges[i].length_bytes;
 	}
-	lease->account->used[ACCOUNT_BYTES] += lease->size_bytes;
-	broker->leased_bytes += lease->size_bytes;
 	if (record.id >= broker->next_lease_id)
 		broker->next_lease_id = record.id + 1;
 	return 0;
@@ -169,7 +194,7 @@ static int read_record(void *data, uint16_t type, const void *body, size_t size_
 			lease_forget(broker, lease);
 		return 0;
 	case JOURNAL_NEXT_ID:
-		if (read_u64(body, size_bytes, &value))
+		if (read_u64(body, size_bytes, &value) || value > MAX_ID)
 			return -EBADMSG;
 		if (value > broker->next_lease_id)
 			broker->next_lease_id = value;
@@ -196,8 +221,11 @@ static void forget_all(struct broker *broker)
 {
 	struct lease *lease;
 
-	while ((lease = lease_table_after(&broker->leases, 0)))
+	/* By id: from the beginning each time would be a walk over all that is gone. */
+	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
+		id = lease->id;
 		lease_forget(broker, lease);
+	}
 	list_for_each_entry_safe(provider, &broker->providers, struct provider, link)
 		provider_free(broker, provider);
 }

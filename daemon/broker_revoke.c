@@ -71,8 +71,7 @@ void broker_drain(struct broker *broker, const struct selector *selector, bool i
 		memset(ret_reply, 0, sizeof(*ret_reply));
 }
 
-/* Would it be granted now? The limits of what one user holds are for new leases only. */
-static bool is_allowed(struct broker *broker, const struct lease *lease)
+bool broker_is_allowed(struct broker *broker, const struct lease *lease)
 {
 	struct policy_subject subject = {.uid = lease->uid, .gid = lease->gid};
 	struct policy_request request = {
@@ -104,7 +103,8 @@ void broker_policy_replace(struct broker *broker, struct policy *policy)
 	broker->ops->happened(broker->data, &event, NULL);
 	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
 		id = lease->id;
-		if (lease->state == WIRE_LEASE_ACTIVE && !is_allowed(broker, lease))
+		if (lease->state == WIRE_LEASE_ACTIVE && lease->holder &&
+		    !broker_is_allowed(broker, lease))
 			broker_step(broker, lease,
 				    lease_revoke(lease, broker->now_ns(), WIRE_REASON_POLICY,
 						 deadline_ms));

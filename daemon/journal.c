@@ -198,6 +198,7 @@ static int read_record(struct journal *journal, uint64_t size_bytes, journal_rea
 	union {
 		struct record record;
 		uint8_t bytes[RECORD_MAX];
+		uint64_t aligned[RECORD_MAX / 8]; /* bodies are looked at in place */
 	} room;
 	uint64_t left = size_bytes - journal->end;
 	uint32_t length, crc;
