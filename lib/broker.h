@@ -15,6 +15,9 @@
  * monitor one of its own.
  */
 
+/* A program may hold thousands of leases, and an event names one. */
+#define BROKER_BUCKETS 256
+
 enum broker_state {
 	BROKER_CLOSED,	  /* no socket; retry_ns says when to try again */
 	BROKER_HELLO,	  /* HELLO is sent */
@@ -70,17 +73,19 @@ struct broker {
 	struct message incoming;
 
 	/* What makes a connection worth restoring. */
-	struct list leases;	   /* struct broker_lease */
-	struct list publications;  /* struct p2pdma_publication */
-	uint32_t restoring_serial; /* whose reply the restoring waits for */
-	uint64_t restoring_id;	   /* of the lease, or the publication's key */
-	uint64_t next_key;	   /* of publications */
+	struct list leases;		   /* struct broker_lease */
+	struct list by_id[BROKER_BUCKETS]; /* the same */
+	struct list publications;	   /* struct p2pdma_publication */
+	uint32_t restoring_serial;	   /* whose reply the restoring waits for */
+	uint64_t restoring_id;		   /* of the lease, or the publication's key */
+	uint64_t next_key;		   /* of publications */
 	struct broker_early early;
 	struct p2pdma_monitor *monitor; /* NULL: not a monitor's */
 };
 
 struct broker_lease {
 	struct device device; /* first; its link is in broker->leases */
+	struct list id_link;  /* in broker->by_id */
 	struct broker *broker;
 	struct wire_lease wire; /* as p2pd told it last; under context->lock */
 	bool is_attached;	/* to the connection that is there now */

@@ -32,7 +32,8 @@ static struct p2pdma_buffer *buffer_of(struct broker_lease *lease)
 
 struct broker_lease *broker_lease_find(struct broker *broker, uint64_t id)
 {
-	list_for_each_entry(lease, &broker->leases, struct broker_lease, device.link) {
+	list_for_each_entry(lease, &broker->by_id[id % BROKER_BUCKETS], struct broker_lease,
+			    id_link) {
 		if (lease->wire.id == id)
 			return lease;
 	}
@@ -54,11 +55,12 @@ static void tell_requested(struct broker_lease *lease, uint32_t reason, uint64_t
 	struct p2pdma_buffer *buffer = buffer_of(lease);
 	struct p2pdma_event event = P2PDMA_EVENT_INIT;
 
+	bool is_again = lease->wire.state == WIRE_LEASE_REVOKING;
+
 	if (lease->wire.state >= WIRE_LEASE_REVOKED)
 		return;
 	/* ATTACH's reply says it, and then an event does. */
-	if (lease->wire.state == WIRE_LEASE_REVOKING && lease->wire.reason == reason &&
-	    lease->wire.deadline_ns == deadline_ns)
+	if (is_again && lease->wire.reason == reason && lease->wire.deadline_ns == deadline_ns)
 		return;
 	lease->wire.state = WIRE_LEASE_REVOKING;
 	lease->wire.reason = reason;
@@ -72,7 +74,8 @@ static void tell_requested(struct broker_lease *lease, uint32_t reason, uint64_t
 	event.time_ns = time_ns;
 	memcpy(event.function, lease->device.name, sizeof(event.function));
 	/* One is enough, with what was said last. */
-	event_queue_forget(lease->broker->context, buffer, event.type);
+	if (is_again)
+		event_queue_forget(lease->broker->context, buffer, event.type);
 	event_queue_push(lease->broker->context, &event);
 }
 
@@ -82,8 +85,8 @@ static void tell_gone(struct broker_lease *lease)
 	struct p2pdma_event event = P2PDMA_EVENT_INIT;
 
 	list_for_each_entry(other, &lease->broker->leases, struct broker_lease, device.link) {
-		if (!strcmp(other->device.name, lease->device.name) &&
-		    other->wire.state < WIRE_LEASE_REVOKED)
+		if (other->wire.state < WIRE_LEASE_REVOKED &&
+		    !strcmp(other->device.name, lease->device.name))
 			return;
 	}
 	event.type = P2PDMA_EVENT_DEVICE_GONE;
@@ -175,6 +178,7 @@ static void set_device(struct broker_lease *lease, struct broker *broker,
 	if (!is_function)
 		memset(lease->device.name, 0, sizeof(lease->device.name));
 	lease->broker = broker;
+	list_init(&lease->id_link);
 	lease->wire = *wire;
 	lease->is_attached = true;
 }
@@ -186,6 +190,7 @@ static void publish(struct broker_lease *lease, struct p2pdma_buffer *buffer, ui
 
 	pthread_mutex_lock(&broker->context->lock);
 	list_append(&lease->device.buffers, &buffer->link);
+	list_append(&broker->by_id[lease->wire.id % BROKER_BUCKETS], &lease->id_link);
 	lease->is_attached = broker->connection == connection && broker->state != BROKER_CLOSED;
 	broker_lease_linked(broker, lease);
 	if (broker->early.has_requested && broker->early.requested.lease_id == lease->wire.id)
@@ -294,6 +299,7 @@ static void unwatch(struct device *device)
 	struct broker_lease *lease = broker_lease_of(device);
 	struct wire_lease_id id = {.lease_id = lease->wire.id};
 
+	list_remove(&lease->id_link);
 	/* RELEASE failed in time, and yet this connection has it: at least say so. */
 	if (lease->is_attached && lease->wire.state < WIRE_LEASE_REVOKED)
 		broker_send(lease->broker, WIRE_RELEASE, &id, sizeof(id), -1, NULL);
