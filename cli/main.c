@@ -87,7 +87,8 @@ static const char *hint(int error)
 		return "start it by `systemctl start p2pd.socket`, or name its socket in "
 		       "P2PDMA_SOCKET";
 	case EXIT_DENIED:
-		return "`p2pctl policy test PROVIDER` says which rule decides";
+		return "`p2pctl policy test PROVIDER` says which rule decides; an administrator "
+		       "can";
 	case EXIT_NOT_FOUND:
 		return "`p2pctl list` and `p2pctl leases` show what there is";
 	case EXIT_NOT_POSSIBLE:
