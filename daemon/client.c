@@ -24,8 +24,6 @@
 #include "client.h"
 #include "log.h"
 
-/* Messages that one peer may have handled before others are looked at. */
-#define BATCH	       16
 /* Descriptors that may be on their way to one connection. */
 #define FDS_ON_THE_WAY 16
 /* How long to wait for others to read theirs, where the kernel lets no more be in flight. */
