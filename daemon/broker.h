@@ -147,6 +147,8 @@ struct revoke_scope {
 	uint64_t lease_id;
 	uint32_t uid;
 	struct selector selector;
+	/* Where the kernel can only force a function as a whole: all its leases. */
+	bool is_function;
 };
 
 void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint32_t reason,

@@ -97,8 +97,7 @@ static int check_path(const struct acquire_request *request, struct candidate *c
 		return cause_fail(cause, -EOPNOTSUPP, "the path from %s to %s can't be asked for",
 				  provider->identity.name, request->wire->importer);
 	if (candidate->distance < 0)
-		return cause_fail(cause, -EOPNOTSUPP,
-				  "%s and %s have no peer-to-peer path: see p2pctl check",
+		return cause_fail(cause, -EOPNOTSUPP, "%s and %s have no peer-to-peer path",
 				  provider->identity.name, request->wire->importer);
 	return 0;
 }

@@ -23,6 +23,20 @@ static bool is_in_scope(const struct revoke_scope *scope, const struct lease *le
 	}
 }
 
+/* Must it go because another lease of the same function must? */
+static bool is_drawn_in(const struct revoke_scope *scope, const struct lease *lease)
+{
+	const struct device *device = lease->provider->device;
+
+	if (!scope->is_function || lease->force != WIRE_FORCE_FUNCTION || !device)
+		return false;
+	list_for_each_entry(provider, &device->providers, struct provider, link_of_device)
+		list_for_each_entry(other, &provider->leases, struct lease, link_of_provider)
+			if (is_in_scope(scope, other))
+				return true;
+	return false;
+}
+
 void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint32_t reason,
 		   uint64_t deadline_ms, struct wire_revoke_reply *ret_reply)
 {
@@ -31,7 +45,7 @@ void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint
 	memset(ret_reply, 0, sizeof(*ret_reply));
 	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
 		id = lease->id;
-		if (!is_in_scope(scope, lease))
+		if (!is_in_scope(scope, lease) && !is_drawn_in(scope, lease))
 			continue;
 		if (lease->state == WIRE_LEASE_ACTIVE)
 			ret_reply->nr_leases++;

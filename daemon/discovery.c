@@ -28,6 +28,7 @@
 #include "discovery.h"
 #include "log.h"
 #include "source_export.h"
+#include "source_vfio.h"
 
 #define RECEIVE_BUFFER (8 << 20)
 #define MAX_AT_ONCE    64
@@ -239,6 +240,41 @@ static void look_at_export(struct discovery *discovery, const struct pci_functio
 	add_bars(discovery, function, WIRE_BACKEND_EXPORT, device, is_kept, "");
 }
 
+static bool is_of_vfio(const struct pci_function *function)
+{
+	return *function->vfio_dev || !strcmp(function->driver, "vfio-pci");
+}
+
+static bool is_of_backend(const struct pci_function *function, uint32_t backend)
+{
+	return backend == WIRE_BACKEND_VFIO ? is_of_vfio(function) :
+					      !strcmp(function->driver, "p2pdma_export");
+}
+
+/* Looked at, not opened: that is for the first lease. */
+static void look_at_vfio(struct discovery *discovery, const struct pci_function *function)
+{
+	struct server *server = discovery->server;
+	struct device *device;
+	char name[64];
+	int fd = -1;
+
+	kept_name(function, name, sizeof(name));
+	if (discovery->kept)
+		fd = service_take(discovery->kept, name);
+	if (source_vfio_new(server->base, &server->broker, discovery->dev_fd, function, fd, name,
+			    &device)) {
+		log_event(P2PD_LOG_ERROR, "no memory for %s", name);
+		return;
+	}
+	if (fd >= 0 && discovery->is_distrusted)
+		device->ops->revoke_all(device);
+	list_append(&discovery->devices, &device->link);
+	add_bars(discovery, function, WIRE_BACKEND_VFIO, device, fd >= 0, "");
+	if (fd >= 0)
+		source_vfio_restored(device);
+}
+
 /* What one slot holds now. */
 static void look(struct discovery *discovery, const struct pci_address *address)
 {
@@ -250,7 +286,7 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 	if (known && (r || known->generation != function.generation)) {
 		device_removed(discovery, known, WIRE_REASON_GONE);
 		known = NULL;
-	} else if (known && strcmp(function.driver, "p2pdma_export") != 0) {
+	} else if (known && !is_of_backend(&function, known->ops->backend)) {
 		device_removed(discovery, known, WIRE_REASON_REMOVAL);
 		known = NULL;
 	}
@@ -261,10 +297,8 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 		return;
 	if (!strcmp(function.driver, "p2pdma_export"))
 		look_at_export(discovery, &function);
-	else if (!strcmp(function.driver, "vfio-pci"))
-		add_bars(discovery, &function, WIRE_BACKEND_VFIO, NULL, false,
-			 "functions of vfio-pci are not leased by this version: bind it to "
-			 "p2pdma_export, or publish its DMABUF");
+	else if (is_of_vfio(&function))
+		look_at_vfio(discovery, &function);
 }
 
 void discovery_rescan(struct server *server)

@@ -27,6 +27,7 @@ void request_revoke(struct request *request)
 		.scope = revoke->scope,
 		.lease_id = revoke->lease_id,
 		.uid = revoke->uid,
+		.is_function = revoke->flags & WIRE_REVOKE_FUNCTION,
 	};
 	struct wire_revoke_reply reply;
 

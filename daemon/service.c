@@ -115,6 +115,16 @@ void service_forget(const char *name)
 	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
+void service_forget_now(const char *name)
+{
+	if (!service_keeps())
+		return;
+	service_forget(name);
+	if (sd_notify_barrier(0, BARRIER_US) < 0)
+		log_event(P2PD_LOG_WARNING, "the service manager doesn't say that it forgot \"%s\"",
+			  name);
+}
+
 void service_ready(void)
 {
 	sd_notify(0, "READY=1");

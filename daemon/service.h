@@ -39,6 +39,8 @@ bool service_keeps(void);
  */
 int service_keep(const char *name, int fd);
 void service_forget(const char *name);
+/* The same, and when it returns it has been forgotten. */
+void service_forget_now(const char *name);
 
 void service_ready(void);
 void service_reloading(void);

@@ -24,7 +24,7 @@
 
 #include "backend_vfio.h"
 #include "buffer.h"
-#include "vfio_abi.h"
+#include "common/vfio_abi.h"
 
 static const struct vfio_access *const accesses[] = {&vfio_cdev, &vfio_group};
 

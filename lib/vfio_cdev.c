@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "backend_vfio.h"
-#include "vfio_abi.h"
+#include "common/vfio_abi.h"
 
 struct vfio_iommufd {
 	int fd;

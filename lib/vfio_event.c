@@ -14,7 +14,7 @@
 #include "backend_vfio.h"
 #include "buffer.h"
 #include "event_queue.h"
-#include "vfio_abi.h"
+#include "common/vfio_abi.h"
 
 static void tell_active(struct vfio_device *vfio, uint32_t type, uint32_t reason)
 {

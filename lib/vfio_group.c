@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "backend_vfio.h"
-#include "vfio_abi.h"
+#include "common/vfio_abi.h"
 
 struct vfio_group {
 	struct list link; /* in context->vfio_groups */

@@ -11,7 +11,7 @@
 
 #include "fake.h"
 #include "fake_vfio.h"
-#include "vfio_abi.h"
+#include "common/vfio_abi.h"
 
 #define FUNCTION "0000:01:00.0"
 #define SYS	 "sys/bus/pci/devices/" FUNCTION

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef VFIO_ABI_H
-#define VFIO_ABI_H
+#ifndef COMMON_VFIO_ABI_H
+#define COMMON_VFIO_ABI_H
 
 #include <linux/vfio.h>
 
@@ -36,4 +36,4 @@ struct vfio_abi_bind_iommufd {
 
 #define VFIO_ABI_BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
 
-#endif /* VFIO_ABI_H */
+#endif /* COMMON_VFIO_ABI_H */
