@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -19,7 +20,6 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 struct fake_p2pd p2pd;
-static struct p2pdma_context *context;
 
 static enum fake_twist take_twist(uint16_t opcode, int *ret_value)
 {
@@ -77,6 +77,16 @@ static void send_two_fds(int client, const void *packet, size_t size)
 	close(fds[1]);
 }
 
+/* The limit of the process, which the test puts back: the lowest free number is beyond it. */
+static void fill_table(int last_fd)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = (rlim_t)last_fd;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void twist_reply(struct reply *reply, enum fake_twist twist, int value)
 {
 	switch (twist) {
@@ -103,6 +113,9 @@ static void twist_reply(struct reply *reply, enum fake_twist twist, int value)
 		if (reply->fd >= 0)
 			close(reply->fd);
 		reply->fd = eventfd(0, EFD_CLOEXEC);
+		break;
+	case TWIST_FULL:
+		fill_table(reply->fd);
 		break;
 	case TWIST_LATE:
 		pthread_mutex_unlock(&lock);
@@ -327,62 +340,4 @@ void p2pd_set_records(uint32_t nr_records, uint32_t per_page)
 	p2pd.nr_records = nr_records;
 	p2pd.per_page = per_page;
 	pthread_mutex_unlock(&lock);
-}
-
-int p2pd_setup(void **state)
-{
-	struct p2pdma_context_options options = P2PDMA_CONTEXT_OPTIONS_INIT;
-	struct context_roots roots = {.sys = &fake_sys};
-	char sysfs[80], dev[80], socket[80];
-
-	fake_setup(state);
-	memset(&p2pd, 0, sizeof(p2pd));
-	p2pd_start();
-	snprintf(sysfs, sizeof(sysfs), "%s/sys", fake.root);
-	snprintf(dev, sizeof(dev), "%s/dev", fake.root);
-	snprintf(socket, sizeof(socket), "%s/p2pd.sock", fake.root);
-	roots.sysfs = sysfs;
-	roots.dev = dev;
-	roots.socket = socket;
-	options.flags = P2PDMA_CONTEXT_NO_HOTPLUG;
-	options.broker_timeout_ms = 1000;
-	assert_int_equal(context_open(&options, &roots, &context), 0);
-	*state = context;
-	return 0;
-}
-
-int p2pd_teardown(void **state)
-{
-	p2pdma_context_close(context);
-	p2pd_stop();
-	return fake_teardown(state);
-}
-
-struct p2pdma_context *p2pd_context(void)
-{
-	return context;
-}
-
-/* Waits on the descriptor, as a program does. */
-struct p2pdma_event p2pd_next_event(void)
-{
-	struct p2pdma_event event = P2PDMA_EVENT_INIT;
-
-	for (int i = 0; i < 50; i++) {
-		struct pollfd fd = {.fd = p2pdma_context_fd(context), .events = POLLIN};
-
-		if (!p2pdma_next_event(context, &event))
-			return event;
-		poll(&fd, 1, 1000);
-	}
-	fail_msg("no event came");
-	return event;
-}
-
-void assert_p2pd_cause(const char *text)
-{
-	const char *cause = p2pdma_context_error(context);
-
-	if (!strstr(cause, text))
-		fail_msg("the cause \"%s\" doesn't say \"%s\"", cause, text);
 }

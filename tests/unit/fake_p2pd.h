@@ -2,6 +2,8 @@
 #ifndef FAKE_P2PD_H
 #define FAKE_P2PD_H
 
+#include <p2pdma/lease.h>
+
 #include "common/message.h"
 #include "fake.h"
 
@@ -26,6 +28,7 @@ enum fake_twist {
 	TWIST_FD,	    /* a descriptor where none may come, or no DMABUF */
 	TWIST_TWO_FDS,	    /* two of them */
 	TWIST_BODY,	    /* all ones in the body */
+	TWIST_FULL,	    /* before it comes, this process has no room for a descriptor */
 	TWIST_EVENT_BEFORE, /* EVENT_REVOKED of the lease before the reply */
 	TWIST_EVENT_AFTER,  /* and right behind it */
 };
@@ -73,6 +76,10 @@ void p2pd_set_records(uint32_t nr_records, uint32_t per_page);
 int p2pd_setup(void **state);
 int p2pd_teardown(void **state);
 struct p2pdma_context *p2pd_context(void);
+/* A MiB of "0000:01:00.0/2@77", labelled "a test". */
+struct p2pdma_buffer *p2pd_acquire(void);
+struct p2pdma_lease_info p2pd_lease_info(struct p2pdma_buffer *buffer);
+/* Waits for it. */
 struct p2pdma_event p2pd_next_event(void);
 void assert_p2pd_cause(const char *text);
 

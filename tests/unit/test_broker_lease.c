@@ -1,34 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* Leases: asking for them, what p2pd says about them, their end. */
+/* Leases: asking for them, and what comes of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <infiniband/verbs.h>
 #include <p2pdma/p2pdma.h>
 
 #include "fake_p2pd.h"
-
-static struct p2pdma_buffer *acquire(void)
-{
-	struct p2pdma_lease_request request = P2PDMA_LEASE_REQUEST_INIT;
-	struct p2pdma_buffer *buffer = NULL;
-
-	request.selector = "0000:01:00.0/2@77";
-	request.length_bytes = MIB;
-	request.label = "a test";
-	assert_int_equal(p2pdma_lease_acquire(p2pd_context(), &request, &buffer), 0);
-	return buffer;
-}
-
-static struct p2pdma_lease_info info_of(struct p2pdma_buffer *buffer)
-{
-	struct p2pdma_lease_info info = P2PDMA_LEASE_INFO_INIT;
-
-	assert_int_equal(p2pdma_lease_query(buffer, &info), 0);
-	return info;
-}
 
 static void acquire_by_need_is_a_buffer(void **state)
 {
@@ -63,7 +44,7 @@ static void acquire_by_need_is_a_buffer(void **state)
 	assert_string_equal(p2pdma_buffer_name(buffer), "0000:01:00.0/2@77");
 	assert_ptr_equal(p2pdma_buffer_user_data(buffer), &here);
 	assert_int_equal(fcntl(p2pdma_buffer_fd(buffer), F_GETFD), FD_CLOEXEC);
-	info = info_of(buffer);
+	info = p2pd_lease_info(buffer);
 	assert_int_equal(info.id, 1);
 	assert_int_equal(info.state, P2PDMA_LEASE_ACTIVE);
 	assert_int_equal(info.force, P2PDMA_LEASE_FORCE_LEASE);
@@ -227,16 +208,46 @@ static void acquire_broken_reply_eproto(void **state)
 	struct p2pdma_buffer *buffer = NULL;
 	int before;
 
-	p2pdma_buffer_free(acquire());
+	p2pdma_buffer_free(p2pd_acquire());
 	before = fake_count_fds();
 	request.length_bytes = MIB;
 	for (size_t i = 0; i < sizeof(twists) / sizeof(twists[0]); i++) {
 		p2pd_twist(WIRE_ACQUIRE, twists[i], 0, 1);
 		assert_int_equal(p2pdma_lease_acquire(*state, &request, &buffer), -EPROTO);
 		assert_null(buffer);
-		p2pdma_buffer_free(acquire());
+		p2pdma_buffer_free(p2pd_acquire());
 	}
 	p2pd_wait_for(fake_count_fds() == before);
+}
+
+static void acquire_without_room_emfile(void **state)
+{
+	struct p2pdma_lease_request request = P2PDMA_LEASE_REQUEST_INIT;
+	struct p2pdma_buffer *kept = p2pd_acquire(), *buffer = NULL;
+	struct rlimit limit;
+	int before, r;
+
+	/* Its answer says that what came with the one before is closed over there. */
+	assert_int_equal(p2pdma_lease_renew(kept, 0), 0);
+	before = fake_count_fds();
+	getrlimit(RLIMIT_NOFILE, &limit);
+	request.length_bytes = MIB;
+	p2pd_twist(WIRE_ACQUIRE, TWIST_FULL, 0, 1);
+	r = p2pdma_lease_acquire(*state, &request, &buffer);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (!r) {
+		/* valgrind keeps the limit for itself: the kernel had room. */
+		p2pdma_buffer_free(buffer);
+		p2pdma_buffer_free(kept);
+		skip();
+	}
+	assert_int_equal(r, -EMFILE);
+	assert_null(buffer);
+	/* The lost reply cost the connection, but no lease. */
+	assert_int_equal(p2pdma_lease_renew(kept, 0), 0);
+	assert_int_equal(p2pd_count(WIRE_ATTACH), 1);
+	p2pd_wait_for(fake_count_fds() == before);
+	p2pdma_buffer_free(kept);
 }
 
 static void acquire_late_is_given_back(void **state)
@@ -252,226 +263,16 @@ static void acquire_late_is_given_back(void **state)
 	p2pd_wait_for(p2pd_count(WIRE_RELEASE) == 1);
 }
 
-static void revoke_requested_then_ack(void **state)
-{
-	struct p2pdma_buffer *buffer = acquire();
-	struct p2pdma_mr *mr = NULL;
-	struct p2pdma_event event;
-	void *address;
-
-	(void)state;
-	assert_int_equal(p2pdma_mr_register(fake_pd(), buffer, 0, MIB, 0, 0, &mr), 0);
-	assert_int_equal(p2pdma_lease_ack(buffer, 0), -EINVAL);
-	p2pd_send_lease_event(WIRE_EVENT_REVOKE_REQUESTED, 1, WIRE_REASON_ADMIN, 123456);
-	event = p2pd_next_event();
-	assert_int_equal(event.type, P2PDMA_EVENT_REVOKE_REQUESTED);
-	assert_int_equal(event.reason, P2PDMA_REASON_ADMIN);
-	assert_int_equal(event.deadline_ns, 123456);
-	assert_int_equal(event.time_ns, 55);
-	assert_ptr_equal(event.buffer, buffer);
-	assert_string_equal(event.function, "0000:01:00.0");
-	assert_int_equal(info_of(buffer).state, P2PDMA_LEASE_REVOKING);
-	assert_int_equal(info_of(buffer).deadline_ns, 123456);
-
-	/* Until it says so itself nothing is shut, and p2pd isn't told while a post goes on. */
-	assert_int_equal(p2pdma_mr_enter(mr), 0);
-	assert_int_equal(p2pd_count(WIRE_ACK), 0);
-	assert_int_equal(p2pdma_lease_ack(buffer, 1), -EBUSY);
-	assert_int_equal(p2pd_count(WIRE_ACK), 0);
-	p2pdma_mr_exit(mr);
-	assert_int_equal(p2pdma_mr_enter(mr), -ESTALE);
-	assert_int_equal(p2pdma_buffer_map(buffer, 0, 4096, P2PDMA_MAP_READ, &address), -ESTALE);
-	assert_int_equal(p2pdma_lease_ack(buffer, 0), 0);
-	assert_int_equal(p2pd_count(WIRE_ACK), 1);
-	p2pd_send_lease_event(WIRE_EVENT_REVOKED, 1, WIRE_REASON_ADMIN, 0);
-	event = p2pd_next_event();
-	assert_int_equal(event.type, P2PDMA_EVENT_REVOKED);
-	assert_int_equal(event.reason, P2PDMA_REASON_ADMIN);
-	assert_int_equal(p2pdma_lease_ack(buffer, 0), 0);
-	assert_int_equal(p2pd_count(WIRE_ACK), 1);
-	assert_int_equal(p2pdma_mr_deregister(mr), 0);
-	p2pdma_buffer_free(buffer);
-	/* It was over: nothing to give back. */
-	assert_int_equal(p2pd_count(WIRE_RELEASE), 0);
-}
-
-static void revoked_is_stale(void **state)
-{
-	struct p2pdma_buffer_status status = P2PDMA_BUFFER_STATUS_INIT;
-	struct p2pdma_buffer *buffer = acquire();
-	struct p2pdma_event event = P2PDMA_EVENT_INIT;
-	struct p2pdma_mr *mr = NULL, *other = NULL;
-
-	assert_int_equal(p2pdma_mr_register(fake_pd(), buffer, 0, MIB, 0, 0, &mr), 0);
-	p2pd_send_lease_event(WIRE_EVENT_REVOKED, 1, WIRE_REASON_EXPIRED, 0);
-	assert_int_equal(p2pd_next_event().type, P2PDMA_EVENT_REVOKED);
-	assert_int_equal(p2pdma_mr_enter(mr), -ESTALE);
-	assert_int_equal(p2pdma_mr_register(fake_pd(), buffer, 0, MIB, 0, 0, &other), -ESTALE);
-	assert_p2pd_cause("expired");
-	assert_int_equal(p2pdma_lease_renew(buffer, 0), -ESTALE);
-	assert_int_equal(p2pdma_buffer_query(buffer, &status), 0);
-	assert_int_equal(status.state, P2PDMA_BUFFER_REVOKED);
-	assert_int_equal(status.reason, P2PDMA_REASON_EXPIRED);
-	assert_int_equal(info_of(buffer).state, P2PDMA_LEASE_REVOKED);
-	/* Told once. */
-	p2pd_send_lease_event(WIRE_EVENT_REVOKED, 1, WIRE_REASON_EXPIRED, 0);
-	p2pd_send_lease_event(WIRE_EVENT_REVOKE_REQUESTED, 1, WIRE_REASON_ADMIN, 5);
-	assert_int_equal(p2pdma_broker_drain(*state, "*", 1, 0, NULL), 0);
-	assert_int_equal(p2pdma_next_event(*state, &event), -EAGAIN);
-	assert_int_equal(p2pdma_buffer_revoke(buffer, 0, 0, NULL), 0);
-	assert_int_equal(p2pdma_mr_deregister(mr), 0);
-	p2pdma_buffer_free(buffer);
-}
-
-static void gone_is_enodev_and_told_after_all(void **state)
-{
-	struct p2pdma_buffer *a = acquire(), *b = acquire();
-	struct p2pdma_event event = P2PDMA_EVENT_INIT;
-	void *address;
-
-	p2pd_send_lease_event(WIRE_EVENT_REVOKED, 1, WIRE_REASON_GONE, 0);
-	p2pd_send_lease_event(WIRE_EVENT_REVOKED, 2, WIRE_REASON_GONE, 0);
-	assert_int_equal(p2pd_next_event().type, P2PDMA_EVENT_REVOKED);
-	assert_int_equal(p2pd_next_event().type, P2PDMA_EVENT_REVOKED);
-	event = p2pd_next_event();
-	assert_int_equal(event.type, P2PDMA_EVENT_DEVICE_GONE);
-	assert_string_equal(event.function, "0000:01:00.0");
-	assert_int_equal(p2pdma_next_event(*state, &event), -EAGAIN);
-	assert_int_equal(p2pdma_buffer_map(a, 0, 4096, P2PDMA_MAP_READ, &address), -ENODEV);
-	p2pdma_buffer_free(a);
-	p2pdma_buffer_free(b);
-}
-
-static void events_behind_the_reply_are_kept(void **state)
-{
-	struct p2pdma_buffer *buffer;
-
-	(void)state;
-	p2pd_twist(WIRE_ACQUIRE, TWIST_EVENT_AFTER, 0, 1);
-	buffer = acquire();
-	p2pd_wait_for(p2pd_next_event().type == P2PDMA_EVENT_REVOKED);
-	assert_int_equal(info_of(buffer).state, P2PDMA_LEASE_REVOKED);
-	p2pdma_buffer_free(buffer);
-}
-
-static void events_before_a_reply_take_effect(void **state)
-{
-	struct p2pdma_buffer *buffer = acquire();
-
-	(void)state;
-	p2pd_twist(WIRE_RENEW, TWIST_EVENT_BEFORE, 0, 1);
-	assert_int_equal(p2pdma_lease_renew(buffer, 100), 0);
-	assert_int_equal(info_of(buffer).state, P2PDMA_LEASE_REVOKED);
-	assert_int_equal(p2pd_next_event().type, P2PDMA_EVENT_REVOKED);
-	p2pdma_buffer_free(buffer);
-}
-
-static void requested_again_is_one_event(void **state)
-{
-	struct p2pdma_buffer *buffer = acquire();
-	struct p2pdma_event event = P2PDMA_EVENT_INIT;
-
-	for (uint64_t i = 0; i < 50; i++)
-		p2pd_send_lease_event(WIRE_EVENT_REVOKE_REQUESTED, 1, WIRE_REASON_DRAIN, 1000 - i);
-	assert_int_equal(p2pdma_broker_drain(*state, "*", 1, 0, NULL), 0);
-	assert_int_equal(p2pd_next_event().deadline_ns, 951);
-	assert_int_equal(p2pdma_next_event(*state, &event), -EAGAIN);
-	p2pdma_buffer_free(buffer);
-}
-
-static void revoke_releases(void **state)
-{
-	struct p2pdma_revoke_result result = P2PDMA_REVOKE_RESULT_INIT;
-	struct p2pdma_buffer *buffer = acquire();
-	struct p2pdma_mr *mr = NULL;
-
-	(void)state;
-	assert_int_equal(p2pdma_mr_register(fake_pd(), buffer, 0, MIB, 0, 0, &mr), 0);
-	assert_int_equal(p2pdma_mr_enter(mr), 0);
-	assert_int_equal(p2pdma_buffer_revoke(buffer, 0, 1, &result), 0);
-	assert_int_equal(result.nr_buffers, 1);
-	assert_int_equal(result.nr_posts, 1);
-	p2pdma_mr_exit(mr);
-	assert_int_equal(p2pd_count(WIRE_RELEASE), 1);
-	assert_int_equal(p2pd_next_event().type, P2PDMA_EVENT_REVOKED);
-	assert_int_equal(info_of(buffer).state, P2PDMA_LEASE_RELEASED);
-	assert_int_equal(p2pdma_mr_enter(mr), -ESTALE);
-	assert_int_equal(p2pdma_mr_deregister(mr), 0);
-	p2pdma_buffer_free(buffer);
-	assert_int_equal(p2pd_count(WIRE_RELEASE), 1);
-}
-
-static void revoke_refused_can_be_repeated(void **state)
-{
-	struct p2pdma_buffer *buffer = acquire();
-	void *address;
-
-	(void)state;
-	p2pd_twist(WIRE_RELEASE, TWIST_ERROR, -EBUSY, 1);
-	assert_int_equal(p2pdma_buffer_revoke(buffer, 0, 0, NULL), -EBUSY);
-	assert_int_equal(p2pdma_buffer_map(buffer, 0, 4096, P2PDMA_MAP_READ, &address), -ESTALE);
-	assert_int_equal(p2pdma_buffer_revoke(buffer, 0, 0, NULL), 0);
-	p2pdma_buffer_free(buffer);
-	assert_int_equal(p2pd_count(WIRE_RELEASE), 2);
-}
-
-static void renew_tells_expiry(void **state)
-{
-	struct p2pdma_buffer *buffer = acquire();
-	struct wire_renew wire;
-
-	(void)state;
-	assert_int_equal(p2pdma_lease_renew(buffer, 7000), 0);
-	p2pd_last(WIRE_RENEW, &wire, sizeof(wire));
-	assert_int_equal(wire.lease_id, 1);
-	assert_int_equal(wire.ttl_ms, 7000);
-	assert_int_equal(info_of(buffer).expires_ns, 4242);
-	p2pd_twist(WIRE_RENEW, TWIST_ERROR, -EACCES, 1);
-	assert_int_equal(p2pdma_lease_renew(buffer, 7000), -EACCES);
-	p2pdma_buffer_free(buffer);
-}
-
-static void lease_calls_other_backend_eopnotsupp(void **state)
-{
-	struct p2pdma_lease_info info = P2PDMA_LEASE_INFO_INIT;
-	struct p2pdma_buffer *buffer;
-
-	(void)state;
-	p2pd_stop();
-	buffer = fake_buffer(0, MIB, 0);
-	assert_int_equal(p2pdma_lease_query(buffer, &info), -EOPNOTSUPP);
-	assert_int_equal(p2pdma_lease_renew(buffer, 0), -EOPNOTSUPP);
-	assert_int_equal(p2pdma_lease_ack(buffer, 0), -EOPNOTSUPP);
-	assert_int_equal(p2pdma_lease_query(NULL, &info), -EINVAL);
-	assert_int_equal(p2pdma_lease_renew(NULL, 0), -EINVAL);
-	assert_int_equal(p2pdma_lease_ack(NULL, 0), -EINVAL);
-	assert_int_equal(p2pdma_lease_query(buffer, NULL), -EINVAL);
-	p2pdma_buffer_free(buffer);
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, p2pd_setup, p2pd_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(acquire_by_need_is_a_buffer),
-		CASE(new_auto_asks_p2pd),
-		CASE(new_without_p2pd_is_direct),
-		CASE(new_too_many_ranges_einval),
-		CASE(acquire_bad_request_einval),
-		CASE(acquire_refused_has_p2pds_answer),
-		CASE(acquire_broken_reply_eproto),
+		CASE(acquire_by_need_is_a_buffer), CASE(new_auto_asks_p2pd),
+		CASE(new_without_p2pd_is_direct),  CASE(new_too_many_ranges_einval),
+		CASE(acquire_bad_request_einval),  CASE(acquire_refused_has_p2pds_answer),
+		CASE(acquire_broken_reply_eproto), CASE(acquire_without_room_emfile),
 		CASE(acquire_late_is_given_back),
-		CASE(revoke_requested_then_ack),
-		CASE(revoked_is_stale),
-		CASE(gone_is_enodev_and_told_after_all),
-		CASE(events_behind_the_reply_are_kept),
-		CASE(events_before_a_reply_take_effect),
-		CASE(requested_again_is_one_event),
-		CASE(revoke_releases),
-		CASE(revoke_refused_can_be_repeated),
-		CASE(renew_tells_expiry),
-		CASE(lease_calls_other_backend_eopnotsupp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
