@@ -276,6 +276,21 @@ static int make_token(uint8_t *ret_token, struct cause *cause)
 	return 0;
 }
 
+static int not_exported(const struct lease *lease, int error, struct cause *cause)
+{
+	const char *name = lease->provider->identity.name;
+
+	if (error == -EPERM && lease->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE)
+		return cause_fail(
+			cause, -EOPNOTSUPP,
+			"the kernel lets p2pd allow importers that can't be revoked of %s "
+			"with CAP_SYS_ADMIN only: see p2pd(8)",
+			name);
+	return cause_fail(cause, error == -EINVAL ? -EOPNOTSUPP : error,
+			  "the kernel doesn't export the slice of %s: %s", name,
+			  strerrorname_np(-error));
+}
+
 /* The kernel's export, then the journal: from then on it is a lease. */
 static int grant(struct broker *broker, struct lease *lease, uint64_t ttl_ms, int *ret_fd,
 		 struct cause *cause)
@@ -287,9 +302,7 @@ static int grant(struct broker *broker, struct lease *lease, uint64_t ttl_ms, in
 
 	r = device->ops->export(device, lease, &grant);
 	if (r)
-		return cause_fail(cause, r == -EINVAL ? -EOPNOTSUPP : r,
-				  "the kernel doesn't export the slice of %s: %s",
-				  lease->provider->identity.name, strerrorname_np(-r));
+		return not_exported(lease, r, cause);
 	lease->export_id = grant.export_id;
 	lease_granted(lease, broker->now_ns(), ttl_ms);
 	r = broker_journal_lease(broker, lease, broker->leases.count + 1);
