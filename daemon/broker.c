@@ -204,6 +204,13 @@ static void set_deadline(struct broker *broker, struct lease *lease, uint64_t no
 			      next_ns < not_before_ns ? not_before_ns : next_ns);
 }
 
+static void tell_requested(struct broker *broker, struct lease *lease)
+{
+	lease->is_told = true;
+	broker->ops->tell_requested(broker->data, lease);
+	broker_happened(broker, WIRE_MONITOR_LEASE_REVOKING, lease, NULL);
+}
+
 void broker_step(struct broker *broker, struct lease *lease, enum lease_step step)
 {
 	struct source_result result = {0};
@@ -211,14 +218,17 @@ void broker_step(struct broker *broker, struct lease *lease, enum lease_step ste
 
 	if (step == LEASE_TELL) {
 		broker_journal_lease(broker, lease, 0);
-		broker->ops->tell_requested(broker->data, lease);
-		broker_happened(broker, WIRE_MONITOR_LEASE_REVOKING, lease, NULL);
+		tell_requested(broker, lease);
 	} else if (step == LEASE_REVOKE) {
 		step = take_back(broker, lease, &result);
 		not_before_ns = broker->now_ns() + RETRY_NS;
 		/* Somebody who can't be revoked: it goes on for a while, perhaps beyond us. */
-		if (step == LEASE_NOTHING)
+		if (step == LEASE_NOTHING) {
 			broker_journal_lease(broker, lease, 0);
+			/* Where it was to go at once, its holder hears only now that it has to help. */
+			if (lease->state == WIRE_LEASE_REVOKING && !lease->is_told)
+				tell_requested(broker, lease);
+		}
 	}
 	if (step == LEASE_FREE)
 		end(broker, lease, &result);

@@ -43,6 +43,7 @@ struct lease {
 	uint8_t reason; /* enum wire_reason */
 	bool is_acked;
 	bool is_kernel_done;
+	bool is_told; /* that it is wanted back, on this p2pd's watch */
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
