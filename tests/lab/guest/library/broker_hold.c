@@ -11,6 +11,7 @@
  *	ack	it is wanted back: stop, say so, and it is taken before the deadline
  *	ignore	it is wanted back: go on, and it is taken at the deadline
  *	lost	it is taken without a question
+ *	pinned	it is wanted back, but the importer can't be revoked: let go of it
  *
  * A loss ends the transfers of this slice and nothing else.
  */
@@ -229,6 +230,21 @@ static void end_lost(void)
 	tap_ok(me.is_revoked, "it_is_told", 0);
 }
 
+static void end_pinned(void)
+{
+	int r;
+
+	work(true);
+	tap_ok(me.is_requested || me.is_revoked, "it_is_told", me.failure);
+	round_trip();
+	tap_ok(!me.failure, "nothing_was_pulled_from_under_it", me.failure);
+	r = p2pdma_mr_deregister(me.mr);
+	tap_ok(!r, "it_lets_go", r);
+	me.mr = NULL;
+	wait_revoked();
+	tap_ok(me.is_revoked, "then_it_is_taken", 0);
+}
+
 static void after_loss(uint64_t length_bytes)
 {
 	struct p2pdma_mr *mr;
@@ -247,7 +263,7 @@ static void after_loss(uint64_t length_bytes)
 static int usage(void)
 {
 	fprintf(stderr, "usage: broker_hold [-l BYTES] [-t TTL_MS] [-u] [-r REASON] "
-			"RDMADEV SELECTOR term|ack|ignore|lost\n");
+			"RDMADEV SELECTOR term|ack|ignore|lost|pinned\n");
 	return 2;
 }
 
@@ -302,9 +318,11 @@ int main(int argc, char **argv)
 		end_ack();
 	else if (!strcmp(end, "ignore"))
 		end_ignore();
-	else
+	else if (!strcmp(end, "lost"))
 		end_lost();
-	if (me.is_revoked)
+	else
+		end_pinned();
+	if (me.is_revoked && me.mr)
 		after_loss(request.length_bytes);
 	return finish(reason);
 }
