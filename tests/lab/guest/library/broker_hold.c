@@ -33,7 +33,7 @@
 #define CHUNK	  65536
 #define PAUSE_US  2000
 #define LONG_NS	  (60 * 1000000000LL)
-#define DEV_NODES "/dev/p2pdma/*"
+#define DEV_NODES "{/dev/p2pdma/*,/dev/vfio/[0-9]*}"
 
 static struct {
 	struct p2pdma_context *context;
@@ -62,7 +62,7 @@ static int opened_nodes(void)
 	glob_t found;
 	int n = 0;
 
-	if (glob(DEV_NODES, 0, NULL, &found))
+	if (glob(DEV_NODES, GLOB_BRACE, NULL, &found))
 		return -ENOENT;
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		int fd = open(found.gl_pathv[i], O_RDONLY | O_CLOEXEC);

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+#: title = leases of a function that VFIO has: they end together, and an unbind completes
+#: userland = systemd
+#: kernel = distribution
+#: modules = vfio_pci vfio_iommu_type1
+#: needs = broker_hold p2pctl rdma_link
+#: iommu = on
+#: topology = switch
+#: leaks = dma_buf_phys_vec_to_sgt
+#: timeout = 240
+. /lab/broker.sh
+usual_policy
+exporter=$(bdf_of exporter)
+# What an administrator adds who lets p2pd have VFIO's functions: see p2pd(8).
+mkdir -p /etc/udev/rules.d /etc/systemd/system/p2pd.service.d
+echo 'SUBSYSTEM=="vfio", GROUP="p2pd", MODE="0660"' >/etc/udev/rules.d/61-p2pd-vfio.rules
+printf '[Service]\nDeviceAllow=char-vfio rw\nDeviceAllow=/dev/vfio/vfio rw\n' \
+	>/etc/systemd/system/p2pd.service.d/vfio.conf
+ok "the rules are read" sh -c "udevadm control --reload && systemctl daemon-reload"
+ok "the exporter binds to vfio-pci" bind "$exporter" vfio-pci
+is_of_p2pd() {
+	[ "$(stat -c %G /dev/vfio/[0-9]*)" = p2pd ]
+}
+
+wait_for 10 is_of_p2pd
+ok "the group's node becomes p2pd's" is_of_p2pd
+ok "the socket is enabled and listens" systemctl -q enable --now p2pd.socket
+ok "soft-RoCE comes up" rxe_up nic
+prints vfio "a user sees the provider and its backend" as alice p2pctl list
+# p2pd's descriptors of VFIO devices.
+open_devices() {
+	ls -l "/proc/$(main_pid)/fd" | grep -c 'anon_inode:.*vfio-device'
+}
+
+ok "nothing is open before the first lease" [ "$(open_devices)" = 0 ]
+
+hold alice alice rxe0 "$exporter" term
+ok "SIGKILL of p2pd" kill -KILL "$(main_pid)"
+ok "the next p2pd answers" wait_for 30 as carol p2pctl status
+prints alice "it has her lease" as carol p2pctl leases
+done_with alice
+ok "with the last lease the function is closed" wait_for 5 [ "$(open_devices)" = 0 ]
+
+hold alice alice -r admin rxe0 "$exporter" ack
+hold bob bob -r admin rxe0 "$exporter" ack
+ok "the function is revoked as a whole" as carol p2pctl revoke --function --deadline 60s "$(lease_of alice)"
+tap finish alice
+tap finish bob
+
+hold alice alice -r remove rxe0 "$exporter" ack
+spawn unbinding sh -c "echo $exporter >/sys/bus/pci/drivers/vfio-pci/unbind"
+tap finish alice
+ok "the unbind completes by itself" finish unbinding
+ok "the function is free" [ ! -e "/sys/bus/pci/devices/$exporter/driver" ]
+ok "no unit has failed in the end" [ -z "$(systemctl --failed --plain --no-legend)" ]
+show_journal
