@@ -108,7 +108,10 @@ static void on_death(evutil_socket_t fd, short what, void *data)
 	event_del(holder->death);
 	if (client)
 		client_doom(client, "its process has ended");
+	/* One more, so that it stays: the last publication may take its own lease of it along. */
+	holder->nr_leases++;
 	publications_end(holder);
+	holder->nr_leases--;
 	/* With a doomed client it stays until that is freed; without, the last lease takes it. */
 	broker_holder_died(&holder->server->broker, holder);
 }
@@ -120,27 +123,44 @@ static bool is_dead(int pidfd)
 	return poll(&poll_fd, 1, 0) > 0;
 }
 
+static int open_pidfd(const struct holder *holder, int socket_fd, int *ret_fd)
+{
+	socklen_t size = sizeof(*ret_fd);
+	int fd;
+
+	if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) < 0) {
+		if (errno != ENOPROTOOPT)
+			return errno == EMFILE || errno == ENFILE ? -errno : -ESRCH;
+		fd = (int)syscall(SYS_pidfd_open, holder->pid, 0);
+		if (fd < 0)
+			return -errno;
+	}
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	*ret_fd = fd;
+	return 0;
+}
+
 int holder_watch(struct server *server, struct holder *holder, int socket_fd)
 {
-	socklen_t size = sizeof(holder->pidfd);
+	cleanup_fd int fd = -1;
+	int r;
 
 	if (holder->pidfd >= 0)
 		return 0;
-	if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &holder->pidfd, &size) < 0) {
-		holder->pidfd = -1;
-		if (errno != ENOPROTOOPT)
-			return errno == EMFILE || errno == ENFILE ? -errno : -ESRCH;
-		holder->pidfd = (int)syscall(SYS_pidfd_open, holder->pid, 0);
-		if (holder->pidfd < 0)
-			return -errno;
-	}
-	fcntl(holder->pidfd, F_SETFD, FD_CLOEXEC);
-	if (is_dead(holder->pidfd))
+	r = open_pidfd(holder, socket_fd, &fd);
+	if (r)
+		return r;
+	if (is_dead(fd))
 		return -ESRCH;
-	holder->death =
-		event_new(server->base, holder->pidfd, EV_READ | EV_PERSIST, on_death, holder);
-	if (!holder->death || event_add(holder->death, NULL) < 0)
+	holder->death = event_new(server->base, fd, EV_READ | EV_PERSIST, on_death, holder);
+	if (!holder->death || event_add(holder->death, NULL) < 0) {
+		if (holder->death)
+			event_free(holder->death);
+		holder->death = NULL;
 		return -ENOMEM;
+	}
+	/* Only now: whoever has one is watched. */
+	holder->pidfd = take_fd(&fd);
 	return 0;
 }
 

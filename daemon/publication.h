@@ -10,7 +10,7 @@ int publication_new(struct client *client, const struct wire_publish *publish, i
 
 /* One of this holder's, by id; its leases end. -ENOENT. */
 int publication_end(struct holder *holder, uint64_t id);
-/* All of this holder's: it has died. May free the holder where it has no connection. */
+/* All of this holder's, which the caller keeps alive: it has died. */
 void publications_end(struct holder *holder);
 
 /* Names that leases wait for since a restart, and that nobody published again. */
