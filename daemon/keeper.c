@@ -157,17 +157,43 @@ static ssize_t receive(char *text, size_t size, pid_t *ret_pid, int *ret_fd)
 	return n;
 }
 
+/* Whose datagram is next; there is no room for descriptors, so none comes. -1: nothing there. */
+static int peek_sender(pid_t *ret_pid)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct msghdr message = {.msg_control = &control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *first;
+	struct ucred sender;
+
+	if (recvmsg(keeper.notify_fd, &message, MSG_PEEK | MSG_DONTWAIT) < 0)
+		return -1;
+	*ret_pid = 0;
+	first = CMSG_FIRSTHDR(&message);
+	if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_CREDENTIALS) {
+		memcpy(&sender, CMSG_DATA(first), sizeof(sender));
+		*ret_pid = sender.pid;
+	}
+	return 0;
+}
+
+/*
+ * A stranger's descriptor is never let in: to close one may take as long as the file system behind
+ * it likes, and that may be the stranger's own.
+ */
 static void hear(void)
 {
 	char text[4096];
 	pid_t sender;
 	int fd;
 
-	while (receive(text, sizeof(text), &sender, &fd) >= 0) {
-		if (sender == keeper.child)
+	while (!peek_sender(&sender)) {
+		if (sender != keeper.child)
+			recv(keeper.notify_fd, text, sizeof(text), MSG_DONTWAIT);
+		else if (receive(text, sizeof(text), &sender, &fd) >= 0)
 			handle(text, fd);
-		else if (fd >= 0)
-			close(fd);
 	}
 }
 
@@ -260,8 +286,9 @@ static int ended(int status, char **command, bool is_stopping, uint64_t *started
 	fprintf(stderr, "p2pd-keeper: %s ended by %s %d, %zu descriptors kept: again\n", command[0],
 		WIFSIGNALED(status) ? "signal" : "itself,",
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), keeper.count);
-	/* Killed is no reason to wait; failing at once, again and again, is. */
-	if (WIFEXITED(status) && now_ms() - *started_ms < SETTLED_MS) {
+	/* Killed is no reason to wait; failing or crashing at once, again and again, is. */
+	if ((WIFEXITED(status) || WTERMSIG(status) != SIGKILL) &&
+	    now_ms() - *started_ms < SETTLED_MS) {
 		struct timespec pause = {.tv_nsec = BACKOFF_MS * 1000000L};
 
 		nanosleep(&pause, NULL);
