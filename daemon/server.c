@@ -272,7 +272,7 @@ int server_init(struct server *server, struct policy *policy)
 {
 	memset(server, 0, sizeof(*server));
 	server->started_ns = clock_now_ns();
-	server->listener.fd = server->lock_fd = -1;
+	server->listener.fd = server->lock_fd = server->told.fd = -1;
 	list_init(&server->clients);
 	list_init(&server->monitors);
 	list_init(&server->doomed);
@@ -322,6 +322,8 @@ void server_done(struct server *server)
 		unlink(server->listener.unlink_path);
 	if (server->lock_fd >= 0)
 		close(server->lock_fd);
+	if (server->told.fd >= 0)
+		close(server->told.fd);
 	if (server->base)
 		event_base_free(server->base);
 }

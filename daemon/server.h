@@ -31,6 +31,11 @@ struct server {
 	} listener;
 	struct event *signals[4];
 	struct event *metrics; /* the time to write them */
+	struct {
+		int fd; /* -1: nobody has asked yet */
+		uint64_t size_bytes;
+		uint64_t written_ns;
+	} told; /* the metrics that clients were told last */
 	bool is_metrics_broken;
 	int lock_fd; /* on our own socket's name, -1: it was passed to us */
 	struct discovery *discovery;

@@ -20,6 +20,8 @@
 #include "server.h"
 #include "stats.h"
 
+#define SAME_FOR_NS 100000000ULL
+
 static void put_escaped(FILE *out, const char *text)
 {
 	fputc('"', out);
@@ -190,9 +192,33 @@ static int to_memfd(const struct server *server, void (*write)(FILE *, const str
 	return 0;
 }
 
-int stats_metrics(const struct server *server, int *ret_fd, uint64_t *ret_size_bytes)
+/*
+ * The text is p2pd's memory for as long as anybody has a descriptor of it, so that of a moment is
+ * the same for all; each gets an open file, and with it a position, of its own.
+ */
+int stats_metrics(struct server *server, int *ret_fd, uint64_t *ret_size_bytes)
 {
-	return to_memfd(server, write_metrics, ret_fd, ret_size_bytes);
+	uint64_t now_ns = clock_now_ns(), size_bytes;
+	char path[40];
+	int fd, r;
+
+	if (server->told.fd < 0 || now_ns - server->told.written_ns >= SAME_FOR_NS) {
+		r = to_memfd(server, write_metrics, &fd, &size_bytes);
+		if (r)
+			return r;
+		if (server->told.fd >= 0)
+			close(server->told.fd);
+		server->told.fd = fd;
+		server->told.size_bytes = size_bytes;
+		server->told.written_ns = now_ns;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", server->told.fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_size_bytes = server->told.size_bytes;
+	*ret_fd = fd;
+	return 0;
 }
 
 int stats_dump(const struct server *server, int *ret_fd, uint64_t *ret_size_bytes)

@@ -6,8 +6,8 @@
 
 struct server;
 
-/* A sealed memfd with the text. */
-int stats_metrics(const struct server *server, int *ret_fd, uint64_t *ret_size_bytes);
+/* A sealed memfd with the text; the metrics of a tenth of a second are the same for all. */
+int stats_metrics(struct server *server, int *ret_fd, uint64_t *ret_size_bytes);
 int stats_dump(const struct server *server, int *ret_fd, uint64_t *ret_size_bytes);
 
 /* The metrics for node_exporter: written beside @path and renamed over it. */

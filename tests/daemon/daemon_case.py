@@ -27,6 +27,11 @@ class DaemonCase(unittest.TestCase):
         self.daemon = p2pd_run.Daemon(BUILD, self.POLICY, **self.OPTIONS)
         self.opened: list[wire.Client] = []
         self.children: list[int] = []
+        # The text that it told last stays with it.
+        first = self.daemon.client()
+        os.close(first.call(wire.STATS, bytes(8))[1])
+        first.close()
+        time.sleep(0.1)
         self.before = len(self.daemon.fds())
         self.first_pid = self.daemon.pid()
         self.addCleanup(self.finish)
