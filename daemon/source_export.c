@@ -229,9 +229,11 @@ static void take_event(struct broker *broker, struct device *device,
 		ask_for_all(broker, device);
 	switch (event->type) {
 	case P2PDMA_EXPORT_EVENT_REVOKED:
+		/* What we did ourselves, we know; looking for it is a walk over all its leases. */
+		if (event->reason == P2PDMA_EXPORT_REASON_IOCTL)
+			break;
 		lease = lease_by_export(device, event->export_id);
-		/* What we did ourselves, we know. */
-		if (lease && event->reason != P2PDMA_EXPORT_REASON_IOCTL)
+		if (lease)
 			broker_kernel_revoked(broker, lease, reason_of(event->reason));
 		break;
 	case P2PDMA_EXPORT_EVENT_REMOVAL_PENDING:

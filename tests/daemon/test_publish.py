@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A DMABUF of one process under a name, leases of it for others: a real one where there is
+/dev/udmabuf, else a memfd that the p2pd of the tests takes for one."""
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+import tempfile
+import time
+
+import daemon_case
+import p2pd_wire as wire
+
+ANYBODY = wire.ALL_USERS
+UDMABUF_CREATE = 0x40187542
+SIZE = 65536
+
+
+WORD = "DMABUF"
+
+
+def make_dmabuf() -> int:
+    """A real one, of a memfd's pages, where that is possible."""
+    memory = os.memfd_create("memory", os.MFD_ALLOW_SEALING)
+    os.ftruncate(memory, SIZE)
+    if not os.access("/dev/udmabuf", os.R_OK | os.W_OK):
+        os.pwrite(memory, WORD.encode(), 0)
+        return memory
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    device = os.open("/dev/udmabuf", os.O_RDWR)
+    dmabuf = fcntl.ioctl(device, UDMABUF_CREATE, struct.pack("<IIQQ", memory, 1, 0, SIZE))
+    os.close(device)
+    os.close(memory)
+    return int(dmabuf)
+
+
+def publish(client: wire.Client, name: str, fd: int, mode: int = wire.SHARED,
+            uid: int = ANYBODY, access: int = 3) -> tuple[int, int, int]:
+    """(id, size, inode)."""
+    reply, _ = client.call(wire.PUBLISH, wire.S_PUBLISH.pack(name.encode(), mode, access, uid,
+                                                             ANYBODY), (fd,))
+    return wire.S_PUBLISH_REPLY.unpack(reply)
+
+
+class Refused(daemon_case.DaemonCase):
+    """What is no DMABUF, and what is no name."""
+
+    def test_other_descriptors(self) -> None:
+        """Files, memfds, pipes, sockets, directories, a file that is called like one."""
+        client = self.client()
+        read_fd, write_fd = os.pipe()
+        sockets = socket.socketpair()
+        with tempfile.TemporaryDirectory() as folder:
+            named = os.open(os.path.join(folder, "dmabuf:"), os.O_RDWR | os.O_CREAT)
+            others = [os.open("/dev/null", os.O_RDWR), os.open("/", os.O_RDONLY),
+                      os.open("/", os.O_PATH), os.memfd_create("dmabuf:"), read_fd, write_fd,
+                      sockets[0].fileno(), sockets[1].fileno(), named, client.sock.fileno(),
+                      os.pidfd_open(os.getpid()), os.open("/proc/self/status", os.O_RDONLY)]
+            for fd in others:
+                self.assertIn("no DMABUF", self.refused(errno.EINVAL, publish, client, "x", fd))
+            for fd in set(others) - {sockets[0].fileno(), sockets[1].fileno(),
+                                     client.sock.fileno()}:
+                os.close(fd)
+        for each in sockets:
+            each.close()
+        self.refused(errno.EBADF, client.call, wire.PUBLISH,
+                     wire.S_PUBLISH.pack(b"x", 2, 3, ANYBODY, ANYBODY))
+        self.refused(errno.ENOENT, client.call, wire.UNPUBLISH, struct.pack("<Q", 1))
+        client.close()
+        self.still_serves()
+        self.is_clean()
+
+    def test_fields(self) -> None:
+        """Names, modes, accesses; the descriptor is closed each time."""
+        client = self.client()
+        null = os.open("/dev/null", os.O_RDWR)
+        for name in ("", "a/b", "a:b", "a b", "0000:01:00.0/2", "\n"):
+            self.refused(errno.EINVAL, publish, client, name, null)
+        for mode, access in ((0, 3), (3, 3), (2, 0), (2, 2), (2, 7)):
+            self.refused(errno.EINVAL, publish, client, "x", null, mode, ANYBODY, access)
+        os.close(null)
+        client.close()
+        self.still_serves()
+        self.is_clean()
+
+
+class Published(daemon_case.DaemonCase):
+    """Between processes."""
+
+    POLICY = daemon_case.p2pd_run.DEFAULT_POLICY.replace("reattach-time = 5s",
+                                                         "reattach-time = 1s")
+    OPTIONS = {"environment": {"P2PD_EMULATED_DMABUF": WORD}}
+
+    def test_acquired_by_another(self) -> None:
+        """The same buffer; UNPUBLISH reaches its holders."""
+        owner = self.client()
+        dmabuf = make_dmabuf()
+        ident, size, inode = publish(owner, "buffer", dmabuf)
+        self.assertEqual((size, inode), (SIZE, os.fstat(dmabuf).st_ino))
+
+        def take() -> None:
+            client = self.daemon.client()
+            lease = client.acquire(SIZE, "published:buffer", wire.SHARED)
+            assert os.fstat(lease.fd).st_ino == inode
+            owner.call(wire.UNPUBLISH, struct.pack("<Q", ident))
+            assert client.event(wire.EVENT_REVOKED).reason == 11
+        self.ends(self.fork(take))
+        self.refused(errno.ENODEV, owner.acquire, SIZE, "published:buffer", wire.SHARED)
+        os.close(dmabuf)
+        owner.close()
+        self.is_clean()
+
+    def test_publisher_dies(self) -> None:
+        """Its holders hear of it."""
+        ready_read, ready_write = os.pipe()
+
+        def own() -> None:
+            client = self.daemon.client()
+            publish(client, "buffer", make_dmabuf())
+            os.write(ready_write, b"x")
+            client.receive()
+        child = self.fork(own)
+        os.read(ready_read, 1)
+        client = self.client()
+        lease = client.acquire(SIZE, "published:buffer", wire.SHARED)
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        self.children.remove(child)
+        self.assertEqual(client.event(wire.EVENT_REVOKED).reason, 11)
+        os.close(lease.fd)
+        os.close(ready_read)
+        os.close(ready_write)
+        client.close()
+        self.is_clean()
+
+    def test_own_lease_of_a_lost_publisher(self) -> None:
+        """A publisher that leases its own, loses its connection and dies: in that order."""
+        def own() -> None:
+            client = self.daemon.client()
+            publish(client, "buffer", make_dmabuf())
+            client.acquire(SIZE, "published:buffer", wire.SHARED)
+            client.close()
+            time.sleep(0.2)
+        self.ends(self.fork(own))
+        self.still_serves()
+        self.is_clean()
+
+    def test_lost_publisher_comes_back(self) -> None:
+        """The same buffer under the same name by the same user, and its leases go on."""
+        owner, holder = self.client(), self.client()
+        dmabuf, other = make_dmabuf(), make_dmabuf()
+        publish(owner, "buffer", dmabuf)
+        lease = holder.acquire(SIZE, "published:buffer", wire.SHARED)
+        owner.close()
+        again = self.client()
+        self.until(lambda: self.status()[0] == 2)
+        self.refused(errno.EBUSY, publish, again, "buffer", other)
+        publish(again, "buffer", dmabuf)
+        self.assertEqual(len(holder.leases()), 1)
+        holder.release(lease)
+        for fd in (dmabuf, other):
+            os.close(fd)
+        holder.close()
+        again.close()
+
+    def test_across_a_restart(self) -> None:
+        """Leases wait for their publisher, and end when it doesn't publish again."""
+        owner, holder = self.client(), self.client()
+        dmabuf = make_dmabuf()
+        for name in ("stays", "goes"):
+            publish(owner, name, dmabuf)
+        kept = holder.acquire(SIZE, "published:stays", wire.SHARED)
+        lost = holder.acquire(SIZE, "published:goes", wire.SHARED)
+        self.daemon.kill()
+        owner, holder = self.daemon.reconnect(), self.daemon.reconnect()
+        self.opened += [owner, holder]
+        for lease in (kept, lost):
+            holder.attach(lease)
+        publish(owner, "stays", dmabuf)
+        event = holder.event(wire.EVENT_REVOKED)
+        self.assertEqual((event.lease_id, event.reason), (lost.id, 11))
+        self.assertEqual([lease.id for lease in holder.leases()], [kept.id])
+        holder.release(kept)
+        os.close(dmabuf)
+
+    def test_rules(self) -> None:
+        """Only for whom, and how, it was published; under a name that is free."""
+        owner, other = self.client(), self.client()
+        dmabuf = make_dmabuf()
+        publish(owner, "buffer", dmabuf, wire.EXCLUSIVE, 4711, 1)
+        self.refused(errno.EACCES, owner.acquire, SIZE, "published:buffer", wire.EXCLUSIVE, 1)
+        self.refused(errno.EBUSY, publish, other, "buffer", dmabuf)
+        publish(owner, "mine", dmabuf, wire.EXCLUSIVE, os.getuid(), 1)
+        self.refused(errno.EACCES, other.acquire, SIZE, "published:mine", wire.SHARED, 1)
+        self.refused(errno.EACCES, other.acquire, SIZE, "published:mine", wire.EXCLUSIVE, 3)
+        self.refused(errno.EOPNOTSUPP, other.acquire, 4096, "published:mine", wire.EXCLUSIVE, 1)
+        lease = other.acquire(SIZE, "published:mine", wire.EXCLUSIVE, 1)
+        self.refused(errno.EBUSY, owner.acquire, SIZE, "published:mine", wire.EXCLUSIVE, 1)
+        other.release(lease)
+        os.close(dmabuf)
+        for each in (owner, other):
+            each.close()
+
+
+if __name__ == "__main__":
+    daemon_case.main()
