@@ -286,6 +286,10 @@ static int not_exported(const struct lease *lease, int error, struct cause *caus
 			"the kernel lets p2pd allow importers that can't be revoked of %s "
 			"with CAP_SYS_ADMIN only: see p2pd(8)",
 			name);
+	/* Files' rights, or DeviceAllow=. Not policy's answer, which the peer would take it for. */
+	if (error == -EACCES || error == -EPERM)
+		return cause_fail(cause, -EOPNOTSUPP,
+				  "p2pd may not open the device node of %s: see p2pd(8)", name);
 	return cause_fail(cause, error == -EINVAL ? -EOPNOTSUPP : error,
 			  "the kernel doesn't export the slice of %s: %s", name,
 			  strerrorname_np(-error));
