@@ -54,4 +54,3 @@ ok "the policy is read again" systemctl reload $UNIT
 tap finish alice
 ok "what the policy forbids is denied" exits 4 as alice p2pctl acquire -l 4096 "$exporter" -- true
 ok "no unit has failed in the end" [ -z "$(systemctl --failed --plain --no-legend)" ]
-show_journal

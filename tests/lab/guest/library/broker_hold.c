@@ -2,7 +2,8 @@
 /*
  * broker_hold [OPTIONS] RDMADEV SELECTOR END: has a slice from p2pd and uses it until END.
  *
- *	-l BYTES  -t TTL_MS  -u (importers that can't be revoked)  -r REASON (that it must end with)
+ *	-l BYTES  -t TTL_MS  -r REASON (that it must end with)  -s (shared)
+ *	-u (importers that can't be revoked)
  *
  * Registers the slice, and writes and reads it back by RDMA over and over. "READY" is printed
  * after the first round, with the lease's number and place. END is
@@ -30,8 +31,8 @@
 #include "common/labtest.h"
 #include "common/pair.h"
 
-#define CHUNK	  65536
-#define PAUSE_US  2000
+#define CHUNK	  16384
+#define PAUSE_US  20000 /* an emulated machine has more to do */
 #define LONG_NS	  (60 * 1000000000LL)
 #define DEV_NODES "{/dev/p2pdma/*,/dev/vfio/[0-9]*}"
 
@@ -262,7 +263,7 @@ static void after_loss(uint64_t length_bytes)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: broker_hold [-l BYTES] [-t TTL_MS] [-u] [-r REASON] "
+	fprintf(stderr, "usage: broker_hold [-l BYTES] [-t TTL_MS] [-su] [-r REASON] "
 			"RDMADEV SELECTOR term|ack|ignore|lost|pinned\n");
 	return 2;
 }
@@ -294,13 +295,15 @@ int main(int argc, char **argv)
 
 	request.length_bytes = 1 << 20;
 	request.label = "broker_hold";
-	while ((option = getopt(argc, argv, "l:t:ur:")) != -1) {
+	while ((option = getopt(argc, argv, "l:t:usr:")) != -1) {
 		if (option == 'l')
 			request.length_bytes = strtoull(optarg, NULL, 0);
 		else if (option == 't')
 			request.ttl_ms = strtoull(optarg, NULL, 0);
 		else if (option == 'u')
 			request.flags |= P2PDMA_BUFFER_ALLOW_UNREVOCABLE;
+		else if (option == 's')
+			request.mode = P2PDMA_LEASE_SHARED;
 		else if (option == 'r')
 			reason = optarg;
 		else

@@ -73,7 +73,8 @@ in_journal() {
 	[ -n "$(journalctl -q -n 1 -o cat -u $UNIT "$@")" ]
 }
 
-# The journal of p2pd, for whoever looks for a fault.
+# The journal of p2pd goes into the transcript, for whoever looks for a fault.
 show_journal() {
 	journalctl -q -o short-monotonic --no-pager -u $UNIT | sed 's/^/log: /' >&3
 }
+trap show_journal EXIT
