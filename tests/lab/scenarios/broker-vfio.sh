@@ -53,4 +53,3 @@ tap finish alice
 ok "the unbind completes by itself" finish unbinding
 ok "the function is free" [ ! -e "/sys/bus/pci/devices/$exporter/driver" ]
 ok "no unit has failed in the end" [ -z "$(systemctl --failed --plain --no-legend)" ]
-show_journal
