@@ -53,7 +53,21 @@ kill -KILL "$(cat /tmp/publisher.pid)"
 tap finish reader
 done_with bob
 
-ok "p2pd is stopped" systemctl stop p2pd.socket $UNIT
+hold alice alice -r broker rxe0 "$exporter" lost
+ok "p2pd alone is stopped: leases end" systemctl stop $UNIT
+tap finish alice
+ok "whose holder found a new one, by the socket" [ "$(systemctl is-active $UNIT)" = active ]
+
+hold alice alice rxe0 "$exporter" term
+mkdir -p /etc/p2pd/conf.d
+echo "nonsense = 1" >/etc/p2pd/conf.d/broken.conf
+kill -KILL "$(main_pid)"
+ok "p2pd does not start with a policy that has faults" wait_for 10 in_journal --grep=broken.conf:1
+rm /etc/p2pd/conf.d/broken.conf
+ok "without them it goes on, and no lease is lost" wait_for 20 has_attached 1
+done_with alice
+
+ok "p2pd and its socket are stopped" systemctl stop p2pd.socket $UNIT
 ok "nothing is kept" [ "$(systemctl show -P NFileDescriptorStore $UNIT)" = 0 ]
 ok "who asks is told that it isn't there" exits 3 as bob p2pctl list
 ok "no unit has failed" [ -z "$(systemctl --failed --plain --no-legend)" ]

@@ -26,6 +26,8 @@ hold alice alice -r remove rxe0 "$exporter" lost
 ok "the function is unbound" unbind "$exporter"
 tap finish alice
 ok "p2pd has heard of it" [ -z "$(provider_of)" ]
+ok "the module can be unloaded and loaded" \
+	sh -c "rmmod p2pdma_export p2pdma_export_core && modprobe p2pdma_export"
 ok "it is bound again" bind "$exporter" p2pdma_export
 ok "p2pd hears of that by itself" wait_for 10 is_free_again
 

@@ -53,4 +53,10 @@ sed -i 's/^user = alice, bob/user = bob/' /etc/p2pd/p2pd.conf
 ok "the policy is read again" systemctl reload $UNIT
 tap finish alice
 ok "what the policy forbids is denied" exits 4 as alice p2pctl acquire -l 4096 "$exporter" -- true
+mkdir -p /etc/systemd/system/p2pd.service.d
+printf '[Service]\nType=notify-reload\nExecReload=\n' >/etc/systemd/system/p2pd.service.d/type.conf
+ok "as newer systemd does it, too" sh -c "systemctl daemon-reload && systemctl restart $UNIT"
+sed -i 's/^user = bob/user = alice, bob/' /etc/p2pd/p2pd.conf
+ok "reloading waits until it is done" systemctl reload $UNIT
+ok "and then the new policy holds" as alice p2pctl acquire -l 4096 "$exporter" -- true
 ok "no unit has failed in the end" [ -z "$(systemctl --failed --plain --no-legend)" ]
