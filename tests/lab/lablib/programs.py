@@ -3,7 +3,7 @@
 
 Four kinds: tests/lab/guest/*.c, one program a file, that drive the kernel's
 ABI without the library; tests/lab/guest/library/*.c, which use it; what CMake
-builds in examples/, tests/ and cli/; and the selftest of the kernel series, with
+builds in examples/, tests/, cli/ and daemon/; and the selftest of the kernel series, with
 the kernel's own harness. The shared libraries they need are taken from this
 machine.
 """
@@ -20,7 +20,7 @@ from .base import LAB, REPO, LabError, cache_dir, digest, lock, made, need, run,
 from .cpio import Cpio
 
 LIBRARY_DIR = "lib/x86_64-linux-gnu"
-CMAKE_PLACES = ("examples", "cli", "tests/integration", "tests/bench")
+CMAKE_PLACES = ("examples", "cli", "daemon", "tests/integration", "tests/bench")
 SELFTEST = REPO / "kernel/patches-src/selftest/p2pdma_export_test.c"
 # The kernel's selftests, and what SELFTEST includes of them.
 SELFTESTS_DIR = "tools/testing/selftests"
