@@ -114,7 +114,8 @@ class Unread(daemon_case.DaemonCase):
         monitor = self.client()
         monitor.call(wire.MONITOR, struct.pack("<II", 1, 0))
         busy = self.client()
-        for _ in range(1500):
+        # Enough to fill the socket, few enough to be done long before stall-time.
+        for _ in range(400):
             busy.release(busy.acquire())
         count, lost = 0, False
         while not lost:
