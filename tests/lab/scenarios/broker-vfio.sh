@@ -37,7 +37,7 @@ ok "nothing is open before the first lease" [ "$(open_devices)" = 0 ]
 hold alice alice rxe0 "$exporter" term
 ok "SIGKILL of p2pd" kill -KILL "$(main_pid)"
 ok "the next p2pd answers" wait_for 30 as carol p2pctl status
-prints alice "it has her lease" as carol p2pctl leases
+prints 1001 "it has her lease" as carol p2pctl leases
 done_with alice
 ok "with the last lease the function is closed" wait_for 5 [ "$(open_devices)" = 0 ]
 
