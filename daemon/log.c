@@ -3,6 +3,9 @@
  * The log: for people, one line an event, and for programs the same as fields of the
  * system journal where that reads our standard error ($JOURNAL_STREAM).
  *
+ * The journal is written to without waiting for it (sd_journal_send() would wait): when it is
+ * slower than some user is busy, or hangs, lines are lost and counted, and nobody waits.
+ *
  * Text that a peer chose is quoted and has no control characters (it was refused
  * otherwise). Lines about one user are limited to a burst and then a few a second, so that nobody can
  * fill a disk or hide what others did.
@@ -12,17 +15,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
+#include <sys/un.h>
 
 #include "client.h"
 #include "log.h"
 
-#define BURST	    20
-#define PER_SECOND  2
-#define NR_SUSPECTS 64
+#define BURST	       20
+#define PER_SECOND     2
+#define NR_SUSPECTS    64
 
-static bool is_journal;
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
+static int to_journal_fd = -1;
+static uint32_t nr_lost; /* lines that the journal had no room for */
 static uint32_t most_verbose = P2PD_LOG_INFO;
 
 /* A few users at a time; who shares a place with another shares its limit. */
@@ -33,14 +40,58 @@ static struct suspect {
 	uint64_t since_ns;
 } suspects[NR_SUSPECTS];
 
-void log_open(void)
+/* Is our standard error a stream of the journal? */
+static bool is_read_by_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long device, inode;
 	struct stat status;
 
-	is_journal = stream && sscanf(stream, "%lu:%lu", &device, &inode) == 2 &&
-		     fstat(2, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+	return stream && sscanf(stream, "%lu:%lu", &device, &inode) == 2 &&
+	       fstat(2, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+void log_open(void)
+{
+	if (is_read_by_journal())
+		to_journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+static bool is_journal(void)
+{
+	return to_journal_fd >= 0;
+}
+
+/* One entry: fields, each a line KEY=VALUE. */
+static bool journal_takes(const char *fields, size_t length)
+{
+	static const struct sockaddr_un address = {.sun_family = AF_UNIX,
+						   .sun_path = JOURNAL_SOCKET};
+
+	return sendto(to_journal_fd, fields, length, MSG_NOSIGNAL, (const void *)&address,
+		      sizeof(address)) >= 0;
+}
+
+__attribute__((format(printf, 1, 2))) static void journal_put(const char *format, ...)
+{
+	char fields[3072], lost[160];
+	va_list arguments;
+	int length;
+
+	if (nr_lost) {
+		length = snprintf(lost, sizeof(lost),
+				  "SYSLOG_IDENTIFIER=p2pd\nPRIORITY=4\nP2PD_LOST=%u\n"
+				  "MESSAGE=%u lines were lost, the journal didn't take them\n",
+				  nr_lost, nr_lost);
+		if (journal_takes(lost, (size_t)length))
+			nr_lost = 0;
+	}
+	va_start(arguments, format);
+	length = vsnprintf(fields, sizeof(fields), format, arguments);
+	va_end(arguments);
+	if (length < 0 || (size_t)length >= sizeof(fields) ||
+	    !journal_takes(fields, (size_t)length))
+		nr_lost++;
 }
 
 void log_set_level(uint32_t level)
@@ -56,10 +107,15 @@ static int priority_of(int level)
 	return priorities[level];
 }
 
-static void put(int level, const char *text)
+static void put(int level, char *text)
 {
-	if (is_journal)
-		sd_journal_send("MESSAGE=%s", text, "PRIORITY=%d", priority_of(level), NULL);
+	/* A line is a field's end to the journal, and a lie to people. */
+	for (char *c = text; *c; c++)
+		if (*c == '\n')
+			*c = ' ';
+	if (is_journal())
+		journal_put("SYSLOG_IDENTIFIER=p2pd\nPRIORITY=%d\nMESSAGE=%s\n", priority_of(level),
+			    text);
 	else
 		fprintf(stderr, "p2pd: %s\n", text);
 }
@@ -114,10 +170,11 @@ void log_client(const struct client *client, int level, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	if (is_journal)
-		sd_journal_send("MESSAGE=uid %u pid %d: %s", holder->subject.uid, holder->pid, text,
-				"PRIORITY=%d", priority_of(level), "P2PD_UID=%u",
-				holder->subject.uid, "P2PD_PID=%d", holder->pid, NULL);
+	if (is_journal())
+		journal_put("SYSLOG_IDENTIFIER=p2pd\nPRIORITY=%d\nP2PD_UID=%u\nP2PD_PID=%d\n"
+			    "MESSAGE=uid %u pid %d: %s\n",
+			    priority_of(level), holder->subject.uid, holder->pid,
+			    holder->subject.uid, holder->pid, text);
 	else
 		fprintf(stderr, "p2pd: uid %u pid %d: %s\n", holder->subject.uid, holder->pid,
 			text);
@@ -142,20 +199,19 @@ void log_audit(const struct wire_event_monitor *event, const struct policy_decis
 	word = words[event->type];
 	if (event->type == WIRE_MONITOR_LEASE_DENIED && !may_speak(event->uid))
 		return;
-	if (is_journal) {
-		sd_journal_send("MESSAGE=audit: %s lease %llu of \"%s\", %llu bytes, uid %u "
-				"pid %d, label \"%s\"%s%s%s%s",
-				word, (unsigned long long)event->lease_id, event->provider,
-				(unsigned long long)event->size_bytes, event->uid, event->pid,
-				event->label, event->reason ? ", " : "",
-				event->reason ? reason : "", *error ? ", " : "", error,
-				"PRIORITY=5", "P2PD_AUDIT=%s", word, "P2PD_LEASE=%llu",
-				(unsigned long long)event->lease_id, "P2PD_PROVIDER=%s",
-				event->provider, "P2PD_BYTES=%llu",
-				(unsigned long long)event->size_bytes, "P2PD_UID=%u", event->uid,
-				"P2PD_PID=%d", event->pid, "P2PD_LABEL=%s", event->label,
-				"P2PD_REASON=%s", reason, "P2PD_RULE=%s", rule,
-				"P2PD_RULE_SOURCE=%s", source, NULL);
+	if (is_journal()) {
+		journal_put("SYSLOG_IDENTIFIER=p2pd\nPRIORITY=5\nP2PD_AUDIT=%s\nP2PD_LEASE=%llu\n"
+			    "P2PD_PROVIDER=%s\nP2PD_BYTES=%llu\nP2PD_UID=%u\nP2PD_PID=%d\n"
+			    "P2PD_LABEL=%s\nP2PD_REASON=%s\nP2PD_RULE=%s\nP2PD_RULE_SOURCE=%s\n"
+			    "MESSAGE=audit: %s lease %llu of \"%s\", %llu bytes, uid %u "
+			    "pid %d, label \"%s\"%s%s%s%s\n",
+			    word, (unsigned long long)event->lease_id, event->provider,
+			    (unsigned long long)event->size_bytes, event->uid, event->pid,
+			    event->label, reason, rule, source, word,
+			    (unsigned long long)event->lease_id, event->provider,
+			    (unsigned long long)event->size_bytes, event->uid, event->pid,
+			    event->label, event->reason ? ", " : "", event->reason ? reason : "",
+			    *error ? ", " : "", error);
 		return;
 	}
 	fprintf(stderr,

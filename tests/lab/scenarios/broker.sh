@@ -59,4 +59,13 @@ ok "as newer systemd does it, too" sh -c "systemctl daemon-reload && systemctl r
 sed -i 's/^user = bob/user = alice, bob/' /etc/p2pd/p2pd.conf
 ok "reloading waits until it is done" systemctl reload $UNIT
 ok "and then the new policy holds" as alice p2pctl acquire -l 4096 "$exporter" -- true
+journal=$(systemctl show -P MainPID systemd-journald.service)
+kill -STOP "$journal"
+LIMIT=10
+ok "while the journal hangs, a user makes a thousand lines" \
+	as bob p2pctl bench -n 500 -l 4096 "$exporter/2"
+ok "and nobody waits for it" as carol p2pctl status
+kill -CONT "$journal"
+ok "the journal goes on" as carol p2pctl status
+ok "what it didn't take is told" wait_for 10 in_journal --grep="lines were lost"
 ok "no unit has failed in the end" [ -z "$(systemctl --failed --plain --no-legend)" ]
