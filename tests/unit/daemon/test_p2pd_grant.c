@@ -272,12 +272,15 @@ static void revoke_busy_tried_again(void **state)
 	broker_revoke(&fake.broker, &all, WIRE_REASON_ADMIN, 0, &reply);
 	assert_int_equal(reply.nr_leases, 1);
 	assert_int_equal(reply.nr_busy, 1);
+	/* Nobody was to be asked, but only its holder can end it now. */
+	assert_int_equal(fake.nr_requested, 1);
 	assert_int_equal(fake.wake_ns, fake_now_ns + SECOND);
 	wire.length_bytes = FAKE_BYTES;
 	refused(-EBUSY);
 	fake_now_ns += SECOND;
 	broker_tick(&fake.broker);
 	assert_int_equal(fake.nr_revoked, 2);
+	assert_int_equal(fake.nr_requested, 1);
 	assert_int_equal(lease->state, WIRE_LEASE_REVOKING);
 	fake.revoke_error = 0;
 	fake_now_ns += SECOND;
