@@ -12,6 +12,9 @@ mkdir -p /var/lib/prometheus/node-exporter
 ok "the folder for metrics becomes p2pd's, too" systemd-tmpfiles --create p2pd.conf
 usual_policy
 sed -i '/^admin-group/a metrics-file = /var/lib/prometheus/node-exporter/p2pd.prom' /etc/p2pd/p2pd.conf
+printf '[rule tester]\nuser = nobody\nunit = tester.service\nallow = yes\n' >>/etc/p2pd/p2pd.conf
+printf '[Service]\nType=oneshot\nUser=nobody\nExecStart=/usr/bin/p2pctl acquire -l 4096 -- /usr/bin/true\n' \
+	>/etc/systemd/system/tester.service
 broker_up
 ok "the node becomes the group's" wait_for 10 [ -n "$(find /dev/p2pdma -group p2pd -perm 660)" ]
 ok "p2pd does not run before anybody asks" [ "$(systemctl is-active $UNIT)" = inactive ]
@@ -29,6 +32,7 @@ fails "another user does not get the same slice" as bob p2pctl acquire \
 ok "he does get another one" as bob p2pctl acquire -l 1M "$exporter/2" -- true
 ok "and not the whole, which is not possible" exits 6 as bob p2pctl acquire -l 64M "$exporter" -- true
 ok "who isn't named by the policy is denied" exits 4 as nobody p2pctl acquire -l 4096 "$exporter" -- true
+ok "but may in the unit that is named" systemctl start tester.service
 ok "what isn't there isn't found" exits 5 as bob p2pctl acquire -l 4096 0000:7f:00.0 -- true
 ok "a user may not revoke" exits 4 as bob p2pctl revoke "$(lease_of alice)"
 done_with alice
