@@ -232,6 +232,7 @@ const char *account_kind_name(enum account_kind kind)
 		[ACCOUNT_UNREAD_BYTES] = "unread bytes",
 		[ACCOUNT_UNREAD_FDS] = "unread descriptors",
 		[ACCOUNT_PUBLISHED] = "published DMABUFs",
+		[ACCOUNT_CLOSING] = "descriptors being closed",
 	};
 
 	return (size_t)kind < ACCOUNT_NR_KINDS ? names[kind] : "unknown";

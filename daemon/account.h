@@ -15,6 +15,7 @@ enum account_kind {
 	ACCOUNT_UNREAD_BYTES, /* queued for clients that don't read */
 	ACCOUNT_UNREAD_FDS,   /* descriptors in those queues and on their way */
 	ACCOUNT_PUBLISHED,    /* DMABUFs held for a publisher */
+	ACCOUNT_CLOSING,      /* descriptors that it sent and that don't get closed */
 	ACCOUNT_NR_KINDS,
 };
 

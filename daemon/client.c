@@ -22,6 +22,7 @@
 #include <linux/sockios.h>
 
 #include "client.h"
+#include "disposal.h"
 #include "log.h"
 
 /* Descriptors that may be on their way to one connection. */
@@ -378,28 +379,49 @@ static const char *receive_failed(int error)
 	}
 }
 
+static int brings_unwanted_fd(struct client *client, bool *ret_is_unwanted)
+{
+	uint16_t opcode;
+	bool has_fds;
+	int r;
+
+	r = message_peek(client->fd, &opcode, &has_fds);
+	if (!r)
+		*ret_is_unwanted = has_fds && (!client->is_greeted || !dispatch_takes_fd(opcode) ||
+					       !disposal_has_room(client));
+	return r;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *data)
 {
 	struct client *client = data;
-	struct message message;
-
+	struct message message = {.fd = -1};
+	bool is_unwanted;
 	int r;
 
 	(void)fd;
 	(void)what;
 	if (must_wait(client))
 		return;
-	r = message_receive(client->fd, &message);
+	r = brings_unwanted_fd(client, &is_unwanted);
+	if (!r && is_unwanted) {
+		/* Left in its socket, where the kernel lets go of it by itself. */
+		client_doom(client, "a descriptor came that isn't taken");
+		return;
+	}
+	if (!r)
+		r = message_receive_warily(client->fd, &message);
 	if (r == -EAGAIN)
 		return;
 	if (r) {
 		client_doom(client, receive_failed(r));
-		return;
+	} else {
+		client->has_token = false;
+		client->server->nr_requests++;
+		dispatch(client, &message);
 	}
-	client->has_token = false;
-	client->server->nr_requests++;
-	dispatch(client, &message);
-	message_done(&message);
+	if (message.fd >= 0)
+		disposal_close(client, message.fd);
 	broker_journal_compact(&client->server->broker);
 }
 

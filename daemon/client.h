@@ -55,6 +55,8 @@ void client_deadlines_due(struct server *server);
 
 /* One sound message of a peer that is no stranger, or HELLO. */
 void dispatch(struct client *client, struct message *message);
+/* May a descriptor come with it? */
+bool dispatch_takes_fd(uint16_t opcode);
 
 /* -- the process behind it (holder.c) -- */
 

@@ -61,6 +61,13 @@ static const struct request_type *type_of(uint16_t opcode)
 	return &types[opcode];
 }
 
+bool dispatch_takes_fd(uint16_t opcode)
+{
+	const struct request_type *type = type_of(opcode);
+
+	return type && type->nr_fds;
+}
+
 void dispatch(struct client *client, struct message *message)
 {
 	struct request request = {

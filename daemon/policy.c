@@ -35,6 +35,7 @@ static const struct policy_settings default_settings = {
 					[ACCOUNT_UNREAD_BYTES] = 1024 * 1024,
 					[ACCOUNT_UNREAD_FDS] = 64,
 					[ACCOUNT_PUBLISHED] = 64,
+					[ACCOUNT_CLOSING] = 4,
 				},
 			.requests_per_s = 20000,
 			.requests_burst = 20000,

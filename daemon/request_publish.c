@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "common/cleanup.h"
+#include "disposal.h"
 #include "log.h"
 #include "publication.h"
 #include "request.h"
@@ -21,6 +22,11 @@ void request_publish(struct request *request)
 	    !(publish->access & WIRE_ACCESS_READ) ||
 	    publish->access & ~(WIRE_ACCESS_READ | WIRE_ACCESS_WRITE)) {
 		cause_fail(&request->cause, -EINVAL, "the mode or the access");
+		request_failed(request, -EINVAL);
+		return;
+	}
+	if (request->message->fd >= 0 && !fd_is_dmabuf(request->message->fd)) {
+		cause_fail(&request->cause, -EINVAL, "the descriptor is no DMABUF");
 		request_failed(request, -EINVAL);
 		return;
 	}

@@ -17,6 +17,7 @@
 
 #include "client.h"
 #include "discovery.h"
+#include "disposal.h"
 #include "log.h"
 #include "publication.h"
 
@@ -270,6 +271,8 @@ err:
 
 int server_init(struct server *server, struct policy *policy)
 {
+	int r;
+
 	memset(server, 0, sizeof(*server));
 	server->started_ns = clock_now_ns();
 	server->listener.fd = server->lock_fd = server->told.fd = -1;
@@ -290,6 +293,11 @@ int server_init(struct server *server, struct policy *policy)
 		policy_free(policy);
 		return -ENOMEM;
 	}
+	r = disposal_init(server);
+	if (r) {
+		policy_free(policy);
+		return r;
+	}
 	return broker_init(&server->broker, &broker_ops, server, clock_now_ns, policy);
 }
 
@@ -307,6 +315,7 @@ void server_done(struct server *server)
 	while (!list_is_empty(&server->doomed))
 		client_free(list_entry(server->doomed.next, struct client, link));
 	publications_forget(server);
+	disposal_done(server);
 	broker_done(&server->broker);
 	discovery_free(server);
 	deadlines_done(&server->client_deadlines);

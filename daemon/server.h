@@ -7,6 +7,7 @@
 #include "broker.h"
 
 struct discovery;
+struct disposal;
 struct reload;
 
 /* The one loop of the daemon and all that hangs on it. */
@@ -39,6 +40,7 @@ struct server {
 	bool is_metrics_broken;
 	int lock_fd; /* on our own socket's name, -1: it was passed to us */
 	struct discovery *discovery;
+	struct disposal *disposal;
 	struct reload *reload;
 	const char *config_path;
 	uint64_t started_ns;

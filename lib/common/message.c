@@ -76,7 +76,7 @@ static size_t take_fds(struct msghdr *header, int *ret_first)
 	return count;
 }
 
-int message_receive(int socket_fd, struct message *ret_message)
+static int receive(int socket_fd, struct message *ret_message, size_t most_fds)
 {
 	union {
 		struct cmsghdr header;
@@ -86,10 +86,9 @@ int message_receive(int socket_fd, struct message *ret_message)
 	struct msghdr header = {.msg_iov = &data,
 				.msg_iovlen = 1,
 				.msg_control = &control,
-				.msg_controllen = sizeof(control)};
+				.msg_controllen = CMSG_LEN(sizeof(int) * most_fds)};
 	size_t nr_fds;
 	ssize_t n;
-	int r = 0;
 
 	ret_message->fd = -1;
 	ret_message->size_bytes = 0;
@@ -101,17 +100,44 @@ int message_receive(int socket_fd, struct message *ret_message)
 	nr_fds = take_fds(&header, &ret_message->fd);
 	if (n == 0 && nr_fds == 0)
 		return -ECONNRESET;
-	if (header.msg_flags & MSG_CTRUNC && nr_fds < KERNEL_MAX_FDS)
-		r = -EMFILE;
-	else if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || nr_fds > WIRE_FDS_MAX)
-		r = -EPROTO;
-	else
-		r = wire_check_header(ret_message->bytes, (size_t)n);
+	if (header.msg_flags & MSG_CTRUNC && nr_fds < most_fds)
+		return -EMFILE;
+	if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || nr_fds > WIRE_FDS_MAX)
+		return -EPROTO;
+	ret_message->size_bytes = (size_t)n;
+	return wire_check_header(ret_message->bytes, (size_t)n);
+}
+
+int message_receive(int socket_fd, struct message *ret_message)
+{
+	int r = receive(socket_fd, ret_message, KERNEL_MAX_FDS);
+
 	if (r) {
 		message_done(ret_message);
-		return r;
+		ret_message->size_bytes = 0;
 	}
-	ret_message->size_bytes = (size_t)n;
+	return r;
+}
+
+int message_receive_warily(int socket_fd, struct message *ret_message)
+{
+	return receive(socket_fd, ret_message, 1);
+}
+
+int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds)
+{
+	struct wire_header begin = {0};
+	struct iovec data = {.iov_base = &begin, .iov_len = sizeof(begin)};
+	struct msghdr header = {.msg_iov = &data, .msg_iovlen = 1};
+	ssize_t n;
+
+	do {
+		n = recvmsg(socket_fd, &header, MSG_PEEK | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return is_broken(errno) ? -ECONNRESET : -errno;
+	*ret_opcode = begin.opcode;
+	*ret_has_fds = (header.msg_flags & MSG_CTRUNC) != 0;
 	return 0;
 }
 

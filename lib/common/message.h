@@ -2,6 +2,7 @@
 #ifndef COMMON_MESSAGE_H
 #define COMMON_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,6 +38,18 @@ int message_send(int socket_fd, const void *packet, size_t size_bytes, int fd_to
  * room in this process: the message is lost, and its peer must be dropped.
  */
 int message_receive(int socket_fd, struct message *ret_message);
+
+/*
+ * The same, but where it fails the descriptor that came is the caller's to close, -1 for none:
+ * at most one comes in. For who must not wait for the file system behind it.
+ */
+int message_receive_warily(int socket_fd, struct message *ret_message);
+
+/*
+ * What is next, not taken: its opcode, and whether descriptors came along. They are not let in. 0;
+ * -EAGAIN; -ECONNRESET.
+ */
+int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds);
 
 /* Closes the descriptor that nobody took. */
 void message_done(struct message *message);

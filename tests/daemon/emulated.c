@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "discovery.h"
+#include "disposal.h"
 #include "emulated.h"
 #include "log.h"
 
@@ -25,23 +26,38 @@ struct discovery {
 
 /*
  * Where there is no /dev/udmabuf a memfd that begins with $P2PD_EMULATED_DMABUF passes for a DMABUF:
- * the linker puts this in the place of fstatfs().
+ * the linker puts these in the place of fstatfs() and fd_is_dmabuf().
  */
+static bool passes_for_dmabuf(int fd)
+{
+	const char *word = getenv("P2PD_EMULATED_DMABUF");
+	char link[64], target[64] = "", begin[32] = "";
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return word && *word && readlink(link, target, sizeof(target) - 1) > 0 &&
+	       !strncmp(target, "/memfd:", 7) && pread(fd, begin, sizeof(begin) - 1, 0) > 0 &&
+	       !strncmp(begin, word, strlen(word));
+}
+
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
 int __real_fstatfs(int fd, struct statfs *ret_status);
 int __wrap_fstatfs(int fd, struct statfs *ret_status);
+bool __real_fd_is_dmabuf(int fd);
+bool __wrap_fd_is_dmabuf(int fd);
 /* NOLINTEND(bugprone-reserved-identifier) */
 
 int __wrap_fstatfs(int fd, struct statfs *ret_status)
 {
-	const char *word = getenv("P2PD_EMULATED_DMABUF");
-	char begin[32] = "";
 	int r = __real_fstatfs(fd, ret_status);
 
-	if (!r && word && *word && pread(fd, begin, sizeof(begin) - 1, 0) > 0 &&
-	    !strncmp(begin, word, strlen(word)))
+	if (!r && passes_for_dmabuf(fd))
 		ret_status->f_type = 0x444d4142;
 	return r;
+}
+
+bool __wrap_fd_is_dmabuf(int fd)
+{
+	return __real_fd_is_dmabuf(fd) || passes_for_dmabuf(fd);
 }
 
 static struct emulated_kernel *kernel_of(const struct device *device)

@@ -13,6 +13,7 @@ import time
 
 import daemon_case
 import p2pd_wire as wire
+import stuck_file
 
 ANYBODY = wire.ALL_USERS
 UDMABUF_CREATE = 0x40187542
@@ -72,6 +73,40 @@ class Refused(daemon_case.DaemonCase):
         client.close()
         self.still_serves()
         self.is_clean()
+
+    def test_stuck_files(self) -> None:
+        """A file that can't be closed holds nobody up, however it comes, and a user has few such."""
+        try:
+            stuck = stuck_file.StuckFile(self.first_pid)
+        except OSError as error:
+            self.skipTest(f"no FUSE here: {error}")
+        fd = stuck.open()
+        self.addCleanup(lambda: (os.close(fd), stuck.end()))
+        publishing = wire.packet(wire.PUBLISH, wire.S_PUBLISH.pack(b"x", 2, 3, ANYBODY, ANYBODY))
+        cases = [(wire.packet(wire.STATUS), 1), (wire.packet(wire.STATUS), 253), (b"", 1),
+                 (b"x", 2), (publishing, 2), (publishing[:-1], 1),
+                 (wire.packet(wire.PUBLISH, bytes(3)), 1), (publishing, 253)]
+        for packet, count in cases:
+            client = self.client(5)
+            client.send_raw(packet, (fd,) * count)
+            self.still_serves()
+            client.close()
+        before = len(stuck.asked)
+
+        def run() -> None:
+            dropped = 0
+            for _ in range(20):
+                client = self.daemon.client(5)
+                try:
+                    self.refused(errno.EINVAL, publish, client, "x", fd)
+                except EOFError:
+                    dropped += 1
+                client.close()
+            assert dropped == 16, dropped
+        self.as_user(12345, run)
+        self.still_serves()
+        self.assertNotIn(stuck_file.STATFS, stuck.asked)
+        self.assertGreater(len(stuck.asked), before)
 
     def test_fields(self) -> None:
         """Names, modes, accesses; the descriptor is closed each time."""

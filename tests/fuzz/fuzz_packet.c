@@ -116,6 +116,18 @@ static void begin(void)
 	broker_provider_ready(&server.broker, provider, true);
 }
 
+/* Threads of disposal.c are still at it. */
+static int is_closing(void)
+{
+	const struct accounts *accounts = &server.broker.accounts;
+
+	for (size_t i = 0; i < accounts->nr_buckets; i++)
+		for (const struct account *a = accounts->buckets[i]; a; a = a->next)
+			if (a->used[ACCOUNT_CLOSING])
+				return 1;
+	return 0;
+}
+
 static void end(void)
 {
 	for (int i = 0; i < 2; i++)
@@ -128,6 +140,10 @@ static void end(void)
 	     lease = lease_table_after(&server.broker.leases, lease->id))
 		fuzz_require(!lease->holder || !lease->holder->client);
 	fuzz_require(!server.nr_clients);
+	while (is_closing()) {
+		usleep(100);
+		turn();
+	}
 	server_done(&server);
 }
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""A file whose owner never answers: a FUSE file system of one file, served just far enough that the
+file can be opened. The one process that it is for waits for ever when it closes it or asks for its file
+system; others don't, so that a test can end."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import tempfile
+import threading
+import time
+
+IN_HEADER = struct.Struct("<IIQQIIII")
+INIT, GETATTR, OPEN, FLUSH, STATFS = 26, 3, 14, 25, 17
+
+
+class StuckFile:
+    """Raises OSError where FUSE can't be had."""
+
+    def __init__(self, victim: int) -> None:
+        self.victim = victim
+        self.asked: list[int] = []
+        self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        handle, self.path = tempfile.mkstemp(prefix="p2pd-stuck-")
+        os.close(handle)
+        libc = ctypes.CDLL(None, use_errno=True)
+        options = f"fd={self.device},rootmode=100644,user_id=0,group_id=0,allow_other"
+        if libc.mount(b"stuck", self.path.encode(), b"fuse", 0, options.encode()):
+            error = ctypes.get_errno()
+            os.close(self.device)
+            os.unlink(self.path)
+            raise OSError(error, os.strerror(error))
+        self.umount = lambda: libc.umount2(self.path.encode(), 3)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        """INIT, GETATTR and OPEN have answers, nothing else has."""
+        while True:
+            try:
+                request = os.read(self.device, 1 << 20)
+            except OSError:
+                return
+            _length, opcode, unique, _node, _uid, _gid, pid, _ = IN_HEADER.unpack_from(request)
+            self.asked.append(opcode)
+            if opcode == INIT:
+                body = struct.pack("<IIIIHHIIHHI28x", 7, 31, 0, 0, 1, 1, 4096, 1, 1, 0, 0)
+            elif opcode == GETATTR:
+                body = struct.pack("<QIIQQQQQQIIIIIIIIII", 100, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,
+                                   0o100666, 1, 0, 0, 0, 4096, 0)
+            elif opcode == OPEN:
+                body = struct.pack("<QII", 1, 0, 0)
+            elif opcode == FLUSH and not self.is_victim(pid):
+                body = b""
+            else:
+                continue
+            os.write(self.device, struct.pack("<IiQ", 16 + len(body), 0, unique) + body)
+
+    def is_victim(self, thread: int) -> bool:
+        """A thread of that process?"""
+        return os.path.exists(f"/proc/{self.victim}/task/{thread}")
+
+    def open(self) -> int:
+        """A descriptor of it."""
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def end(self) -> None:
+        """Whoever waits gets an error."""
+        self.umount()
+        os.close(self.device)
+        time.sleep(0.05)
+        os.unlink(self.path)
