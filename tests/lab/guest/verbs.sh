@@ -170,6 +170,17 @@ wait_for() {
 	done
 }
 
+# group_is_viable BDF: can VFIO have it, or does its IOMMU group hold another driver's device, too?
+# Kernels differ in what they isolate: the debug kernel puts all that is below a switch together.
+group_is_viable() {
+	for _device in "/sys/bus/pci/devices/$1/iommu_group/devices"/*; do
+		case $(readlink "$_device/driver") in
+		"" | */vfio-pci | */pcieport) ;;
+		*) return 1 ;;
+		esac
+	done
+}
+
 # spawn TAG COMMAND...: in the background, output in /tmp/TAG.out.
 spawn() {
 	_tag=$1

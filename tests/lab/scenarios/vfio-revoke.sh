@@ -8,6 +8,10 @@
 exporter=$(bdf_of exporter)
 ok "the exporter binds to vfio-pci" bind "$exporter" vfio-pci
 ok "soft-RoCE comes up" rxe_up nic
+if ! group_is_viable "$exporter"; then
+	skip "VFIO has the exporter" "its IOMMU group holds the card, too"
+	return 0
+fi
 for way in decode-off reset close; do
 	for load in idle traffic; do
 		flag=
