@@ -11,7 +11,8 @@ spawn revoke mr_revoke -t rxe0 "export:$exporter/2" external
 ok "memory is registered and written" wait_for 30 says revoke READY
 touch /tmp/no-poweroff
 echo deep >/sys/power/mem_sleep
-echo +5 >/sys/class/rtc/rtc0/wakealarm
+# Late enough for a slow machine to be asleep by then, or nothing would wake it.
+echo +$((5 * STRETCH)) >/sys/class/rtc/rtc0/wakealarm
 ok "the machine sleeps and wakes up" sh -c "echo mem >/sys/power/state"
 tap finish revoke
 tap mr_data rxe0 "export:$exporter/2"
