@@ -31,7 +31,7 @@ static const char policy[] = "[daemon]\n"
 			     "requests-per-second = unlimited\n"
 			     "hello-time = 60s\n"
 			     "stall-time = 60s\n"
-			     "reattach-time = 0\n"
+			     "reattach-time = %s\n"
 			     "admin-group = %u\n"
 			     "[rule everybody]\n"
 			     "allow = yes\n";
@@ -60,11 +60,12 @@ size_t broker_prepare(void)
 
 /* -- p2pd -- */
 
-static void write_policy(const char *path)
+static void write_policy(const char *path, const char *reattach_time)
 {
 	FILE *file = fopen(path, "we");
 
-	if (!file || fprintf(file, policy, (unsigned int)getgid()) < 0 || fclose(file))
+	if (!file || fprintf(file, policy, reattach_time, (unsigned int)getgid()) < 0 ||
+	    fclose(file))
 		fail(path);
 }
 
@@ -86,7 +87,7 @@ __attribute__((noreturn)) static void run_daemon(const struct broker_daemon *dae
 	_exit(127);
 }
 
-void broker_start(struct broker_daemon *daemon)
+void broker_start(struct broker_daemon *daemon, const char *reattach_time)
 {
 	const char *parent = getenv("TMPDIR");
 	char config[96];
@@ -98,7 +99,7 @@ void broker_start(struct broker_daemon *daemon)
 		fail(daemon->folder);
 	snprintf(daemon->socket, sizeof(daemon->socket), "%s/socket", daemon->folder);
 	snprintf(config, sizeof(config), "%s/conf", daemon->folder);
-	write_policy(config);
+	write_policy(config, reattach_time);
 	daemon->keeper = fork();
 	if (daemon->keeper < 0)
 		fail("fork");
@@ -269,6 +270,17 @@ void broker_release(int fd, uint64_t lease_id)
 	uint64_t reply[64];
 
 	call(fd, WIRE_RELEASE, &body, sizeof(body), reply, sizeof(reply));
+}
+
+uint32_t broker_nr_leases(int fd)
+{
+	struct {
+		struct wire_header header;
+		struct wire_status_reply status;
+	} reply;
+
+	call(fd, WIRE_STATUS, NULL, 0, &reply, sizeof(reply));
+	return reply.status.nr_leases;
 }
 
 void broker_send_revoke_all(int fd, uint64_t deadline_ms)

@@ -29,7 +29,8 @@ struct broker_daemon {
  */
 size_t broker_prepare(void);
 
-void broker_start(struct broker_daemon *daemon);
+/* @reattach_time: how long leases wait for a holder that hung up, as p2pd.conf has it. */
+void broker_start(struct broker_daemon *daemon, const char *reattach_time);
 void broker_stop(struct broker_daemon *daemon);
 /* p2pd itself. */
 pid_t broker_pid(const struct broker_daemon *daemon);
@@ -45,6 +46,7 @@ void broker_hello(int fd);
 /* The descriptor that comes with it is closed. */
 uint64_t broker_acquire(int fd);
 void broker_release(int fd, uint64_t lease_id);
+uint32_t broker_nr_leases(int fd);
 /* Everybody's leases; does not wait for the answer. */
 void broker_send_revoke_all(int fd, uint64_t deadline_ms);
 /* The next message is that answer or event; @flags as recv() has them. 0 or -errno. */

@@ -186,7 +186,7 @@ int main(int argc, char **argv)
 	crowd.nr_connections = BENCH_HOLDERS;
 	while (crowd.nr_connections * FILES_OF_HOLDER + SPARE_FILES > nr_files)
 		crowd.nr_connections /= 2;
-	broker_start(&daemon);
+	broker_start(&daemon, "0");
 	figure.value = of_p2pd(&daemon, samples, options.rounds);
 	figure.floor = of_bare(samples, options.rounds);
 	broker_stop(&daemon);

@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 		return 1;
 	floor = value + options.rounds;
 	broker_prepare();
-	broker_start(&daemon);
+	broker_start(&daemon, "0");
 	snprintf(path, sizeof(path), "%s/bare", daemon.folder);
 	bare = bare_start_epoll(path);
 	for (size_t i = 0; i < options.rounds; i++) {
