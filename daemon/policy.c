@@ -4,7 +4,8 @@
  *
  * A rule that allows matches what asks for nothing beyond it; a rule that denies
  * matches what asks for any of it. So neither a list of modes nor one of accesses can be
- * gone around by asking for more.
+ * gone around by asking for more. For the same reason a control group that isn't known is
+ * any to a rule that denies, and none to one that allows.
  *
  * Control groups: only the upper part of a path is the administrator's. What lies below
  * the first unit that is no slice may be delegated, and then its user names it. Units and
@@ -185,8 +186,8 @@ static bool is_text(const char *text, size_t length, const char *other)
 
 static bool matches_cgroups(const struct rule *rule, const char *cgroup)
 {
-	return !rule->nr_cgroups || (*cgroup && matches_any_glob(rule->cgroups, rule->nr_cgroups,
-								 cgroup, strlen(cgroup)));
+	return !rule->nr_cgroups ||
+	       matches_any_glob(rule->cgroups, rule->nr_cgroups, cgroup, strlen(cgroup));
 }
 
 /* The slices, and the first unit below them. */
@@ -264,6 +265,16 @@ static bool matches_jobs(const struct rule *rule, const char *cgroup)
 	return false;
 }
 
+static bool matches_place(const struct rule *rule, const char *cgroup)
+{
+	if (!rule->nr_cgroups && !rule->nr_units && !rule->nr_jobs)
+		return true;
+	if (!*cgroup)
+		return !rule->is_allowed;
+	return matches_cgroups(rule, cgroup) && matches_units(rule, cgroup) &&
+	       matches_jobs(rule, cgroup);
+}
+
 static bool matches_providers(const struct rule *rule, const struct identity *provider)
 {
 	for (size_t i = 0; i < rule->nr_providers; i++)
@@ -291,8 +302,7 @@ static bool matches(const struct rule *rule, const struct policy_subject *subjec
 		modes = 1U << request->mode;
 	return matches_users(rule, subject) && matches_groups(rule, subject) &&
 	       matches_mask(rule, rule->modes, modes) && matches_mask(rule, rule->access, access) &&
-	       matches_providers(rule, request->provider) && matches_cgroups(rule, cgroup) &&
-	       matches_units(rule, cgroup) && matches_jobs(rule, cgroup);
+	       matches_providers(rule, request->provider) && matches_place(rule, cgroup);
 }
 
 __attribute__((format(printf, 3, 4))) static void decide(struct policy_decision *decision,

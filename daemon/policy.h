@@ -23,7 +23,10 @@ struct policy_subject {
 	gid_t gid;
 	const gid_t *groups; /* supplementary */
 	size_t nr_groups;
-	/* "/system.slice/slurmstepd.scope/job_42/...", "" unknown: then rules by it don't match. */
+	/*
+	 * "/system.slice/slurmstepd.scope/job_42/...". "": unknown, then of the rules by it those
+	 * that deny match and those that allow don't.
+	 */
 	const char *cgroup;
 };
 

@@ -122,8 +122,13 @@ void request_policy_test(struct request *request)
 		request_failed(request, -ENODEV);
 		return;
 	}
-	if (test->uid == self->uid)
+	if (test->uid == self->uid) {
+		/* What ACQUIRE would know of it; where it isn't to be known, policy has a rule. */
+		if (holder_watch(request->server, request->client->holder, request->client->fd) ==
+		    0)
+			holder_learn_cgroup(request->client->holder);
 		subject = *self;
+	}
 	if (*test->unit)
 		subject.cgroup = test->unit;
 	asked.provider = &provider->identity;

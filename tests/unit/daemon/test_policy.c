@@ -203,6 +203,38 @@ static void match_cgroup_unknown_matches_not_even_all(void **state)
 	assert_true(is_matched(f));
 }
 
+/* What denies must not be gone around by not being known, and what allows not be had by it. */
+static void match_cgroup_unknown_by_rules_that_deny_only(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int which = 0; which < 3; which++) {
+		f->rule.is_allowed = false;
+		strcpy(f->rule.name, "tested");
+		if (which == 0)
+			set_list(f->rule, cgroups, nr_cgroups, strdup("/a.slice/b"));
+		else if (which == 1)
+			set_list(f->rule, units, nr_units, strdup("a.slice"));
+		else
+			set_list(f->rule, jobs, nr_jobs, {42, 42});
+		append(f);
+		f->subject.cgroup = "/other.slice/b";
+		assert_false(is_matched(f));
+		f->subject.cgroup = "";
+		assert_true(is_matched(f));
+		f->subject.cgroup = NULL;
+		assert_true(is_matched(f));
+		/* The user that it doesn't name is still none of its. */
+		set_list(f->policy->rules[0], users, nr_users, 7);
+		assert_false(is_matched(f));
+		f->policy->rules[0].nr_users = 0;
+		f->policy->rules[0].is_allowed = true;
+		assert_false(is_matched(f));
+		rule_done(&f->policy->rules[0]);
+		f->policy->nr_rules = 0;
+	}
+}
+
 static void match_unit_only_where_systemd_makes_it(void **state)
 {
 	static const struct {
@@ -513,6 +545,7 @@ int main(void)
 		test(match_group_primary_or_supplementary),
 		test(match_cgroup_whole_path),
 		test(match_cgroup_unknown_matches_not_even_all),
+		test(match_cgroup_unknown_by_rules_that_deny_only),
 		test(match_unit_only_where_systemd_makes_it),
 		test(match_job_only_where_slurm_makes_it),
 		test(match_provider_one_of),
