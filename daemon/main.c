@@ -86,7 +86,7 @@ static int load_policy(const char *path, struct policy **ret_policy)
 	char *complaints = NULL;
 	int r;
 
-	r = policy_load(path, ret_policy, &complaints);
+	r = policy_load(path, 0, ret_policy, &complaints);
 	if (r)
 		fprintf(stderr, "p2pd: %s: %s\n%s", path, strerrorname_np(-r),
 			complaints ? complaints : "");

@@ -53,6 +53,9 @@ struct policy_decision {
 	char because[240];  /* one sentence */
 };
 
+#define POLICY_FOUND_FILE   (1U << 0)
+#define POLICY_FOUND_FOLDER (1U << 1) /* conf.d */
+
 /* What is no rule. */
 struct policy_settings {
 	struct account_limits limits;
@@ -64,6 +67,7 @@ struct policy_settings {
 	gid_t admin_gid;     /* members may administrate, as root may; (gid_t)-1: none */
 	char metrics_path[256]; /* node_exporter textfile, "": none */
 	uint32_t log_level;	/* enum p2pdma_log_level */
+	uint32_t found;		/* POLICY_FOUND_*: not a setting, but where they come from */
 };
 
 /* The default policy: no rules, settings as documented. -ENOMEM. */

@@ -90,6 +90,7 @@ static const struct policy_names names = {find_user, find_group};
 struct loader {
 	struct policy *policy;
 	struct complaints complaints;
+	uint32_t required;
 };
 
 static void tell_errno(struct loader *loader, const char *path, int error)
@@ -161,14 +162,36 @@ static void load_open(struct loader *loader, const char *path, int fd)
 		policy_parse(loader->policy, &names, path, text, length, &loader->complaints);
 }
 
-static void load_file(struct loader *loader, int dir_fd, const char *name, const char *path,
-		      bool is_optional)
+/* What isn't there now, but perhaps was. */
+static void missing(struct loader *loader, const char *path, uint32_t what)
+{
+	if (loader->required & what)
+		complain(&loader->complaints, -ENOENT,
+			 "%s: was there and is gone; an empty one says that nothing is meant",
+			 path);
+}
+
+static void load_main(struct loader *loader, const char *path)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd >= 0) {
+		loader->policy->settings.found |= POLICY_FOUND_FILE;
+		load_open(loader, path, fd);
+	} else if (errno == ENOENT) {
+		missing(loader, path, POLICY_FOUND_FILE);
+	} else {
+		tell_errno(loader, path, errno);
+	}
+}
+
+static void load_file(struct loader *loader, int dir_fd, const char *name, const char *path)
 {
 	cleanup_fd int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd >= 0)
 		load_open(loader, path, fd);
-	else if (errno != ENOENT || !is_optional)
+	else
 		tell_errno(loader, path, errno);
 }
 
@@ -204,7 +227,7 @@ static void load_names(struct loader *loader, int dir_fd, const char *folder)
 			path = NULL;
 			tell_errno(loader, folder, ENOMEM);
 		} else if (count <= FILES_MAX) {
-			load_file(loader, dir_fd, entries[i]->d_name, path, false);
+			load_file(loader, dir_fd, entries[i]->d_name, path);
 		}
 		free(entries[i]);
 	}
@@ -217,22 +240,26 @@ static void load_folder(struct loader *loader, const char *folder)
 	struct stat status;
 
 	if (fd < 0) {
-		if (errno != ENOENT)
+		if (errno == ENOENT)
+			missing(loader, folder, POLICY_FOUND_FOLDER);
+		else
 			tell_errno(loader, folder, errno);
 		return;
 	}
+	loader->policy->settings.found |= POLICY_FOUND_FOLDER;
 	if (fstat(fd, &status))
 		tell_errno(loader, folder, errno);
 	else if (is_trusted(loader, folder, &status))
 		load_names(loader, fd, folder);
 }
 
-int policy_load(const char *path, struct policy **ret_policy, char **ret_complaints)
+int policy_load(const char *path, uint32_t required, struct policy **ret_policy,
+		char **ret_complaints)
 {
 	const char *slash = strrchr(path, '/');
 	int folder_length = slash ? (int)(slash - path) + 1 : 0;
 	cleanup_free char *folder = NULL;
-	struct loader loader = {0};
+	struct loader loader = {.required = required};
 	int r;
 
 	*ret_complaints = NULL;
@@ -243,7 +270,7 @@ int policy_load(const char *path, struct policy **ret_policy, char **ret_complai
 	r = policy_new(&loader.policy);
 	if (r)
 		return r;
-	load_file(&loader, AT_FDCWD, path, path, true);
+	load_main(&loader, path);
 	load_folder(&loader, folder);
 	r = loader.complaints.error;
 	if (r) {

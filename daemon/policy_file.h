@@ -2,7 +2,7 @@
 #ifndef POLICY_FILE_H
 #define POLICY_FILE_H
 
-#include <stddef.h>
+#include <stdint.h>
 
 struct policy;
 
@@ -13,13 +13,18 @@ struct policy;
  * regular, at most 1 MiB, belong to root or to this process' user, and be writable by nobody
  * else; conf.d, too. The syntax: p2pd.conf(5).
  *
+ * @required: POLICY_FOUND_*, what was there the last time (policy_settings()->found) and may not
+ * be missing now, so that a file that got lost is a mistake and not another policy. Files in
+ * conf.d come and go. 0 at the start.
+ *
  * Blocking: reads files and asks NSS for the names of users and groups: call it at start-up
  * or in a thread or process of its own, never in the loop. It touches nothing but what
  * it returns.
  *
- * 0, or -EINVAL with the complaints; -ENOMEM; -EIO and what open() says, also with
+ * 0, or -EINVAL with the complaints; -ENOENT: what is required is gone; -ENOMEM; -EIO and what open() says, also with
  * complaints. @ret_complaints: to be freed; NULL where it returns 0, or without memory.
  */
-int policy_load(const char *path, struct policy **ret_policy, char **ret_complaints);
+int policy_load(const char *path, uint32_t required, struct policy **ret_policy,
+		char **ret_complaints);
 
 #endif /* POLICY_FILE_H */

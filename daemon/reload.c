@@ -32,6 +32,7 @@ struct reload {
 
 struct work {
 	char *path;
+	uint32_t required; /* what the policy in use was made from */
 	int fd;
 };
 
@@ -40,7 +41,8 @@ static void *read_policy(void *data)
 	struct work *work = data;
 	struct outcome outcome = {0};
 
-	outcome.error = policy_load(work->path, &outcome.policy, &outcome.complaints);
+	outcome.error =
+		policy_load(work->path, work->required, &outcome.policy, &outcome.complaints);
 	/* Smaller than PIPE_BUF: whole or not at all, and the pipe is empty. */
 	if (write(work->fd, &outcome, sizeof(outcome)) != sizeof(outcome)) {
 		policy_free(outcome.policy);
@@ -101,6 +103,7 @@ void reload_request(struct server *server)
 	if (work) {
 		work->fd = reload->pipe[1];
 		work->path = strdup(server->config_path);
+		work->required = policy_settings(server->broker.policy)->found;
 	}
 	if (!work || !work->path || pthread_create(&thread, NULL, read_policy, work)) {
 		log_event(P2PD_LOG_ERROR, "no memory to load the policy");

@@ -194,6 +194,12 @@ class Policies(daemon_case.DaemonCase):
         self.assertEqual(self.generation(), before)
         self.assertIn(f"{self.daemon.config}:2", self.daemon.text())
         client.release(lease)
+        # A file that got lost is no policy either.
+        self.daemon.config.unlink()
+        os.kill(self.first_pid, signal.SIGHUP)
+        self.until(lambda: self.daemon.text().count("the new policy is not used") == 5)
+        self.assertIn(f"{self.daemon.config}: was there and is gone", self.daemon.text())
+        self.assertEqual(self.generation(), before)
         client.close()
         self.still_serves()
         self.is_clean()

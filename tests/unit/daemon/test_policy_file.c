@@ -20,6 +20,7 @@ struct fixture {
 	struct policy *policy;
 	char *complaints;
 	size_t nr_fds;
+	uint32_t required;
 };
 
 static size_t count_fds(void)
@@ -91,7 +92,7 @@ static int load(struct fixture *f)
 	f->policy = NULL;
 	free(f->complaints);
 	f->complaints = (char *)"unset";
-	return policy_load(f->path, &f->policy, &f->complaints);
+	return policy_load(f->path, f->required, &f->policy, &f->complaints);
 }
 
 static void refuse(struct fixture *f, int error, const char *name, const char *what)
@@ -123,6 +124,37 @@ static void load_nothing_is_the_default(void **state)
 	make_folder(f, 0755);
 	load_well(f);
 	assert_int_equal(f->policy->nr_rules, 0);
+}
+
+static void load_again_what_was_there_must_be(void **state)
+{
+	struct fixture *f = *state;
+	char path[160];
+
+	load_well(f);
+	assert_int_equal(policy_settings(f->policy)->found, 0);
+	make_file(f, "p2pd.conf", "[rule a]\nallow=yes\n");
+	load_well(f);
+	f->required = policy_settings(f->policy)->found;
+	assert_int_equal(f->required, POLICY_FOUND_FILE);
+	assert_int_equal(unlink(f->path), 0);
+	refuse(f, -ENOENT, "p2pd.conf", "is gone");
+	/* Empty says so. */
+	make_file(f, "p2pd.conf", "");
+	make_folder(f, 0755);
+	make_file(f, "conf.d/a.conf", "[rule a]\nallow=yes\n");
+	load_well(f);
+	f->required = policy_settings(f->policy)->found;
+	assert_int_equal(f->required, POLICY_FOUND_FILE | POLICY_FOUND_FOLDER);
+	snprintf(path, sizeof(path), "%s/conf.d/a.conf", f->folder);
+	assert_int_equal(unlink(path), 0);
+	load_well(f);
+	assert_int_equal(f->policy->nr_rules, 0);
+	snprintf(path, sizeof(path), "%s/conf.d", f->folder);
+	assert_int_equal(rmdir(path), 0);
+	refuse(f, -ENOENT, "conf.d", "is gone");
+	f->required = 0;
+	load_well(f);
 }
 
 static void load_in_the_order_of_names(void **state)
@@ -257,6 +289,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(load_nothing_is_the_default),
+		test(load_again_what_was_there_must_be),
 		test(load_in_the_order_of_names),
 		test(load_tells_all_files_mistakes),
 		test(load_users_and_groups_by_name),
