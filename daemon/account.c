@@ -38,6 +38,12 @@ int accounts_init(struct accounts *accounts, const struct account_limits *limits
 	return 0;
 }
 
+static void account_free(struct account *account)
+{
+	lease_table_done(&account->leases);
+	free(account);
+}
+
 void accounts_done(struct accounts *accounts)
 {
 	for (size_t i = 0; i < accounts->nr_buckets; i++) {
@@ -45,7 +51,7 @@ void accounts_done(struct accounts *accounts)
 
 		for (struct account *a = accounts->buckets[i]; a; a = next) {
 			next = a->next;
-			free(a);
+			account_free(a);
 		}
 	}
 	free(accounts->buckets);
@@ -107,7 +113,7 @@ static struct account *find(struct accounts *accounts, uid_t uid)
 			found = account;
 		} else if (is_forgettable(accounts, account)) {
 			*link = account->next;
-			free(account);
+			account_free(account);
 			accounts->count--;
 			continue;
 		}
@@ -141,6 +147,15 @@ static void spread(struct accounts *accounts)
 	free(accounts->buckets);
 	accounts->buckets = buckets;
 	accounts->nr_buckets = nr_buckets;
+}
+
+const struct account *account_peek(const struct accounts *accounts, uid_t uid)
+{
+	const struct account *account = *bucket_of(accounts->buckets, accounts->nr_buckets, uid);
+
+	while (account && account->uid != uid)
+		account = account->next;
+	return account;
 }
 
 int account_get(struct accounts *accounts, uid_t uid, struct account **ret_account)
@@ -184,7 +199,7 @@ void account_put(struct accounts *accounts, struct account *account)
 	while (*link != account)
 		link = &(*link)->next;
 	*link = account->next;
-	free(account);
+	account_free(account);
 	accounts->count--;
 }
 

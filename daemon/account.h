@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lease_table.h"
+
 /* What one user has of the daemon, over all connections and leases. */
 
 enum account_kind {
@@ -30,7 +32,8 @@ struct account {
 	uid_t uid;
 	unsigned int refs;
 	uint64_t used[ACCOUNT_NR_KINDS];
-	uint64_t tokens_mil; /* thousandths of a request that may come now */
+	struct lease_table leases; /* so that its list costs nobody a walk over all others' */
+	uint64_t tokens_mil;	   /* thousandths of a request that may come now */
 	uint64_t refilled_ns;
 };
 
@@ -44,6 +47,9 @@ struct accounts {
 
 int accounts_init(struct accounts *accounts, const struct account_limits *limits);
 void accounts_done(struct accounts *accounts);
+
+/* As it is; NULL: the user has nothing here. */
+const struct account *account_peek(const struct accounts *accounts, uid_t uid);
 
 /* The user's account, made when it is new; a new reference. -ENOMEM. */
 int account_get(struct accounts *accounts, uid_t uid, struct account **ret_account);

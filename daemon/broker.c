@@ -133,6 +133,7 @@ void lease_forget(struct broker *broker, struct lease *lease)
 
 	deadlines_clear(&broker->deadlines, &lease->deadline);
 	lease_table_remove(&broker->leases, lease);
+	lease_table_remove(&lease->account->leases, lease);
 	for (uint32_t i = 0; i < lease->nr_ranges; i++)
 		slices_give(&provider->slices, lease->ranges[i].offset_bytes,
 			    lease->ranges[i].length_bytes, lease->mode == WIRE_MODE_SHARED);

@@ -331,6 +331,21 @@ static void enter(struct broker *broker, struct lease *lease, struct holder *hol
 	broker->counters.granted++;
 }
 
+/* In both tables or in none. */
+static int note(struct broker *broker, struct account *account, struct lease *lease,
+		struct cause *cause)
+{
+	int r = lease_table_add(&broker->leases, lease);
+
+	if (r)
+		return cause_fail(cause, r, "no memory for a lease");
+	r = lease_table_add(&account->leases, lease);
+	if (!r)
+		return 0;
+	lease_table_remove(&broker->leases, lease);
+	return cause_fail(cause, r, "no memory for a lease");
+}
+
 static int acquire(struct broker *broker, const struct acquire_request *request,
 		   struct candidate *candidate, struct lease **ret_lease, int *ret_fd,
 		   struct cause *cause)
@@ -357,11 +372,9 @@ static int acquire(struct broker *broker, const struct acquire_request *request,
 	if (r)
 		goto err_discharge;
 	lease->id = broker->next_lease_id;
-	r = lease_table_add(&broker->leases, lease);
-	if (r) {
-		cause_fail(cause, r, "no memory for a lease");
+	r = note(broker, account, lease, cause);
+	if (r)
 		goto err_give;
-	}
 	r = grant(broker, lease, candidate->decision.ttl_ms, ret_fd, cause);
 	if (r)
 		goto err_remove;
@@ -371,6 +384,7 @@ static int acquire(struct broker *broker, const struct acquire_request *request,
 	return 0;
 
 err_remove:
+	lease_table_remove(&account->leases, lease);
 	lease_table_remove(&broker->leases, lease);
 err_give:
 	for (uint32_t i = 0; i < lease->nr_ranges; i++)

@@ -96,6 +96,10 @@ static int place_lease(struct broker *broker, const struct journal_lease *record
 	}
 	lease->id = record->id;
 	r = lease_table_add(&broker->leases, lease);
+	if (!r && lease_table_add(&lease->account->leases, lease)) {
+		lease_table_remove(&broker->leases, lease);
+		r = -ENOMEM;
+	}
 	if (r) {
 		account_put(&broker->accounts, lease->account);
 		free(lease);

@@ -126,11 +126,21 @@ void request_fill_lease(struct wire_lease *ret_record, const struct lease *lease
 	ret_record->first = lease->ranges[0];
 }
 
+/* One user's. */
+static const struct lease_table *leases_of(const struct broker *broker, uid_t uid)
+{
+	static const struct lease_table none;
+	const struct account *account = account_peek(&broker->accounts, uid);
+
+	return account ? &account->leases : &none;
+}
+
 void request_leases(struct request *request)
 {
 	struct page page = {.head.record_bytes = sizeof(struct wire_lease)};
 	const struct holder *holder = request->client->holder;
 	struct broker *broker = &request->server->broker;
+	const struct lease_table *table = &broker->leases;
 	uint32_t uid = request->body.list.uid;
 	struct wire_lease record;
 	struct selector selector;
@@ -147,10 +157,10 @@ void request_leases(struct request *request)
 		}
 		uid = holder->subject.uid;
 	}
-	for (uint64_t id = request->body.list.cursor;
-	     (lease = lease_table_after(&broker->leases, id));) {
-		if ((uid == UINT32_MAX || lease->uid == uid) &&
-		    selector_matches(&selector, &lease->provider->identity)) {
+	if (uid != UINT32_MAX)
+		table = leases_of(broker, uid);
+	for (uint64_t id = request->body.list.cursor; (lease = lease_table_after(table, id));) {
+		if (selector_matches(&selector, &lease->provider->identity)) {
 			if (page_is_full(&page)) {
 				page.head.next_cursor = id;
 				break;

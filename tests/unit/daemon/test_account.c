@@ -41,6 +41,14 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void peek_only_who_is_there(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_ptr_equal(account_peek(&f->accounts, 1000), f->user);
+	assert_null(account_peek(&f->accounts, 1001));
+}
+
 static void charge_up_to_the_limit_then_edquot(void **state)
 {
 	struct fixture *f = *state;
@@ -285,6 +293,7 @@ static void kind_names_all_different(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		test(peek_only_who_is_there),
 		test(charge_up_to_the_limit_then_edquot),
 		test(charge_overflow_edquot),
 		test(charge_root_has_no_limit),

@@ -88,6 +88,7 @@ static void assert_nothing_held(void)
 	assert_true(list_is_empty(&fake.holder.leases));
 	for (size_t i = 0; i < ACCOUNT_NR_KINDS; i++)
 		assert_int_equal(fake.account->used[i], 0);
+	assert_int_equal(fake.account->leases.count, 0);
 	if (fake.provider) {
 		slices_summarize(&fake.provider->slices, &summary);
 		assert_int_equal(summary.free_bytes, FAKE_BYTES);
@@ -346,6 +347,7 @@ static void holder_lost_then_died(void **state)
 	broker_holder_lost(&fake.broker, &fake.holder);
 	assert_int_equal(fake.nr_idle, 0);
 	assert_int_equal(fake.broker.leases.count, 2);
+	assert_int_equal(fake.account->leases.count, 2);
 	broker_holder_died(&fake.broker, &fake.holder);
 	assert_int_equal(fake.nr_idle, 1);
 	assert_int_equal(fake.nr_revoked, 2);

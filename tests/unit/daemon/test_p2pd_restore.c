@@ -120,6 +120,8 @@ static void restore_lease_as_it_was(void **state)
 	assert_int_equal(lease->export_id, 9);
 	assert_string_equal(lease->label, "mine");
 	assert_int_equal(fake.account->used[ACCOUNT_BYTES], 4096);
+	assert_int_equal(fake.account->leases.count, 1);
+	assert_ptr_equal(lease_table_after(&fake.account->leases, 0), lease);
 	fake_arrive(&fake, true);
 	broker_restored(&fake.broker);
 	assert_int_equal(fake.broker.leases.count, 1);
