@@ -87,6 +87,7 @@ void broker_drain(struct broker *broker, const struct selector *selector, bool i
 
 bool broker_is_allowed(struct broker *broker, const struct lease *lease)
 {
+	const struct device *device = lease->provider->device;
 	struct policy_subject subject = {.uid = lease->uid, .gid = lease->gid};
 	struct policy_request request = {
 		.provider = &lease->provider->identity,
@@ -99,6 +100,10 @@ bool broker_is_allowed(struct broker *broker, const struct lease *lease)
 
 	if (lease->holder)
 		subject = lease->holder->subject;
+	/* A publication's own terms, which may have changed with its publisher's return. */
+	if (device && device->ops->is_for &&
+	    !device->ops->is_for(device, &subject, lease->mode, lease->access))
+		return false;
 	policy_decide(broker->policy, &subject, &request, &decision);
 	return decision.error == 0;
 }

@@ -7,8 +7,9 @@
  * monitor does) does the rest by its own means.
  *
  * A publication lives as long as its publisher's process. A publisher whose connection
- * broke publishes the same DMABUF under the same name again and goes on; after a restart of p2pd
- * the leases wait for that (publications_unclaimed()).
+ * broke publishes the same DMABUF under the same name again and goes on, with what it says then
+ * about mode, access and for whom; after a restart of p2pd the leases wait for that
+ * (publications_unclaimed()).
  */
 #include <ctype.h>
 #include <errno.h>
@@ -150,8 +151,36 @@ static void end_one(struct publication *publication, uint32_t reason)
 	publication->device.ops->close(&publication->device);
 }
 
+static void set_terms(struct publication *publication, const struct wire_publish *publish)
+{
+	publication->mode = publish->mode;
+	publication->access = publish->access;
+	publication->uid = publish->uid;
+	publication->gid = publish->gid;
+}
+
+/*
+ * The terms count for the leases that are there already, too: who isn't among those it is for any
+ * more is asked to let go. A holder that hasn't come back since a restart is judged then
+ * (broker_attach()).
+ */
+static void apply_terms(struct broker *broker, struct publication *publication)
+{
+	uint64_t deadline_ms = policy_settings(broker->policy)->revoke_deadline_ms;
+
+	list_for_each_entry_safe(lease, &publication->provider->leases, struct lease,
+				 link_of_provider)
+		if (lease->state == WIRE_LEASE_ACTIVE && lease->holder &&
+		    !is_for(&publication->device, &lease->holder->subject, lease->mode,
+			    lease->access))
+			broker_step(broker, lease,
+				    lease_revoke(lease, broker->now_ns(), WIRE_REASON_PUBLISHER,
+						 deadline_ms));
+}
+
 /* The same DMABUF of the same user under the same name, whose publisher lost its connection. */
-static bool take_over(struct client *client, struct provider *provider, uint64_t inode)
+static bool take_over(struct client *client, const struct wire_publish *publish,
+		      struct provider *provider, uint64_t inode)
 {
 	struct publication *publication = publication_of(provider->device);
 	struct holder *before = publication->publisher, *holder = client->holder;
@@ -165,6 +194,8 @@ static bool take_over(struct client *client, struct provider *provider, uint64_t
 	holder->nr_leases++;
 	if (--before->nr_leases == 0)
 		client->server->broker.ops->holder_idle(client->server, before);
+	set_terms(publication, publish);
+	apply_terms(&client->server->broker, publication);
 	return true;
 }
 
@@ -183,10 +214,7 @@ static int create(struct client *client, const struct wire_publish *publish, int
 	publication->publisher = holder;
 	publication->provider = provider;
 	publication->inode = inode;
-	publication->mode = publish->mode;
-	publication->access = publish->access;
-	publication->uid = publish->uid;
-	publication->gid = publish->gid;
+	set_terms(publication, publish);
 	list_append(&holder->publications, &publication->link);
 	holder->nr_leases++;
 	provider->device = &publication->device;
@@ -194,6 +222,7 @@ static int create(struct client *client, const struct wire_publish *publish, int
 	list_append(&publication->device.providers, &provider->link_of_device);
 	broker_provider_ready(&client->server->broker, provider,
 			      provider->slices.size_bytes == size_bytes);
+	apply_terms(&client->server->broker, publication);
 	return 0;
 }
 
@@ -216,7 +245,7 @@ int publication_new(struct client *client, const struct wire_publish *publish, i
 	r = -EBUSY;
 	if (provider && provider->device) {
 		close(fd);
-		if (!take_over(client, provider, inode))
+		if (!take_over(client, publish, provider, inode))
 			return cause_fail(cause, r, "\"%s\" is published already", publish->name);
 		fd = -1;
 	} else if (provider && (provider->publisher_uid != client->holder->subject.uid ||

@@ -201,6 +201,33 @@ class Published(daemon_case.DaemonCase):
         holder.close()
         again.close()
 
+    def test_comes_back_with_other_terms(self) -> None:
+        """They count from then on, also for the leases that are there."""
+        owner, holder = self.client(), self.client()
+        dmabuf = make_dmabuf()
+        publish(owner, "buffer", dmabuf)
+        reads = holder.acquire(SIZE, "published:buffer", wire.SHARED, 1)
+        writes = holder.acquire(SIZE, "published:buffer", wire.SHARED, 3, ranges=((0, SIZE),))
+        owner.close()
+        again = self.client()
+        self.until(lambda: self.status()[0] == 2)
+        publish(again, "buffer", dmabuf, access=1)
+        event = holder.event(wire.EVENT_REVOKE_REQUESTED)
+        self.assertEqual((event.lease_id, event.reason), (writes.id, 11))
+        self.refused(errno.EACCES, holder.acquire, SIZE, "published:buffer", wire.SHARED, 3)
+        holder.release(writes)
+        again.close()
+        # The same while p2pd wasn't there: who comes back first is told when the publisher does.
+        self.daemon.kill()
+        again, holder = self.daemon.reconnect(), self.daemon.reconnect()
+        self.opened += [again, holder]
+        holder.attach(reads)
+        publish(again, "buffer", dmabuf, wire.SHARED, 4711)
+        self.assertEqual(holder.event(wire.EVENT_REVOKE_REQUESTED).lease_id, reads.id)
+        holder.release(reads)
+        self.refused(errno.EACCES, holder.acquire, SIZE, "published:buffer", wire.SHARED, 1)
+        os.close(dmabuf)
+
     def test_across_a_restart(self) -> None:
         """Leases wait for their publisher, and end when it doesn't publish again."""
         owner, holder = self.client(), self.client()
