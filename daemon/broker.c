@@ -113,6 +113,7 @@ int broker_journal_lease(struct broker *broker, const struct lease *lease, size_
 				.expires_ns = lease->expires_ns,
 				.deadline_ns = lease->deadline_ns,
 				.publisher_uid = lease->provider->publisher_uid,
+				.detached_until_ns = lease->detached_until_ns,
 			},
 	};
 	size_t ranges_bytes = lease->nr_ranges * sizeof(lease->ranges[0]);

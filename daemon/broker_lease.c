@@ -127,6 +127,9 @@ int broker_attach(struct broker *broker, struct holder *holder, const struct wir
 	broker->counters.attached++;
 	if (!before && lease->state == WIRE_LEASE_ACTIVE && !broker_is_allowed(broker, lease))
 		forbid(broker, lease);
+	else
+		/* It waits for nobody any more, also in the eyes of the next p2pd. */
+		broker_journal_lease(broker, lease, 0);
 	if (before && --before->nr_leases == 0)
 		broker->ops->holder_idle(broker->data, before);
 	broker_step(broker, lease, LEASE_NOTHING);

@@ -4,7 +4,8 @@
  *
  * A lease that comes out of the journal has neither provider nor holder yet. Its provider is a
  * place-holder of that name until discovery finds the function and its kept descriptor
- * (broker_provider_ready()); its holder has the policy's time to come back with the token.
+ * (broker_provider_ready()); its holder has the policy's time to come back with the token, from
+ * the first restart that it wasn't back after: a p2pd that keeps crashing keeps nothing for ever.
  *
  * What the journal says is checked like what a peer says: the file is in the hands of
  * the service manager, but another version may have written it.
@@ -74,6 +75,7 @@ static void fill_lease(struct lease *lease, const struct journal_lease *record)
 	lease->granted_ns = record->granted_ns;
 	lease->expires_ns = record->expires_ns;
 	lease->deadline_ns = record->deadline_ns;
+	lease->detached_until_ns = record->detached_until_ns;
 }
 
 static int place_lease(struct broker *broker, const struct journal_lease *record,
@@ -153,6 +155,14 @@ static int read_lease(struct broker *broker, const void *body, size_t size_bytes
 	return 0;
 }
 
+static void wait_for_holders(struct broker *broker, uint64_t until_ns)
+{
+	for (struct lease *lease = lease_table_after(&broker->leases, 0); lease;
+	     lease = lease_table_after(&broker->leases, lease->id))
+		if (!lease->detached_until_ns)
+			lease->detached_until_ns = until_ns;
+}
+
 static int read_u64(const void *body, size_t size_bytes, uint64_t *ret_value)
 {
 	if (size_bytes != sizeof(*ret_value))
@@ -202,6 +212,11 @@ static int read_record(void *data, uint16_t type, const void *body, size_t size_
 			return -EBADMSG;
 		if (value > broker->next_lease_id)
 			broker->next_lease_id = value;
+		return 0;
+	case JOURNAL_RESTARTED:
+		if (read_u64(body, size_bytes, &value) || !value)
+			return -EBADMSG;
+		wait_for_holders(broker, value);
 		return 0;
 	case JOURNAL_DRAIN:
 		return read_drain(broker, body, size_bytes);
@@ -257,11 +272,17 @@ int broker_restore(struct broker *broker, int journal_fd, struct cause *cause)
 	r = deadlines_reserve(&broker->deadlines, broker->leases.count);
 	if (r)
 		return cause_fail(cause, r, "no memory for %zu leases", broker->leases.count);
+	wait_for_holders(broker, until_ns);
 	for (struct lease *lease = lease_table_after(&broker->leases, 0); lease;
 	     lease = lease_table_after(&broker->leases, lease->id)) {
-		lease->detached_until_ns = until_ns;
+		/* Policy's time may have become shorter, and what is written there anything. */
+		if (lease->detached_until_ns > until_ns)
+			lease->detached_until_ns = until_ns;
 		broker_step(broker, lease, LEASE_NOTHING);
 	}
+	/* One record for all: the next start mustn't give them the whole time again. */
+	if (broker->leases.count)
+		journal_append(broker->journal, JOURNAL_RESTARTED, &until_ns, sizeof(until_ns), 0);
 	return 0;
 }
 

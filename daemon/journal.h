@@ -28,6 +28,11 @@ enum journal_type {
 	JOURNAL_LEASE_GONE = 2, /* u64 id */
 	JOURNAL_NEXT_ID = 3,	/* u64: the next lease's */
 	JOURNAL_DRAIN = 4,	/* struct journal_drain */
+	/*
+	 * u64: p2pd was started, and the leases so far wait for their holders until then, but for
+	 * those that waited already. A lease's own record overrides it.
+	 */
+	JOURNAL_RESTARTED = 5,
 };
 
 /* A lease as it stands. It may grow at its end: shorter ones are filled up with zeroes. */
@@ -57,6 +62,7 @@ struct journal_lease {
 	uint64_t deadline_ns;
 	uint32_t publisher_uid; /* of a published provider */
 	uint32_t reserved;
+	uint64_t detached_until_ns;
 };
 
 struct journal_drain {

@@ -66,14 +66,19 @@ static void put(struct journal *journal, const struct written *written)
 	assert_int_equal(journal_append(journal, JOURNAL_LEASE, body, head + ranges, 0), 0);
 }
 
-static int restore(struct journal *journal)
+static int restore_now(struct journal *journal)
 {
 	int fd = fcntl(journal_fd(journal), F_DUPFD_CLOEXEC, 0);
 	struct policy *policy;
 
-	fake_now_ns = 1000 * SECOND;
 	assert_int_equal(policy_new(&policy), 0);
 	return fake_begin(&fake, policy, 1000, fd, &cause);
+}
+
+static int restore(struct journal *journal)
+{
+	fake_now_ns = 1000 * SECOND;
+	return restore_now(journal);
 }
 
 /* It isn't believed; the next p2pd begins with nothing, and works. */
@@ -152,6 +157,69 @@ static void restore_unclaimed_ends(void **state)
 	broker_tick(&fake.broker);
 	assert_int_equal(fake.nr_revoked, 1);
 	assert_int_equal(fake.broker.leases.count, 0);
+	fake_end(&fake);
+	journal_free(journal);
+}
+
+/* A p2pd that crashes again and again, also with a snapshot in between. */
+static void restore_again_same_deadline(void **state)
+{
+	struct written written = a_lease(5, 4096);
+	struct wire_attach attach = {.lease_id = 6, .token = {1, 2, 3}};
+	struct journal *journal = begin();
+	struct lease *found;
+
+	(void)state;
+	written.lease.uid = 0;
+	put(journal, &written);
+	written = a_lease(6, 65536);
+	written.lease.uid = 0;
+	put(journal, &written);
+	fake_now_ns = 1000 * SECOND;
+	for (int turn = 0; turn < 3; turn++) {
+		struct policy *policy;
+
+		assert_int_equal(policy_new(&policy), 0);
+		assert_int_equal(fake_begin(&fake, policy, 0,
+					    fcntl(journal_fd(journal), F_DUPFD_CLOEXEC, 0), &cause),
+				 0);
+		fake_arrive(&fake, true);
+		assert_int_equal(broker_attach(&fake.broker, &fake.holder, &attach, &found, &cause),
+				 0);
+		assert_int_equal(lease_of(5)->detached_until_ns, 1030 * SECOND);
+		if (turn == 1) {
+			while (!journal_is_large(fake.broker.journal, fake.broker.leases.count))
+				broker_journal_lease(&fake.broker, lease_of(5), 0);
+			broker_journal_compact(&fake.broker);
+		}
+		fake_now_ns += 9 * SECOND;
+		broker_tick(&fake.broker);
+		assert_int_equal(fake.broker.leases.count, 2);
+		fake_end(&fake);
+	}
+	fake_now_ns += 4 * SECOND;
+	assert_int_equal(restore_now(journal), 0);
+	fake_arrive(&fake, true);
+	/* Who was back has all the time again. */
+	assert_int_equal(lease_of(6)->detached_until_ns, fake_now_ns + 30 * SECOND);
+	broker_tick(&fake.broker);
+	assert_null(lease_of(5));
+	assert_non_null(lease_of(6));
+	fake_end(&fake);
+	journal_free(journal);
+}
+
+/* No journal makes a lease wait longer than policy has it. */
+static void restore_deadline_too_far_is_cut(void **state)
+{
+	struct written written = a_lease(5, 4096);
+	struct journal *journal = begin();
+
+	(void)state;
+	written.lease.detached_until_ns = UINT64_MAX;
+	put(journal, &written);
+	assert_int_equal(restore(journal), 0);
+	assert_int_equal(lease_of(5)->detached_until_ns, 1030 * SECOND);
 	fake_end(&fake);
 	journal_free(journal);
 }
@@ -281,10 +349,10 @@ static void restore_contradicting_records_ebadmsg(void **state)
 
 static void restore_other_records_ebadmsg(void **state)
 {
-	uint64_t all = UINT64_MAX;
+	uint64_t all = UINT64_MAX, none = 0;
 
 	(void)state;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		struct written written = a_lease(5, 4096);
 		struct journal *journal = begin();
 
@@ -295,6 +363,8 @@ static void restore_other_records_ebadmsg(void **state)
 			journal_append(journal, JOURNAL_NEXT_ID, &all, sizeof(all), 0);
 		else if (i == 2)
 			journal_append(journal, JOURNAL_LEASE_GONE, "abc", 3, 0);
+		else if (i == 3)
+			journal_append(journal, JOURNAL_RESTARTED, &none, sizeof(none), 0);
 		else
 			journal_append(journal, JOURNAL_DRAIN, "abc", 3, 0);
 		assert_damaged(journal);
@@ -350,6 +420,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(restore_lease_as_it_was),
 		cmocka_unit_test(restore_unclaimed_ends),
+		cmocka_unit_test(restore_again_same_deadline),
+		cmocka_unit_test(restore_deadline_too_far_is_cut),
 		cmocka_unit_test(restore_provider_gone_or_opened_anew_ends),
 		cmocka_unit_test(reload_spares_who_is_not_back),
 		cmocka_unit_test(restore_other_sizes),
