@@ -60,4 +60,14 @@ pid_t bare_start(const char *path);
 pid_t bare_start_epoll(const char *path);
 void bare_stop(pid_t pid, const char *path);
 
+/* -- the peer -- */
+
+struct broker_dbus;
+
+/* A bus and a service that gives out descriptors. NULL: there is no dbus-daemon. */
+struct broker_dbus *broker_dbus_start(const char *folder);
+/* One descriptor, and giving it back. */
+void broker_dbus_lease(struct broker_dbus *dbus);
+void broker_dbus_stop(struct broker_dbus *dbus);
+
 #endif /* BROKER_H */

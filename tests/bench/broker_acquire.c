@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * acquire: ACQUIRE, its descriptor, RELEASE on one connection, against the same two round trips
- * with a server that has no policy, journal, audit or limits.
+ * with a server that has no policy, journal, audit or limits. The peer is the same as two calls
+ * over D-Bus.
  *
  * connect (BENCH_CONNECT): a connection, HELLO, ACQUIRE and hanging up, which gives the lease
  * back, against a connection, one descriptor and hanging up.
@@ -49,6 +50,40 @@ static double us_each(const char *path, int is_p2pd)
 	close(fd);
 	return us;
 }
+
+static double us_each_of_dbus(struct broker_dbus *dbus)
+{
+	uint64_t start = bench_now_ns();
+
+	for (int i = 0; i < AT_ONCE; i++)
+		broker_dbus_lease(dbus);
+	return (double)(bench_now_ns() - start) / AT_ONCE / 1000;
+}
+#endif
+
+#ifdef BENCH_CONNECT
+static void measure_peer(const struct broker_daemon *daemon, double *samples, size_t rounds,
+			 struct figure *figure)
+{
+	(void)daemon;
+	(void)samples;
+	(void)rounds;
+	(void)figure;
+}
+#else
+static void measure_peer(const struct broker_daemon *daemon, double *samples, size_t rounds,
+			 struct figure *figure)
+{
+	struct broker_dbus *dbus = broker_dbus_start(daemon->folder);
+
+	if (!dbus)
+		return;
+	for (size_t i = 0; i < rounds; i++)
+		samples[i] = us_each_of_dbus(dbus);
+	figure->peer = "dbus-daemon";
+	figure->peer_value = bench_median(samples, rounds);
+	broker_dbus_stop(dbus);
+}
 #endif
 
 int main(int argc, char **argv)
@@ -80,6 +115,7 @@ int main(int argc, char **argv)
 	figure.value = bench_median(value, options.rounds);
 	figure.floor = bench_median(floor, options.rounds);
 	bare_stop(bare, path);
+	measure_peer(&daemon, value, options.rounds, &figure);
 	broker_stop(&daemon);
 	bench_print(&options, &figure);
 	free(value);
