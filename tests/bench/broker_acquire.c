@@ -50,6 +50,7 @@ static double us_each(const char *path, int is_p2pd)
 	close(fd);
 	return us;
 }
+#endif
 
 static double us_each_of_dbus(struct broker_dbus *dbus)
 {
@@ -59,32 +60,6 @@ static double us_each_of_dbus(struct broker_dbus *dbus)
 		broker_dbus_lease(dbus);
 	return (double)(bench_now_ns() - start) / AT_ONCE / 1000;
 }
-#endif
-
-#ifdef BENCH_CONNECT
-static void measure_peer(const struct broker_daemon *daemon, double *samples, size_t rounds,
-			 struct figure *figure)
-{
-	(void)daemon;
-	(void)samples;
-	(void)rounds;
-	(void)figure;
-}
-#else
-static void measure_peer(const struct broker_daemon *daemon, double *samples, size_t rounds,
-			 struct figure *figure)
-{
-	struct broker_dbus *dbus = broker_dbus_start(daemon->folder);
-
-	if (!dbus)
-		return;
-	for (size_t i = 0; i < rounds; i++)
-		samples[i] = us_each_of_dbus(dbus);
-	figure->peer = "dbus-daemon";
-	figure->peer_value = bench_median(samples, rounds);
-	broker_dbus_stop(dbus);
-}
-#endif
 
 int main(int argc, char **argv)
 {
@@ -94,28 +69,39 @@ int main(int argc, char **argv)
 	struct figure figure = {.bench = "acquire", .unit = "us"};
 #endif
 	struct bench_options options = {.rounds = 51};
+	struct broker_dbus *dbus = NULL;
 	struct broker_daemon daemon;
-	double *value, *floor;
+	double *value, *floor, *peer;
 	char path[128];
 	pid_t bare;
 
 	bench_parse(&options, argc, argv, 0);
-	value = calloc(2 * options.rounds, sizeof(*value));
+	value = calloc(3 * options.rounds, sizeof(*value));
 	if (!value)
 		return 1;
 	floor = value + options.rounds;
+	peer = floor + options.rounds;
 	broker_prepare();
 	broker_start(&daemon, "0");
 	snprintf(path, sizeof(path), "%s/bare", daemon.folder);
 	bare = bare_start(path);
+#ifndef BENCH_CONNECT
+	dbus = broker_dbus_start(daemon.folder);
+#endif
 	for (size_t i = 0; i < options.rounds; i++) {
 		value[i] = us_each(daemon.socket, 1);
 		floor[i] = us_each(path, 0);
+		if (dbus)
+			peer[i] = us_each_of_dbus(dbus);
 	}
 	figure.value = bench_median(value, options.rounds);
 	figure.floor = bench_median(floor, options.rounds);
+	if (dbus) {
+		figure.peer = "dbus-daemon";
+		figure.peer_value = bench_median(peer, options.rounds);
+	}
+	broker_dbus_stop(dbus);
 	bare_stop(bare, path);
-	measure_peer(&daemon, value, options.rounds, &figure);
 	broker_stop(&daemon);
 	bench_print(&options, &figure);
 	free(value);

@@ -23,12 +23,12 @@
 #define DEADLINE_MS	3600000
 
 struct crowd {
+	int admin;
 	int fds[BENCH_HOLDERS];
 	uint64_t leases[BENCH_HOLDERS];
-	size_t nr_connections;
 };
 
-static struct crowd crowd;
+static size_t nr_connections;
 
 static void check(int r, const char *what)
 {
@@ -39,40 +39,52 @@ static void check(int r, const char *what)
 }
 
 /* Who is told as number @i. */
-static int holder(size_t i)
+static int holder(const struct crowd *crowd, size_t i)
 {
-	return crowd.fds[i % crowd.nr_connections];
+	return crowd->fds[i % nr_connections];
 }
 
-static double us_to_last(int admin)
+static double us_to_last(const struct crowd *crowd)
 {
+	int last = holder(crowd, BENCH_HOLDERS - 1);
 	uint64_t start = bench_now_ns(), end;
 
-	broker_send_revoke_all(admin, DEADLINE_MS);
+	broker_send_revoke_all(crowd->admin, DEADLINE_MS);
 	/* A connection's own messages come in order. */
-	for (size_t i = 0; i < BENCH_HOLDERS / crowd.nr_connections; i++)
-		check(broker_take(holder(BENCH_HOLDERS - 1), WIRE_EVENT_REVOKE_REQUESTED, 0),
-		      "the last notification");
+	for (size_t i = (BENCH_HOLDERS - 1) % nr_connections; i < BENCH_HOLDERS;
+	     i += nr_connections)
+		check(broker_take(last, WIRE_EVENT_REVOKE_REQUESTED, 0), "the last notification");
 	end = bench_now_ns();
 	for (size_t i = 0; i < BENCH_HOLDERS; i++)
-		if (holder(i) != holder(BENCH_HOLDERS - 1))
-			check(broker_take(holder(i), WIRE_EVENT_REVOKE_REQUESTED, MSG_DONTWAIT),
+		if (holder(crowd, i) != last)
+			check(broker_take(holder(crowd, i), WIRE_EVENT_REVOKE_REQUESTED,
+					  MSG_DONTWAIT),
 			      "a notification before the last");
-	check(broker_take(admin, WIRE_REVOKE | WIRE_REPLY, 0), "the answer");
+	check(broker_take(crowd->admin, WIRE_REVOKE | WIRE_REPLY, 0), "the answer");
 	return (double)(end - start) / 1000;
 }
 
 /* -- p2pd -- */
 
-static double us_of_p2pd(int admin)
+static void connect_all(struct crowd *crowd, const char *path)
+{
+	crowd->admin = broker_connect(path);
+	broker_hello(crowd->admin);
+	for (size_t i = 0; i < nr_connections; i++) {
+		crowd->fds[i] = broker_connect(path);
+		broker_hello(crowd->fds[i]);
+	}
+}
+
+static double us_of_p2pd(struct crowd *crowd)
 {
 	double us;
 
 	for (size_t i = 0; i < BENCH_HOLDERS; i++)
-		crowd.leases[i] = broker_acquire(holder(i));
-	us = us_to_last(admin);
+		crowd->leases[i] = broker_acquire(holder(crowd, i));
+	us = us_to_last(crowd);
 	for (size_t i = 0; i < BENCH_HOLDERS; i++)
-		broker_release(holder(i), crowd.leases[i]);
+		broker_release(holder(crowd, i), crowd->leases[i]);
 	return us;
 }
 
@@ -89,108 +101,89 @@ static void put(int fd, uint16_t opcode, const void *body, size_t size_bytes)
 		abort();
 }
 
-__attribute__((noreturn)) static void tell_all(int admin)
+__attribute__((noreturn)) static void tell_all(const struct crowd *crowd)
 {
 	struct wire_event_lease event = {.reason = WIRE_REASON_ADMIN};
 	struct wire_revoke_reply reply = {.nr_leases = BENCH_HOLDERS};
 	uint64_t packet[64];
 
-	while (recv(admin, packet, sizeof(packet), 0) > 0) {
+	while (recv(crowd->admin, packet, sizeof(packet), 0) > 0) {
 		for (size_t i = 0; i < BENCH_HOLDERS; i++)
-			put(holder(i), WIRE_EVENT_REVOKE_REQUESTED, &event, sizeof(event));
-		put(admin, WIRE_REVOKE | WIRE_REPLY, &reply, sizeof(reply));
+			put(holder(crowd, i), WIRE_EVENT_REVOKE_REQUESTED, &event, sizeof(event));
+		put(crowd->admin, WIRE_REVOKE | WIRE_REPLY, &reply, sizeof(reply));
 	}
 	_exit(0);
 }
 
-/* Leaves the near ends in the crowd. */
-static pid_t start_bare(int *ret_admin)
+static void make_pair(int *ret_near, int *ret_far)
 {
-	static int near[BENCH_HOLDERS];
 	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		perror("socketpair");
+		exit(1);
+	}
+	*ret_near = pair[0];
+	*ret_far = pair[1];
+}
+
+static void hang_up(const struct crowd *crowd)
+{
+	close(crowd->admin);
+	for (size_t i = 0; i < nr_connections; i++)
+		close(crowd->fds[i]);
+}
+
+static pid_t start_bare(struct crowd *near)
+{
+	static struct crowd far;
 	pid_t pid;
 
-	for (size_t i = 0; i <= crowd.nr_connections; i++) {
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-			perror("socketpair");
-			exit(1);
-		}
-		if (i == crowd.nr_connections)
-			break;
-		near[i] = pair[0];
-		crowd.fds[i] = pair[1];
-	}
+	make_pair(&near->admin, &far.admin);
+	for (size_t i = 0; i < nr_connections; i++)
+		make_pair(&near->fds[i], &far.fds[i]);
 	pid = fork();
 	if (pid == 0) {
-		for (size_t i = 0; i < crowd.nr_connections; i++)
-			close(near[i]);
-		close(pair[0]);
-		tell_all(pair[1]);
+		hang_up(near);
+		tell_all(&far);
 	}
-	for (size_t i = 0; i < crowd.nr_connections; i++) {
-		close(crowd.fds[i]);
-		crowd.fds[i] = near[i];
-	}
-	close(pair[1]);
-	*ret_admin = pair[0];
+	hang_up(&far);
 	return pid;
-}
-
-static void hang_up(int admin)
-{
-	close(admin);
-	for (size_t i = 0; i < crowd.nr_connections; i++)
-		close(crowd.fds[i]);
-}
-
-static double of_p2pd(const struct broker_daemon *daemon, double *samples, size_t rounds)
-{
-	int admin = broker_connect(daemon->socket);
-
-	broker_hello(admin);
-	for (size_t i = 0; i < crowd.nr_connections; i++) {
-		crowd.fds[i] = broker_connect(daemon->socket);
-		broker_hello(crowd.fds[i]);
-	}
-	for (size_t i = 0; i < rounds; i++)
-		samples[i] = us_of_p2pd(admin);
-	hang_up(admin);
-	return bench_median(samples, rounds);
-}
-
-static double of_bare(double *samples, size_t rounds)
-{
-	int admin;
-	pid_t pid = start_bare(&admin);
-
-	for (size_t i = 0; i < rounds; i++)
-		samples[i] = us_to_last(admin);
-	hang_up(admin);
-	waitpid(pid, NULL, 0);
-	return bench_median(samples, rounds);
 }
 
 int main(int argc, char **argv)
 {
 	struct figure figure = {.bench = BENCH_NAME, .unit = "us"};
 	struct bench_options options = {.rounds = BENCH_HOLDERS > 1000 ? 7 : 101};
+	static struct crowd held, told;
 	struct broker_daemon daemon;
+	double *value, *floor;
 	size_t nr_files;
-	double *samples;
+	pid_t bare;
 
 	bench_parse(&options, argc, argv, 0);
-	samples = calloc(options.rounds, sizeof(*samples));
-	if (!samples)
+	value = calloc(2 * options.rounds, sizeof(*value));
+	if (!value)
 		return 1;
+	floor = value + options.rounds;
 	nr_files = broker_prepare();
-	crowd.nr_connections = BENCH_HOLDERS;
-	while (crowd.nr_connections * FILES_OF_HOLDER + SPARE_FILES > nr_files)
-		crowd.nr_connections /= 2;
+	nr_connections = BENCH_HOLDERS;
+	while (nr_connections * FILES_OF_HOLDER + SPARE_FILES > nr_files)
+		nr_connections /= 2;
+	bare = start_bare(&told);
 	broker_start(&daemon, "0");
-	figure.value = of_p2pd(&daemon, samples, options.rounds);
-	figure.floor = of_bare(samples, options.rounds);
+	connect_all(&held, daemon.socket);
+	for (size_t i = 0; i < options.rounds; i++) {
+		value[i] = us_of_p2pd(&held);
+		floor[i] = us_to_last(&told);
+	}
+	hang_up(&held);
+	hang_up(&told);
+	waitpid(bare, NULL, 0);
 	broker_stop(&daemon);
+	figure.value = bench_median(value, options.rounds);
+	figure.floor = bench_median(floor, options.rounds);
 	bench_print(&options, &figure);
-	free(samples);
+	free(value);
 	return 0;
 }

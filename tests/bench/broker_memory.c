@@ -18,9 +18,10 @@
 
 #include "broker.h"
 
-#define AIM_BYTES 1024
-#define NR_FIRST  2000
-#define NR_MORE	  8000
+#define AIM_BYTES   1024
+#define NR_MOST	    10000
+#define NR_LEAST    1000
+#define SPARE_FILES 200
 
 static double anonymous_bytes(pid_t pid)
 {
@@ -103,7 +104,7 @@ static void end(void)
 #else
 #define BENCH_NAME "memory_client"
 
-static int fds[NR_FIRST + NR_MORE];
+static int fds[NR_MOST];
 
 static void begin(const struct broker_daemon *daemon)
 {
@@ -118,45 +119,50 @@ static void add(const struct broker_daemon *daemon, size_t i)
 
 static void end(void)
 {
-	for (size_t i = 0; i < NR_FIRST + NR_MORE; i++)
+	for (size_t i = 0; i < NR_MOST && fds[i]; i++)
 		close(fds[i]);
 }
 #endif
 
-static double bytes_each(void)
+static double bytes_each(size_t count)
 {
+	size_t nr_first = count / 5;
 	struct broker_daemon daemon;
 	double before, after;
 
 	broker_start(&daemon, "0");
 	begin(&daemon);
-	for (size_t i = 0; i < NR_FIRST; i++)
+	for (size_t i = 0; i < nr_first; i++)
 		add(&daemon, i);
 	before = bytes_of(&daemon);
-	for (size_t i = 0; i < NR_MORE; i++)
-		add(&daemon, NR_FIRST + i);
+	for (size_t i = nr_first; i < count; i++)
+		add(&daemon, i);
 	after = bytes_of(&daemon);
 	end();
 	broker_stop(&daemon);
-	return (after - before) / NR_MORE;
+	return (after - before) / (double)(count - nr_first);
 }
 
 int main(int argc, char **argv)
 {
 	struct figure figure = {.bench = BENCH_NAME, .unit = "bytes", .floor = AIM_BYTES};
 	struct bench_options options = {.rounds = 3};
+	size_t nr_files, count = NR_MOST;
 	double *samples;
 
 	bench_parse(&options, argc, argv, 0);
 	samples = calloc(options.rounds, sizeof(*samples));
 	if (!samples)
 		return 1;
-	if (broker_prepare() < NR_FIRST + NR_MORE + 200) {
-		printf("too few files may be opened for %d connections\n", NR_FIRST + NR_MORE);
+	nr_files = broker_prepare();
+	if (nr_files < NR_LEAST + SPARE_FILES) {
+		printf("%zu files are too few for that many connections\n", nr_files);
 		return 77;
 	}
+	if (count > nr_files - SPARE_FILES)
+		count = nr_files - SPARE_FILES;
 	for (size_t i = 0; i < options.rounds; i++)
-		samples[i] = bytes_each();
+		samples[i] = bytes_each(count);
 	figure.value = bench_median(samples, options.rounds);
 	bench_print(&options, &figure);
 	free(samples);
