@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "broker.h"
 
@@ -37,6 +38,11 @@ int broker_init(struct broker *broker, const struct broker_ops *ops, void *data,
 	broker->next_serial = 1;
 	broker->next_lease_id = 1;
 	list_init(&broker->providers);
+	for (size_t i = 0; i < BROKER_NONCES; i++)
+		list_init(&broker->by_nonce[i]);
+	/* Whoever knows where nonces go could have them all go there. Without it: so be it. */
+	if (getrandom(&broker->nonce_key, sizeof(broker->nonce_key), GRND_NONBLOCK) < 0)
+		broker->nonce_key[0] = broker->nonce_key[1] = (uintptr_t)broker;
 	deadlines_init(&broker->deadlines);
 	return accounts_init(&broker->accounts, &policy_settings(policy)->limits);
 }
@@ -114,6 +120,7 @@ int broker_journal_lease(struct broker *broker, const struct lease *lease, size_
 				.deadline_ns = lease->deadline_ns,
 				.publisher_uid = lease->provider->publisher_uid,
 				.detached_until_ns = lease->detached_until_ns,
+				.nonce = lease->nonce,
 			},
 	};
 	size_t ranges_bytes = lease->nr_ranges * sizeof(lease->ranges[0]);
@@ -145,6 +152,7 @@ void lease_forget(struct broker *broker, struct lease *lease)
 	account_put(&broker->accounts, lease->account);
 	broker->leased_bytes -= lease->size_bytes;
 	list_remove(&lease->link_of_holder);
+	list_remove(&lease->link_of_nonce);
 	free(lease);
 	if (holder && --holder->nr_leases == 0 && !holder->client)
 		broker->ops->holder_idle(broker->data, holder);

@@ -55,6 +55,8 @@ struct broker_counters {
 	uint64_t kernel_revoke_ns;
 };
 
+#define BROKER_NONCES 4096 /* a power of two */
+
 struct broker {
 	const struct broker_ops *ops;
 	void *data;
@@ -68,6 +70,8 @@ struct broker {
 	uint32_t nr_providers;
 	uint64_t next_serial;
 	struct lease_table leases;
+	struct list by_nonce[BROKER_NONCES];
+	uint64_t nonce_key[2];
 	uint64_t next_lease_id;
 	struct deadlines deadlines;
 	uint64_t leased_bytes;
@@ -120,6 +124,17 @@ int broker_renew(struct broker *broker, struct lease *lease, const struct policy
 int broker_attach(struct broker *broker, struct holder *holder, const struct wire_attach *attach,
 		  struct lease **ret_lease, struct cause *cause);
 
+/* It has a nonce now, or another one. */
+void broker_nonce_set(struct broker *broker, struct lease *lease, uint64_t nonce);
+/* The lease that this very request was granted before, and that may be taken up; NULL: none. */
+struct lease *broker_nonce_find(struct broker *broker, const struct acquire_request *request);
+/*
+ * The lease becomes the holder's, whose request was repeated, with its export made anew. Where
+ * that fails it may have ended.
+ */
+int broker_grant_again(struct broker *broker, struct lease *lease,
+		       const struct acquire_request *request, int *ret_fd, struct cause *cause);
+
 /* The connection is lost; the process lives as far as we know. */
 void broker_holder_lost(struct broker *broker, struct holder *holder);
 /* The process has ended: its leases end now. */
@@ -127,6 +142,8 @@ void broker_holder_died(struct broker *broker, struct holder *holder);
 
 /* Writes the lease down as it stands; @nr_live as in journal_append(). */
 int broker_journal_lease(struct broker *broker, const struct lease *lease, size_t nr_live);
+/* From whoever had it, if anybody. */
+void broker_lease_move(struct broker *broker, struct lease *lease, struct holder *holder);
 /* Slices, account and object; neither the kernel nor the journal hears of it. */
 void lease_forget(struct broker *broker, struct lease *lease);
 void broker_happened(struct broker *broker, uint32_t type, const struct lease *lease,

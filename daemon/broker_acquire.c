@@ -227,10 +227,12 @@ static struct lease *lease_new(const struct acquire_request *request,
 		return NULL;
 	list_init(&lease->link_of_holder);
 	list_init(&lease->link_of_provider);
+	list_init(&lease->link_of_nonce);
 	lease->provider = candidate->provider;
 	lease->mode = wire->mode;
 	lease->access = wire->access;
 	lease->flags = wire->flags;
+	lease->nonce = wire->nonce;
 	lease->force = wire->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE ?
 			       (uint32_t)WIRE_FORCE_WAITS :
 			       candidate->provider->device->ops->force;
@@ -328,6 +330,7 @@ static void enter(struct broker *broker, struct lease *lease, struct holder *hol
 	list_append(&lease->provider->leases, &lease->link_of_provider);
 	lease->provider->nr_leases++;
 	broker->leased_bytes += lease->size_bytes;
+	broker_nonce_set(broker, lease, lease->nonce);
 	broker->counters.granted++;
 }
 
@@ -420,8 +423,15 @@ int broker_acquire(struct broker *broker, const struct acquire_request *request,
 		   struct lease **ret_lease, int *ret_fd, struct cause *cause)
 {
 	struct candidate candidate = {0};
+	struct lease *before = broker_nonce_find(broker, request);
 	int r;
 
+	if (before) {
+		r = broker_grant_again(broker, before, request, ret_fd, cause);
+		if (!r)
+			*ret_lease = before;
+		return r;
+	}
 	r = acquire(broker, request, &candidate, ret_lease, ret_fd, cause);
 	if (r) {
 		tell_denied(broker, request, r, candidate.provider ? &candidate.decision : NULL);

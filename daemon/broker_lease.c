@@ -100,6 +100,21 @@ static void forbid(struct broker *broker, struct lease *lease)
 	broker_happened(broker, WIRE_MONITOR_LEASE_REVOKING, lease, NULL);
 }
 
+void broker_lease_move(struct broker *broker, struct lease *lease, struct holder *holder)
+{
+	struct holder *before = lease->holder;
+
+	list_remove(&lease->link_of_holder);
+	list_append(&holder->leases, &lease->link_of_holder);
+	holder->nr_leases++;
+	lease->holder = holder;
+	lease->pid = holder->pid;
+	lease_attach(lease);
+	broker->counters.attached++;
+	if (before && --before->nr_leases == 0 && !before->client)
+		broker->ops->holder_idle(broker->data, before);
+}
+
 int broker_attach(struct broker *broker, struct holder *holder, const struct wire_attach *attach,
 		  struct lease **ret_lease, struct cause *cause)
 {
@@ -118,20 +133,12 @@ int broker_attach(struct broker *broker, struct holder *holder, const struct wir
 		return cause_fail(cause, -EBUSY,
 				  "lease %" PRIu64 " is held by a connection of process %d",
 				  lease->id, (int)before->pid);
-	list_remove(&lease->link_of_holder);
-	list_append(&holder->leases, &lease->link_of_holder);
-	holder->nr_leases++;
-	lease->holder = holder;
-	lease->pid = holder->pid;
-	lease_attach(lease);
-	broker->counters.attached++;
+	broker_lease_move(broker, lease, holder);
 	if (!before && lease->state == WIRE_LEASE_ACTIVE && !broker_is_allowed(broker, lease))
 		forbid(broker, lease);
 	else
 		/* It waits for nobody any more, also in the eyes of the next p2pd. */
 		broker_journal_lease(broker, lease, 0);
-	if (before && --before->nr_leases == 0)
-		broker->ops->holder_idle(broker->data, before);
 	broker_step(broker, lease, LEASE_NOTHING);
 	*ret_lease = lease;
 	return 0;

@@ -110,6 +110,7 @@ static int place_lease(struct broker *broker, const struct journal_lease *record
 	provider->publisher_uid = record->publisher_uid;
 	lease->provider = provider;
 	list_init(&lease->link_of_holder);
+	list_init(&lease->link_of_nonce);
 	list_append(&provider->leases, &lease->link_of_provider);
 	provider->nr_leases++;
 	/* Limits may have been lowered since; what is granted is granted. */
@@ -133,12 +134,14 @@ static int read_lease(struct broker *broker, const void *body, size_t size_bytes
 		if (!is_same_lease(lease, &record, ranges))
 			return -EBADMSG;
 		fill_lease(lease, &record);
+		broker_nonce_set(broker, lease, record.nonce);
 		return 0;
 	}
 	r = place_lease(broker, &record, &lease);
 	if (r)
 		return r;
 	fill_lease(lease, &record);
+	broker_nonce_set(broker, lease, record.nonce);
 	for (uint32_t i = 0; i < record.nr_ranges; i++) {
 		/* Two leases on one slice: then the journal is wrong as a whole. */
 		if (slices_take(&lease->provider->slices, ranges[i].offset_bytes,

@@ -63,6 +63,7 @@ struct journal_lease {
 	uint32_t publisher_uid; /* of a published provider */
 	uint32_t reserved;
 	uint64_t detached_until_ns;
+	uint64_t nonce;
 };
 
 struct journal_drain {

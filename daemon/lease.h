@@ -29,6 +29,7 @@ struct lease {
 	uint64_t id;
 	struct list link_of_holder;
 	struct list link_of_provider;
+	struct list link_of_nonce;
 	struct provider *provider;
 	struct account *account;
 	struct holder *holder; /* NULL: not come back since a restart */
@@ -48,6 +49,7 @@ struct lease {
 	gid_t gid;
 	pid_t pid;
 	uint32_t export_id;
+	uint64_t nonce; /* its ACQUIRE's, 0: none */
 	uint64_t size_bytes;
 	uint64_t granted_ns;
 	uint64_t expires_ns;	    /* 0: never */

@@ -20,8 +20,8 @@ static int check_fields(const struct wire_acquire *acquire, struct cause *cause)
 		return cause_fail(cause, -EINVAL, "the access is neither read nor read and write");
 	if (acquire->flags & ~(WIRE_ACQUIRE_MMAP_WC | WIRE_ACQUIRE_ALLOW_UNREVOCABLE))
 		return cause_fail(cause, -EINVAL, "unknown flags %#" PRIx32, acquire->flags);
-	if (acquire->nr_ranges > WIRE_RANGES_MAX)
-		return cause_fail(cause, -EINVAL, "more than %d ranges", WIRE_RANGES_MAX);
+	if (acquire->reserved)
+		return cause_fail(cause, -EINVAL, "a reserved field is set");
 	if (acquire->nr_ranges && (acquire->length_bytes || acquire->align_bytes))
 		return cause_fail(cause, -EINVAL, "either ranges or a length, not both");
 	return 0;
@@ -50,18 +50,32 @@ static int check_sizes(const struct wire_acquire *acquire, const struct wire_ran
 	return 0;
 }
 
-/* The ranges behind the body; nothing may follow them. */
+/*
+ * The ranges behind the body, which may be longer than we know it; nothing may follow them.
+ * Once it has grown, one that is shorter has ranges where its end is now: they aren't fields.
+ */
 static int load_ranges(struct request *request, struct wire_range *ret_ranges)
 {
 	const struct wire_acquire *acquire = &request->body.acquire;
-	size_t head = sizeof(struct wire_header) + sizeof(*acquire);
-	size_t ranges_bytes = acquire->nr_ranges * sizeof(*ret_ranges);
+	const uint8_t *body = request->message->bytes + sizeof(struct wire_header);
+	size_t body_bytes = request->message->size_bytes - sizeof(struct wire_header);
+	size_t ranges_bytes, at = acquire->ranges_at;
 
-	if (request->message->size_bytes != head + ranges_bytes)
+	if (acquire->nr_ranges > WIRE_RANGES_MAX)
+		return cause_fail(&request->cause, -EINVAL, "more than %d ranges", WIRE_RANGES_MAX);
+	ranges_bytes = acquire->nr_ranges * sizeof(*ret_ranges);
+	if (!acquire->nr_ranges && !at)
+		at = body_bytes;
+	else if (!acquire->nr_ranges || at < sizeof(*acquire) || at % 8 ||
+		 body_bytes != at + ranges_bytes)
 		return cause_fail(&request->cause, -EINVAL,
-				  "the request doesn't hold %" PRIu32 " ranges",
-				  acquire->nr_ranges);
-	memcpy(ret_ranges, request->message->bytes + head, ranges_bytes);
+				  "the request doesn't hold %" PRIu32 " ranges at %" PRIu32,
+				  acquire->nr_ranges, acquire->ranges_at);
+	for (size_t i = sizeof(*acquire); i < at; i++)
+		if (body[i])
+			return cause_fail(&request->cause, -E2BIG,
+					  "the request uses a field that this p2pd doesn't know");
+	memcpy(ret_ranges, body + at, ranges_bytes);
 	return 0;
 }
 
@@ -90,9 +104,9 @@ static int acquire(struct request *request, struct lease **ret_lease, int *ret_f
 	struct cause *cause = &request->cause;
 	int r;
 
-	r = check_fields(wire, cause);
+	r = load_ranges(request, ranges);
 	if (!r)
-		r = load_ranges(request, ranges);
+		r = check_fields(wire, cause);
 	if (!r)
 		r = check_sizes(wire, ranges, cause);
 	if (!r && *wire->importer) {

@@ -8,9 +8,9 @@
  * one that reads the reply, and it then wakes the caller.
  *
  * A connection that breaks under a request is made again and the request repeated, within the
- * caller's time: p2pd may have seen it, so every request is one that may be repeated (a
- * slice granted to a connection that is gone and never taken up goes back by itself). Only where
- * nobody was ever there the answer comes at once.
+ * caller's time: p2pd may have seen it, so every request is one that may be repeated (ACQUIRE
+ * says a nonce, by which p2pd knows what it granted already). Only where nobody was ever there
+ * the answer comes at once.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -260,7 +260,7 @@ int broker_acquire(struct p2pdma_context *context, const struct wire_acquire *re
 	struct wire_header header = {
 		.opcode = WIRE_ACQUIRE,
 		.size_bytes = (uint32_t)(sizeof(*request) +
-					 request->nr_ranges * sizeof(request->ranges[0])),
+					 request->nr_ranges * sizeof(struct wire_range)),
 	};
 	struct message reply = {.fd = -1};
 	struct wire_lease wire;

@@ -10,7 +10,9 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "broker.h"
 #include "buffer.h"
@@ -22,21 +24,22 @@
 	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
 
 /* ACQUIRE with room for its ranges. */
-union acquire {
+struct acquire {
 	struct wire_acquire wire;
-	uint8_t room[sizeof(struct wire_acquire) + P2PDMA_LEASE_MAX_RANGES * 16];
+	struct wire_range ranges[P2PDMA_LEASE_MAX_RANGES];
 };
 
-static int set_ranges(const struct p2pdma_context *context, union acquire *acquire,
+static int set_ranges(const struct p2pdma_context *context, struct acquire *acquire,
 		      const struct p2pdma_range *ranges, size_t nr_ranges)
 {
 	if (nr_ranges > P2PDMA_LEASE_MAX_RANGES)
 		return context_fail(context, -EINVAL, "%zu ranges: a lease has at most %d",
 				    nr_ranges, P2PDMA_LEASE_MAX_RANGES);
 	acquire->wire.nr_ranges = (uint32_t)nr_ranges;
+	acquire->wire.ranges_at = nr_ranges ? offsetof(struct acquire, ranges) : 0;
 	for (size_t i = 0; i < nr_ranges; i++) {
-		acquire->wire.ranges[i].offset_bytes = ranges[i].offset_bytes;
-		acquire->wire.ranges[i].length_bytes = ranges[i].length_bytes;
+		acquire->ranges[i].offset_bytes = ranges[i].offset_bytes;
+		acquire->ranges[i].length_bytes = ranges[i].length_bytes;
 	}
 	return 0;
 }
@@ -71,7 +74,7 @@ static int check_size(const struct p2pdma_context *context,
 }
 
 static int fill(const struct p2pdma_context *context, const struct p2pdma_lease_request *request,
-		union acquire *acquire)
+		struct acquire *acquire)
 {
 	struct wire_acquire *wire = &acquire->wire;
 	int r;
@@ -82,6 +85,9 @@ static int fill(const struct p2pdma_context *context, const struct p2pdma_lease_
 	wire->length_bytes = request->length_bytes;
 	wire->align_bytes = request->align_bytes;
 	wire->ttl_ms = request->ttl_ms;
+	/* Said again when the connection breaks before the answer. Without one: two leases at worst. */
+	if (getrandom(&wire->nonce, sizeof(wire->nonce), GRND_NONBLOCK) < 0)
+		wire->nonce = 0;
 	r = broker_set_text(context, wire->selector, sizeof(wire->selector),
 			    request->selector ? request->selector : "*", "selector");
 	if (!r)
@@ -99,7 +105,7 @@ int p2pdma_lease_acquire(struct p2pdma_context *context, const struct p2pdma_lea
 			 struct p2pdma_buffer **ret_buffer)
 {
 	struct p2pdma_lease_request known;
-	union acquire acquire;
+	struct acquire acquire;
 	int r;
 
 	if (!context)
@@ -131,7 +137,7 @@ int broker_export(struct p2pdma_context *context, const char *selector,
 		  struct p2pdma_buffer **ret_buffer)
 {
 	struct p2pdma_lease_request known = P2PDMA_LEASE_REQUEST_INIT;
-	union acquire acquire;
+	struct acquire acquire;
 	int r;
 
 	known.selector = selector;

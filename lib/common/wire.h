@@ -164,6 +164,15 @@ struct wire_range {
  * daemon looks for @length_bytes in one piece. The descriptor of the DMABUF comes
  * with the reply.
  *
+ * The ranges, struct wire_range each, begin @ranges_at bytes after the header and end the packet.
+ * What lies between this structure, as the daemon knows it, and them is zero (-E2BIG), so
+ * that it can grow at its end like any other.
+ *
+ * A reply can be lost with its connection. Who says a random @nonce and repeats the
+ * request with it on the next connection gets the lease that it had been granted, with a new
+ * descriptor (what the first one exported is revoked), if it waits for its holder or is this
+ * connection's; else a new one. -EINVAL: that lease was of other mode, access, flags or size.
+ *
  * Errors: -EACCES policy; -EBUSY held exclusively, draining, or no room; -EDQUOT;
  * -ENODEV nothing matches; -ESTALE old generation; -EOPNOTSUPP; -EINVAL.
  */
@@ -178,7 +187,9 @@ struct wire_acquire {
 	uint64_t length_bytes; /* without ranges; a multiple of the page size */
 	uint64_t align_bytes;  /* a power of two, 0: the page size */
 	uint64_t ttl_ms;       /* 0: as long as policy allows */
-	struct wire_range ranges[];
+	uint64_t nonce;	       /* 0: none */
+	uint32_t ranges_at;    /* a multiple of 8; 0 without ranges */
+	uint32_t reserved;
 };
 
 enum wire_lease_state {

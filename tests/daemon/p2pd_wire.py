@@ -30,7 +30,8 @@ ALL_USERS = 0xFFFFFFFF
 
 S_HELLO = struct.Struct("<IIQ64s")
 S_HELLO_REPLY = struct.Struct("<IIQQII")
-S_ACQUIRE = struct.Struct("<96s64s64sIIIIQQQ")
+S_ACQUIRE = struct.Struct("<96s64s64sIIIIQQQQII")
+ACQUIRE_BYTES = 280
 S_LEASE = struct.Struct("<Q16s64s64sIIIIIIIIiIQQQQQQ")
 S_PROVIDER = struct.Struct("<64s64s240sIIIIQQQIIIIiI")
 S_LIST = struct.Struct("<Q96sII")
@@ -189,10 +190,11 @@ class Client:
     def acquire(self, length: int = 4096, selector: str = "*", mode: int = EXCLUSIVE,
                 access: int = READ | WRITE, ttl_ms: int = 0, align: int = 0, label: str = "",
                 ranges: tuple[tuple[int, int], ...] = (), importer: str = "",
-                flags: int = 0) -> Lease:
-        """A lease with its descriptor."""
+                flags: int = 0, nonce: int = 0, newer: bytes = b"") -> Lease:
+        """A lease with its descriptor; what a newer client would say, too."""
         body = S_ACQUIRE.pack(selector.encode(), importer.encode(), label.encode(), mode, access,
-                              flags, len(ranges), 0 if ranges else length, align, ttl_ms)
+                              flags, len(ranges), 0 if ranges else length, align, ttl_ms, nonce,
+                              ACQUIRE_BYTES + len(newer) if ranges else 0, 0) + newer
         body += b"".join(struct.pack("<QQ", *r) for r in ranges)
         reply, fd = self.call(ACQUIRE, body)
         lease = Lease.parse(reply)

@@ -98,14 +98,15 @@ class Golden(daemon_case.DaemonCase):
                   wire.S_HELLO.pack(0, 0, 0, b"golden"))
         self.send(client, "hello", wire.HELLO, hello)
         self.send(client, "providers", wire.PROVIDERS, wire.S_LIST.pack(0, b"", 0, 0))
-        acquire = wire.S_ACQUIRE.pack(b"0000:01:00.0/2", b"", b"label", 1, 3, 0, 0, 8192, 4096, 0)
+        acquire = wire.S_ACQUIRE.pack(b"0000:01:00.0/2", b"", b"label", 1, 3, 0, 0, 8192, 4096, 0,
+                                      77, 0, 0)
         self.send(client, "acquire", wire.ACQUIRE, acquire)
         token = self.last[24:40]
-        ranges = wire.S_ACQUIRE.pack(b"*", b"0000:09:00.0", b"", 2, 1, 0, 2, 0, 0, 60000)
+        ranges = wire.S_ACQUIRE.pack(b"*", b"0000:09:00.0", b"", 2, 1, 0, 2, 0, 0, 60000, 0, 280, 0)
         ranges += struct.pack("<QQQQ", 65536, 4096, 131072, 4096)
         self.send(client, "acquire ranges", wire.ACQUIRE, ranges)
         self.send(client, "acquire refused", wire.ACQUIRE,
-                  wire.S_ACQUIRE.pack(b"0000:07:00.0/1", b"", b"", 1, 3, 0, 0, 4096, 0, 0))
+                  wire.S_ACQUIRE.pack(b"0000:07:00.0/1", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0))
         attach = struct.pack("<Q", 1) + token
         self.send(client, "attach", wire.ATTACH, attach)
         self.lines[-2] = "> attach: (a token)"

@@ -35,7 +35,7 @@ class Death(daemon_case.DaemonCase):
         elif step == "stats":
             client.send_raw(wire.packet(wire.STATS, bytes(8), 9))
         elif step == "asked":
-            body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0)
+            body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
             client.send_raw(wire.packet(wire.ACQUIRE, body, 9))
         else:
             lease = client.acquire()
@@ -155,6 +155,55 @@ class Connections(daemon_case.DaemonCase):
             each.close()
         self.is_clean()
 
+    def test_answer_is_lost(self) -> None:
+        """The same ACQUIRE again, with its nonce: the same lease, with another descriptor."""
+        client = self.client()
+        first = client.acquire(nonce=8)
+        self.assertEqual(client.acquire(nonce=8).id, first.id)
+        # While it is another connection's, it is not to be had.
+        other = self.client()
+        second = other.acquire(nonce=8)
+        self.assertNotEqual(second.id, first.id)
+        other.release(second)
+        other.close()
+        for is_killed in (False, True):
+            before = self.daemon.exports()
+            if is_killed:
+                self.daemon.kill()
+            client.close()
+            self.daemon.reconnect().close()
+            self.until(lambda: self.status()[0] == 0)
+            client = self.daemon.reconnect()
+            self.opened.append(client)
+            self.refused(errno.EINVAL, client.acquire, 8192, nonce=8)
+            again = client.acquire(nonce=8)
+            self.assertEqual((again.id, again.token), (first.id, first.token))
+            after = self.daemon.exports()
+            self.assertEqual(len(after), 1)
+            self.assertNotEqual(after, before)
+        client.release(again)
+        third = client.acquire(nonce=8)
+        self.assertNotEqual(third.id, first.id)
+        client.release(third)
+        client.close()
+
+    def test_nonce_of_another_user(self) -> None:
+        """Says nothing."""
+        client = self.client()
+        lease = client.acquire(nonce=7)
+        client.close()
+        self.until(lambda: self.status()[0] == 0)
+
+        def run() -> None:
+            thief = self.daemon.client()
+            other = thief.acquire(nonce=7)
+            assert other.id != lease.id
+            thief.release(other)
+        self.as_user(12345, run)
+        client = self.client()
+        self.assertEqual(client.acquire(nonce=7).id, lease.id)
+        client.release(lease)
+
     def test_another_user(self) -> None:
         """A token is worth nothing to another user."""
         client = self.client()
@@ -228,7 +277,7 @@ class Connections(daemon_case.DaemonCase):
             fd = array.array("i", ancillary[0][2])[0]
             sock = socket.socket(fileno=fd)
             sock.settimeout(20)
-            body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0)
+            body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
             sock.send(wire.packet(wire.ACQUIRE, body, 5))
             reply = sock.recv(8192)
             theirs.send(reply[16:])

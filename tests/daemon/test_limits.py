@@ -13,7 +13,7 @@ import time
 import daemon_case
 import p2pd_wire as wire
 
-ACQUIRE = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0)
+ACQUIRE = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -82,12 +82,11 @@ class Packets(daemon_case.DaemonCase):
         bodies = {wire.RELEASE: 8, wire.ATTACH: 24, wire.RENEW: 16, wire.ACK: 8, wire.LEASES: 112,
                   wire.PROVIDERS: 112, wire.MONITOR: 8, wire.STATS: 8, wire.POLICY_TEST: 232,
                   wire.REVOKE: 128, wire.DRAIN: 112, wire.UNPUBLISH: 8, wire.PUBLISH: 80,
-                  wire.ACQUIRE: 264}
+                  wire.ACQUIRE: 280}
         for opcode, size in bodies.items():
             for short in (0, 1, size - 1):
                 self.refused(errno.EINVAL, client.call, opcode, bytes(short))
-            error = errno.EINVAL if opcode == wire.ACQUIRE else errno.E2BIG
-            self.refused(error, client.call, opcode, bytes(size) + b"\0\0\1")
+            self.refused(errno.E2BIG, client.call, opcode, bytes(size) + b"\0\0\1")
         reply, _ = client.call(wire.LEASES, bytes(104) + b"\xff" * 4 + bytes(4) + bytes(100))
         self.assertEqual(wire.S_LIST_REPLY.unpack(reply)[1], 0)
         client.close()
@@ -113,7 +112,7 @@ class Packets(daemon_case.DaemonCase):
         client = self.client()
         for bad in (b"x" * 64, b"a\0b", b"a\nb", b"\x1b[2J", b"\x7f", b"\xff\xfe", b"\xc0\x80",
                     "\u0085".encode()):
-            body = wire.S_ACQUIRE.pack(b"*", b"", bad, 1, 3, 0, 0, 4096, 0, 0)
+            body = wire.S_ACQUIRE.pack(b"*", b"", bad, 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
             self.refused(errno.EINVAL, client.call, wire.ACQUIRE, body)
         lease = client.acquire(label="größe 2π")
         self.assertEqual(lease.label, "größe 2π")
@@ -138,8 +137,21 @@ class Packets(daemon_case.DaemonCase):
         self.refused(errno.EOPNOTSUPP, client.acquire, length=1 << 62)
         self.refused(errno.ENODEV, client.acquire, selector="0000:77:00.0/0")
         self.refused(errno.ESTALE, client.acquire, selector="0000:01:00.0/2@6")
-        body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 2, 0, 0, 0) + bytes(16)
+        body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 2, 0, 0, 0, 0, 280, 0) + bytes(16)
         self.refused(errno.EINVAL, client.call, wire.ACQUIRE, body)
+        def at(nr_ranges: int, where: int, reserved: int = 0) -> bytes:
+            return wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, nr_ranges, 0 if nr_ranges else 4096,
+                                       0, 0, 0, where, reserved)
+        one = struct.pack("<QQ", 0, 4096)
+        for wrong in (at(1, 0) + one, at(1, 272) + one, at(1, 284) + one, at(1, 288) + one,
+                      at(1, 279) + one, at(1, 0xfffffff8) + one, at(1, 280) + one + bytes(8),
+                      at(1, 284) + bytes(4) + one, at(0, 280), at(0, 280) + one, at(0, 0, 1),
+                      at(0xffffffff, 280) + one):
+            self.refused(errno.EINVAL, client.call, wire.ACQUIRE, wrong)
+        # A newer client's field that says something, and one that doesn't.
+        self.refused(errno.E2BIG, client.acquire, ranges=((0, 4096),), newer=bytes(7) + b"\1")
+        client.release(client.acquire(ranges=((0, 4096),), newer=bytes(64)))
+        client.release(client.acquire(newer=bytes(64)))
         for ranges in (((0, 4096),), tuple((i * 8192, 4096) for i in range(32))):
             lease = client.acquire(ranges=ranges)
             self.assertEqual(lease.size, 4096 * len(ranges))
@@ -155,7 +167,7 @@ class Packets(daemon_case.DaemonCase):
         """253 of them, two, or one where none belongs: all closed, and the peer dropped."""
         with open(os.devnull, "rb") as null:
             one = (null.fileno(),)
-            acquire = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0)
+            acquire = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
             for count in (1, 2, 253):
                 self.dropped_for(wire.packet(wire.STATUS), one * count)
                 self.dropped_for(wire.packet(wire.ACQUIRE, acquire), one * count)

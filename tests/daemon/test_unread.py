@@ -70,7 +70,7 @@ class Unread(daemon_case.DaemonCase):
     def test_descriptors_in_flight(self) -> None:
         """16 for one connection, 24 for one user here, and reading makes room again."""
         def run() -> None:
-            body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0)
+            body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
             lazy = [self.daemon.client() for _ in range(3)]
             for client in lazy:
                 for serial in range(20):
@@ -96,7 +96,7 @@ class Unread(daemon_case.DaemonCase):
 
     def test_others_are_not_stopped(self) -> None:
         """While one has its descriptors unread, everybody else gets theirs."""
-        body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0)
+        body = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
         lazy = [self.client() for _ in range(20)]
         for client in lazy:
             for serial in range(30):

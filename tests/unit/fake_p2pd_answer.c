@@ -68,7 +68,7 @@ static void acquire(const struct message *message, struct reply *reply)
 	for (uint32_t i = 0; i < wire.nr_ranges; i++) {
 		struct wire_range range;
 
-		memcpy(&range, body + sizeof(wire) + i * sizeof(range), sizeof(range));
+		memcpy(&range, body + wire.ranges_at + i * sizeof(range), sizeof(range));
 		lease.size_bytes += range.length_bytes;
 		if (!i)
 			lease.first = range;

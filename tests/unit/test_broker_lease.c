@@ -250,6 +250,26 @@ static void acquire_without_room_emfile(void **state)
 	p2pdma_buffer_free(kept);
 }
 
+/* What p2pd knows a repeated request by. */
+static void acquire_again_same_nonce(void **state)
+{
+	struct p2pdma_buffer *first = p2pd_acquire(), *second;
+	struct wire_acquire wire, again;
+
+	(void)state;
+	p2pd_last(WIRE_ACQUIRE, &wire, sizeof(wire));
+	assert_int_not_equal(wire.nonce, 0);
+	assert_int_equal(wire.ranges_at, 0);
+	p2pd_twist(WIRE_ACQUIRE, TWIST_DROP, 0, 1);
+	second = p2pd_acquire();
+	assert_int_equal(p2pd_count(WIRE_ACQUIRE), 3);
+	p2pd_last(WIRE_ACQUIRE, &again, sizeof(again));
+	assert_int_not_equal(again.nonce, 0);
+	assert_int_not_equal(again.nonce, wire.nonce);
+	p2pdma_buffer_free(first);
+	p2pdma_buffer_free(second);
+}
+
 static void acquire_late_is_given_back(void **state)
 {
 	struct p2pdma_lease_request request = P2PDMA_LEASE_REQUEST_INIT;
@@ -272,7 +292,7 @@ int main(void)
 		CASE(new_without_p2pd_is_direct),  CASE(new_too_many_ranges_einval),
 		CASE(acquire_bad_request_einval),  CASE(acquire_refused_has_p2pds_answer),
 		CASE(acquire_broken_reply_eproto), CASE(acquire_without_room_emfile),
-		CASE(acquire_late_is_given_back),
+		CASE(acquire_again_same_nonce),	   CASE(acquire_late_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -396,6 +396,64 @@ static void attach_errors(void **state)
 	assert_nothing_held();
 }
 
+/* A lease whose answer was lost, asked for once more. */
+static struct lease *lost(void)
+{
+	struct lease *lease;
+
+	wire.nonce = 7;
+	lease = granted();
+	broker_lease_move(&fake.broker, lease, &fake.other);
+	broker_holder_lost(&fake.broker, &fake.other);
+	return lease;
+}
+
+static void again_same_lease_exported_anew(void **state)
+{
+	struct lease *lease = lost();
+	uint32_t export_id = lease->export_id;
+
+	(void)state;
+	assert_ptr_equal(granted(), lease);
+	assert_int_equal(fake.nr_revoked, 1);
+	assert_int_equal(lease->export_id, export_id + 1);
+	assert_int_equal(lease->detached_until_ns, 0);
+	assert_ptr_equal(lease->holder, &fake.holder);
+	assert_int_equal(fake.nr_idle, 1);
+	assert_int_equal(fake.happened[WIRE_MONITOR_LEASE_GRANTED], 1);
+	wire.nonce = 8;
+	assert_ptr_not_equal(granted(), lease);
+	broker_holder_died(&fake.broker, &fake.holder);
+	assert_nothing_held();
+}
+
+static void again_errors(void **state)
+{
+	struct lease *lease = lost(), *found;
+
+	(void)state;
+	wire.access = WIRE_ACCESS_READ;
+	assert_int_equal(acquire(&found), -EINVAL);
+	wire.access |= WIRE_ACCESS_WRITE;
+	/* Somebody still has it mapped, and can't be revoked: nothing changes. */
+	fake.revoke_error = -EBUSY;
+	assert_int_equal(acquire(&found), -EBUSY);
+	fake.revoke_error = 0;
+	assert_int_equal(fake.broker.leases.count, 1);
+	/* There is nothing to give, and nobody has it: it ends. */
+	fake.export_error = -EMFILE;
+	assert_int_equal(acquire(&found), -EMFILE);
+	assert_nothing_held();
+	fake.export_error = 0;
+	lease = lost();
+	/* Being taken back, it isn't granted to anybody. */
+	lease_revoke(lease, fake_now_ns, WIRE_REASON_ADMIN, 1000);
+	assert_ptr_not_equal(granted(), lease);
+	broker_holder_died(&fake.broker, &fake.holder);
+	broker_holder_died(&fake.broker, &fake.other);
+	assert_nothing_held();
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -414,6 +472,8 @@ int main(void)
 		CASE(holder_lost_then_died),
 		CASE(holder_lost_and_late_ends),
 		CASE(attach_errors),
+		CASE(again_same_lease_exported_anew),
+		CASE(again_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,7 @@ static void restore_lease_as_it_was(void **state)
 	(void)state;
 	put(journal, &written);
 	written.lease.expires_ns = 5000 * SECOND;
+	written.lease.nonce = 99;
 	put(journal, &written);
 	written = a_lease(6, 65536);
 	put(journal, &written);
@@ -123,6 +124,7 @@ static void restore_lease_as_it_was(void **state)
 	lease = lease_of(5);
 	assert_int_equal(lease->expires_ns, 5000 * SECOND);
 	assert_int_equal(lease->export_id, 9);
+	assert_int_equal(lease->nonce, 99);
 	assert_string_equal(lease->label, "mine");
 	assert_int_equal(fake.account->used[ACCOUNT_BYTES], 4096);
 	assert_int_equal(fake.account->leases.count, 1);
