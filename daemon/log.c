@@ -8,7 +8,7 @@
  *
  * Text that a peer chose is quoted and has no control characters (it was refused
  * otherwise). Lines about one user are limited to a burst and then a few a second, so that nobody can
- * fill a disk or hide what others did.
+ * fill a disk or hide what others did; of grants and ends that had none the sums are told (audit.h).
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "audit.h"
 #include "client.h"
 #include "log.h"
 
@@ -220,4 +221,26 @@ void log_audit(const struct wire_event_monitor *event, const struct policy_decis
 		word, (unsigned long long)event->lease_id, event->provider,
 		(unsigned long long)event->size_bytes, event->uid, event->pid, event->label, reason,
 		error, rule, source);
+}
+
+void log_audit_sum(const struct audit_sum *sum)
+{
+	const unsigned long long count[] = {sum->count[AUDIT_GRANTED], sum->count[AUDIT_REVOKING],
+					    sum->count[AUDIT_ENDED]};
+	const unsigned long long granted_bytes = sum->bytes[AUDIT_GRANTED];
+	const unsigned long long ended_bytes = sum->bytes[AUDIT_ENDED];
+
+	if (is_journal())
+		journal_put("SYSLOG_IDENTIFIER=p2pd\nPRIORITY=5\nP2PD_AUDIT=left-out\nP2PD_UID=%u\n"
+			    "P2PD_GRANTED=%llu\nP2PD_GRANTED_BYTES=%llu\nP2PD_REVOKING=%llu\n"
+			    "P2PD_ENDED=%llu\nP2PD_ENDED_BYTES=%llu\n"
+			    "MESSAGE=audit: left out of uid %u: %llu granted, %llu bytes; "
+			    "%llu revoking; %llu ended, %llu bytes\n",
+			    sum->uid, count[0], granted_bytes, count[1], count[2], ended_bytes,
+			    sum->uid, count[0], granted_bytes, count[1], count[2], ended_bytes);
+	else
+		fprintf(stderr,
+			"p2pd: audit left-out uid=%u granted=%llu granted-bytes=%llu revoking=%llu "
+			"ended=%llu ended-bytes=%llu\n",
+			sum->uid, count[0], granted_bytes, count[1], count[2], ended_bytes);
 }

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+struct audit_sum;
 struct client;
 struct policy_decision;
 struct wire_event_monitor;
@@ -25,7 +26,9 @@ void log_event(int level, const char *format, ...) __attribute__((format(printf,
 void log_client(const struct client *client, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* One line for each grant, denial and revocation, whatever the level. */
+/* One line, whatever the level: a grant, a revocation, an end; denials at the user's rate. */
 void log_audit(const struct wire_event_monitor *event, const struct policy_decision *decision);
+/* What got no lines of its own. */
+void log_audit_sum(const struct audit_sum *sum);
 
 #endif /* LOG_H */

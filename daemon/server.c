@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "client.h"
 #include "discovery.h"
 #include "disposal.h"
@@ -85,12 +86,46 @@ static bool may_see(const struct server *server, const struct client *client,
 	       policy_is_admin(server->broker.policy, &client->holder->subject);
 }
 
+/* By what the lease's own user does or lets be, as often as it likes. */
+static bool is_of_user(const struct wire_event_monitor *event, enum audit_kind *ret_kind)
+{
+	switch (event->type) {
+	case WIRE_MONITOR_LEASE_GRANTED:
+		*ret_kind = AUDIT_GRANTED;
+		return true;
+	case WIRE_MONITOR_LEASE_REVOKING:
+		*ret_kind = AUDIT_REVOKING;
+		break;
+	case WIRE_MONITOR_LEASE_ENDED:
+		*ret_kind = AUDIT_ENDED;
+		break;
+	default:
+		return false;
+	}
+	return event->reason == WIRE_REASON_HOLDER || event->reason == WIRE_REASON_DEATH ||
+	       event->reason == WIRE_REASON_EXPIRED || event->reason == WIRE_REASON_PUBLISHER ||
+	       event->reason == WIRE_REASON_MISBEHAVED;
+}
+
+static void audit(struct server *server, const struct wire_event_monitor *event,
+		  const struct policy_decision *decision)
+{
+	struct timeval wait = timeval_of(AUDIT_SUM_NS);
+	enum audit_kind kind;
+
+	if (!is_of_user(event, &kind) ||
+	    audit_admit(server->audit, event->uid, clock_now_ns(), kind, event->size_bytes))
+		log_audit(event, decision);
+	if (audit_is_busy(server->audit) && !event_pending(server->audit_timer, EV_TIMEOUT, NULL))
+		event_add(server->audit_timer, &wait);
+}
+
 static void happened(void *data, const struct wire_event_monitor *event,
 		     const struct policy_decision *decision)
 {
 	struct server *server = data;
 
-	log_audit(event, decision);
+	audit(server, event, decision);
 	/* One that has hung up is doomed by this, and leaves the list. */
 	list_for_each_entry_safe(client, &server->monitors, struct client, link_of_monitors)
 		if (may_see(server, client, event))
@@ -151,6 +186,24 @@ static void on_reaper(evutil_socket_t fd, short what, void *data)
 	while (!list_is_empty(&server->doomed))
 		client_free(list_entry(server->doomed.next, struct client, link));
 	broker_journal_compact(&server->broker);
+}
+
+static void tell_sum(void *data, const struct audit_sum *sum)
+{
+	(void)data;
+	log_audit_sum(sum);
+}
+
+static void on_audit_timer(evutil_socket_t fd, short what, void *data)
+{
+	struct timeval wait = timeval_of(AUDIT_SUM_NS);
+	struct server *server = data;
+
+	(void)fd;
+	(void)what;
+	audit_sums(server->audit, clock_now_ns(), tell_sum, NULL);
+	if (audit_is_busy(server->audit))
+		event_add(server->audit_timer, &wait);
 }
 
 static void on_unclaimed(evutil_socket_t fd, short what, void *data)
@@ -289,7 +342,9 @@ int server_init(struct server *server, struct policy *policy)
 	server->client_alarm = evtimer_new(server->base, on_client_alarm, server);
 	server->reaper = evtimer_new(server->base, on_reaper, server);
 	server->unclaimed = evtimer_new(server->base, on_unclaimed, server);
-	if (!server->alarm || !server->client_alarm || !server->reaper || !server->unclaimed) {
+	server->audit_timer = evtimer_new(server->base, on_audit_timer, server);
+	if (!server->alarm || !server->client_alarm || !server->reaper || !server->unclaimed ||
+	    !server->audit_timer || audit_new(&server->audit)) {
 		policy_free(policy);
 		return -ENOMEM;
 	}
@@ -317,6 +372,8 @@ void server_done(struct server *server)
 	publications_forget(server);
 	disposal_done(server);
 	broker_done(&server->broker);
+	audit_sums(server->audit, clock_now_ns(), tell_sum, NULL);
+	audit_free(server->audit);
 	discovery_free(server);
 	deadlines_done(&server->client_deadlines);
 	free_event(server->listener.event);
@@ -325,6 +382,7 @@ void server_done(struct server *server)
 	free_event(server->client_alarm);
 	free_event(server->reaper);
 	free_event(server->unclaimed);
+	free_event(server->audit_timer);
 	if (server->listener.fd >= 0)
 		close(server->listener.fd);
 	if (server->listener.unlink_path)

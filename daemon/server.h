@@ -6,6 +6,7 @@
 
 #include "broker.h"
 
+struct audit;
 struct discovery;
 struct disposal;
 struct reload;
@@ -23,6 +24,8 @@ struct server {
 	uint64_t alarm_ns;	 /* what it is set to, 0: it isn't */
 	struct event *unclaimed; /* publishers have had their time since a restart */
 	struct event *client_alarm;
+	struct audit *audit;
+	struct event *audit_timer; /* the time to tell its sums */
 	struct deadlines client_deadlines;
 	struct listener {
 		struct event *event;

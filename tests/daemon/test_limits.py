@@ -4,6 +4,7 @@
 
 import errno
 import os
+import re
 import resource
 import signal
 import socket
@@ -288,6 +289,36 @@ allow = yes
         self.as_user(12345, run)
         self.still_serves()
         self.is_clean()
+
+
+class Audit(daemon_case.DaemonCase):
+    """The lines that one user can have written."""
+
+    def test_grants_of_one_user(self) -> None:
+        """100 lines, and the sum of all others; nothing is missing in the end."""
+        def run() -> None:
+            client = self.daemon.client()
+            for _ in range(500):
+                client.release(client.acquire())
+        self.as_user(12345, run)
+        client = self.client()
+        client.release(client.acquire())
+        self.daemon.process.terminate()
+        self.daemon.process.wait(20)
+        text = self.daemon.text()
+        told = [line for line in text.splitlines() if " uid=12345 " in line]
+        self.assertLess(len(told), 130)
+        counted = {"granted": 0, "ended": 0}
+        for line in told:
+            word = line.split()[2]
+            if word == "left-out":
+                for name, value in re.findall(r"(granted|ended)=(\d+)", line):
+                    counted[name] += int(value)
+                self.assertRegex(line, r"granted-bytes=[1-9]\d*")
+            else:
+                counted[word] += 1
+        self.assertEqual(counted, {"granted": 500, "ended": 500})
+        self.assertIn("audit granted lease=501 ", text)
 
 
 class Crowd(daemon_case.DaemonCase):
