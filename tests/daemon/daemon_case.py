@@ -93,7 +93,8 @@ class DaemonCase(unittest.TestCase):
 
     def status(self) -> tuple[int, int]:
         """(clients but for the one that asks, leases)."""
-        with_me = self.daemon.client()
+        # A crowd may have filled the backlog: connect() doesn't wait for it.
+        with_me = self.daemon.reconnect()
         reply, _ = with_me.call(wire.STATUS)
         with_me.close()
         values = wire.S_STATUS.unpack(reply)
