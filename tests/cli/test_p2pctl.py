@@ -11,6 +11,7 @@ promises. `bind` and `unbind` work on a sysfs made of files.
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -61,6 +62,20 @@ class Case(unittest.TestCase):
                                   **options)
         end = time.monotonic() + 20
         while not self.json("leases", "leases"):
+            self.assertLess(time.monotonic(), end)
+            self.assertIsNone(holder.poll())
+            time.sleep(0.02)
+        return holder
+
+    def hold_with_trap(self, signal_name: str, code: int) -> subprocess.Popen:
+        """Its command waits for the signal, and ends with this code."""
+        ready = self.daemon.root / "ready"
+        ready.unlink(missing_ok=True)
+        holder = self.hold("-l", "4k", "--", "sh", "-c",
+                           f"trap 'exit {code}' {signal_name}; : >'{ready}'; "
+                           "while :; do sleep 0.05; done")
+        end = time.monotonic() + 20
+        while not ready.exists():
             self.assertLess(time.monotonic(), end)
             self.assertIsNone(holder.poll())
             time.sleep(0.02)
@@ -232,9 +247,7 @@ class Holding(Case):
         self.assertEqual(self.json("leases", "leases"), [])
 
     def test_signals_are_passed_on(self) -> None:
-        holder = self.hold("-l", "4k", "--", "sh", "-c",
-                           "trap 'exit 33' USR1; while :; do sleep 0.05; done")
-        time.sleep(0.3)
+        holder = self.hold_with_trap("USR1", 33)
         holder.send_signal(signal.SIGUSR1)
         self.finish(holder, 33)
 
@@ -247,7 +260,7 @@ class Holding(Case):
         self.finish(holder, OK)
 
     def test_restart_of_p2pd_is_not_noticed(self) -> None:
-        holder = self.hold("-l", "4k", "--", "sleep", "3")
+        holder = self.hold("-l", "4k", "--", "cat", stdin=subprocess.PIPE)
         before = self.json("leases", "leases")[0]["id"]
         self.daemon.kill()
         time.sleep(0.5)
@@ -256,7 +269,6 @@ class Holding(Case):
         lease = self.json("leases", "leases")[0]
         self.assertEqual((lease["id"], lease["state"]), (before, "active"))
         self.assertNotIn("revoked", self.finish(holder, OK))
-
 
     def test_kills_of_p2pd_are_not_noticed(self) -> None:
         bench = subprocess.Popen(self.command("bench", "--json", "-n", "3000"), env=self.env,
@@ -319,9 +331,7 @@ class Denied(unittest.TestCase):
 
 class Taking(Case):
     def test_revoke_tells_the_command(self) -> None:
-        holder = self.hold("-l", "4k", "--", "sh", "-c",
-                           "trap 'exit 3' TERM; while :; do sleep 0.05; done")
-        time.sleep(0.3)
+        holder = self.hold_with_trap("TERM", 3)
         lease = self.json("leases", "leases")[0]["id"]
         self.run_it(OK, "revoke", "--wait", "--deadline", "10s", str(lease))
         said = self.finish(holder, 3)
@@ -329,7 +339,8 @@ class Taking(Case):
         self.assertEqual(self.json("leases", "leases"), [])
 
     def test_revoke_doesnt_wait_for_the_stubborn(self) -> None:
-        holder = self.hold("-l", "4k", "--revoke-signal", "none", "--", "sleep", "2")
+        holder = self.hold("-l", "4k", "--revoke-signal", "none", "--", "cat",
+                           stdin=subprocess.PIPE)
         self.run_it(OK, "revoke", "--wait", "--deadline", "200ms", "--all")
         self.assertIn("was revoked", self.finish(holder, 0))
 
@@ -373,9 +384,15 @@ class Taking(Case):
     def test_monitor(self) -> None:
         with subprocess.Popen(self.command("--json", "monitor"), env=self.env,
                               stdout=subprocess.PIPE, text=True) as monitor:
-            time.sleep(0.5)
-            self.run_it(OK, "acquire", "-l", "4k", "--label", "seen", "--", "true")
-            seen = [json.loads(monitor.stdout.readline()) for _ in range(2)]
+            # It says nothing of when it has begun.
+            while not select.select([monitor.stdout], [], [], 0.2)[0]:
+                self.run_it(OK, "acquire", "-l", "4k", "--label", "seen", "--", "true")
+            seen = [json.loads(monitor.stdout.readline())]
+            if seen[0]["event"] != "lease-granted":
+                seen.clear()
+                self.run_it(OK, "acquire", "-l", "4k", "--label", "seen", "--", "true")
+            while len(seen) < 2:
+                seen.append(json.loads(monitor.stdout.readline()))
             monitor.terminate()
             monitor.wait(timeout=20)
         self.assertEqual([event["event"] for event in seen], ["lease-granted", "lease-ended"])

@@ -39,6 +39,7 @@ import p2pd_wire as wire
 
 BAR = 64 << 20
 REATTACH_S = 1.0
+PATIENCE_S = 20.0
 EPOCH = 500
 POLICY = f"""
 [daemon]
@@ -106,22 +107,32 @@ class Harness:
         with open(self.daemon.log, "r+b") as log:
             log.truncate()
         client = self.daemon.client()
-        leases = client.leases()
+        end = time.monotonic() + PATIENCE_S
+        while (known := len(client.leases())) != self.shared.owners():
+            if time.monotonic() > end:
+                self.faults.append(f"kept: p2pd knows {known} leases, the workers hold "
+                                   f"{self.shared.owners()}")
+                break
+            time.sleep(0.05)
         client.close()
-        if len(leases) != self.shared.owners():
-            self.faults.append(f"kept: p2pd knows {len(leases)} leases, the workers hold "
-                               f"{self.shared.owners()}")
 
     def descriptors(self) -> tuple[list[str], int]:
         """Of p2pd by kind, and how many the keeper has."""
         keeper = Path(f"/proc/{self.daemon.process.pid}/fd")
         return kinds(self.daemon.fds()), len(list(keeper.iterdir()))
 
-    def at_rest(self) -> tuple[list[str], int]:
-        """The same, once p2pd has noticed who hung up."""
+    def at_rest(self, wanted: tuple[list[str], int] | None = None) -> tuple[list[str], int]:
+        """The same, once p2pd has noticed who hung up, and the keeper what p2pd gave up."""
         self.daemon.reconnect().close()
-        time.sleep(0.2)
-        return self.descriptors()
+        end = time.monotonic() + PATIENCE_S
+        found = self.descriptors()
+        while time.monotonic() < end:
+            time.sleep(0.1)
+            before, found = found, self.descriptors()
+            if found == wanted or (wanted is None and found == before
+                                   and not any("pidfd" in name for name in found[0])):
+                break
+        return found
 
     def collect(self) -> dict[str, int]:
         """The workers end; what they found."""
@@ -157,7 +168,7 @@ class Harness:
             phase += 1
         time.sleep(0.5)
         done = self.collect()
-        after = self.at_rest()
+        after = self.at_rest(before)
         if after != before:
             self.faults.append(f"leaked: {before} before, {after} after")
         return done

@@ -46,16 +46,15 @@ class Revoking(daemon_case.DaemonCase):
         """A second revocation may shorten the time, not prolong it."""
         client, admin = self.client(), self.client()
         lease = client.acquire()
-        admin.revoke(deadline_ms=5000)
+        admin.revoke(deadline_ms=50000)
         first = client.attach(lease).deadline_ns
         admin.revoke(deadline_ms=60000)
         self.assertEqual(client.attach(lease).deadline_ns, first)
         self.refused(errno.ESTALE, client.renew, lease, 1000)
         admin.revoke(deadline_ms=300)
         self.assertLess(client.attach(lease).deadline_ns, first)
-        begin = time.monotonic()
         self.assertEqual(client.event(wire.EVENT_REVOKED).lease_id, lease.id)
-        self.assertLess(time.monotonic() - begin, 2)
+        self.assertLess(time.monotonic_ns(), first)
         for each in (client, admin):
             each.close()
         self.is_clean()
@@ -79,15 +78,15 @@ class Revoking(daemon_case.DaemonCase):
     def test_expiry_and_renewal(self) -> None:
         """Renewed it lives, otherwise it is asked for and taken."""
         client = self.client()
-        lease = client.acquire(ttl_ms=400)
-        for _ in range(4):
-            time.sleep(0.2)
-            self.assertGreater(client.renew(lease, 400), time.monotonic_ns())
+        lease = client.acquire(ttl_ms=1500)
+        for _ in range(5):
+            time.sleep(0.4)
+            self.assertGreater(client.renew(lease, 1500), time.monotonic_ns())
         event = client.event(wire.EVENT_REVOKE_REQUESTED)
         self.assertEqual((event.lease_id, event.reason), (lease.id, 3))
-        begin = time.monotonic()
+        deadline = wire.S_EVENT.unpack(event.body)[5]
         self.assertEqual(client.event(wire.EVENT_REVOKED).reason, 3)
-        self.assertGreater(time.monotonic() - begin, 0.3)
+        self.assertGreaterEqual(time.monotonic_ns(), deadline)
         os.close(lease.fd)
         client.close()
         self.is_clean()
@@ -186,11 +185,12 @@ class Policies(daemon_case.DaemonCase):
         client = self.client()
         lease = client.acquire()
         before = self.generation()
-        for bad in ("[daemon]\nno-such-key = 1\n", "[rule\n", "\xff\xfe", "[rule x]\nallow = 7\n"):
+        bad_ones = ("[daemon]\nno-such-key = 1\n", "[rule\n", "\xff\xfe", "[rule x]\nallow = 7\n")
+        for count, bad in enumerate(bad_ones, 1):
             self.daemon.config.write_text(bad, encoding="utf-8")
             os.kill(self.first_pid, signal.SIGHUP)
-            time.sleep(0.1)
-        self.until(lambda: self.daemon.text().count("the new policy is not used") == 4)
+            self.until(lambda n=count:
+                       self.daemon.text().count("the new policy is not used") == n)
         self.assertEqual(self.generation(), before)
         self.assertIn(f"{self.daemon.config}:2", self.daemon.text())
         client.release(lease)
@@ -237,9 +237,14 @@ class Policies(daemon_case.DaemonCase):
         for _ in range(100):
             os.kill(self.first_pid, signal.SIGHUP)
             client.release(client.acquire())
-        self.load(OPEN.replace("everybody", "another"))
-        client.acquire()
-        self.assertIn('rule="another"', self.daemon.text())
+        self.daemon.config.write_text(OPEN.replace("everybody", "another"), encoding="utf-8")
+        os.kill(self.first_pid, signal.SIGHUP)
+
+        def is_last() -> bool:
+            # Reloads of the storm may still be ending, with what they have read.
+            client.release(client.acquire())
+            return 'rule="another"' in self.daemon.text()
+        self.until(is_last)
         client.close()
         self.until(lambda: self.status()[0] == 0)
 

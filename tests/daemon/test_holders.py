@@ -19,6 +19,8 @@ import p2pd_wire as wire
 class Death(daemon_case.DaemonCase):
     """SIGKILL to a client at each step of the protocol."""
 
+    POLICY = daemon_case.p2pd_run.DEFAULT_POLICY.replace("reattach-time = 5s",
+                                                         "reattach-time = 60s")
     STEPS = ("connect", "hello", "asked", "granted", "renew", "revoking", "acked", "released",
              "monitor", "stats")
 
@@ -49,7 +51,7 @@ class Death(daemon_case.DaemonCase):
                 client.send_raw(wire.packet(wire.RELEASE, struct.pack("<Q", lease.id), 9))
 
     def test_each_step(self) -> None:
-        """Nothing is left, and at once: not after the time that lost connections have."""
+        """Nothing is left, and at once: not after the minute that lost connections have."""
         for step in self.STEPS:
             with self.subTest(step):
                 read_fd, write_fd = os.pipe()
@@ -60,12 +62,10 @@ class Death(daemon_case.DaemonCase):
                     time.sleep(60)
                 child = self.fork(run)
                 self.assertEqual(os.read(read_fd, 1), b"x")
-                begin = time.monotonic()
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 self.children.remove(child)
                 self.is_clean()
-                self.assertLess(time.monotonic() - begin, 2)
                 os.close(read_fd)
                 os.close(write_fd)
         self.still_serves()
@@ -113,8 +113,8 @@ class Connections(daemon_case.DaemonCase):
         """Within its time, with the token, by the same user."""
         client = self.client()
         lease = client.acquire()
-        client.close()
         again = self.client()
+        client.close()
         wrong = wire.Lease(**{**lease.__dict__, "token": bytes(16)})
         self.refused(errno.ESTALE, again.attach, wrong)
         self.assertEqual(self.until(lambda: again.attach(lease)).offset, lease.offset)
@@ -129,12 +129,12 @@ class Connections(daemon_case.DaemonCase):
         client = self.client()
         lease = client.acquire(self.daemon_bar())
         os.close(lease.fd)
-        client.close()
         other = self.client()
-        self.refused(errno.EBUSY, other.acquire)
         begin = time.monotonic()
+        client.close()
+        self.refused(errno.EBUSY, other.acquire)
         self.until(lambda: not other.leases())
-        self.assertGreater(time.monotonic() - begin, 0.6)
+        self.assertGreater(time.monotonic() - begin, 0.95)
         self.refused(errno.ESTALE, other.attach, lease)
         other.close()
         self.is_clean()

@@ -177,13 +177,12 @@ class Unread(daemon_case.DaemonCase):
         client = self.client()
         lease = client.acquire()
         admin = self.client()
-        begin = time.monotonic()
         self.assertEqual(admin.revoke(deadline_ms=400), (1, 0))
         asked = client.event(wire.EVENT_REVOKE_REQUESTED)
         deadline = wire.S_EVENT.unpack(asked.body)[5]
         self.assertEqual(client.event(wire.EVENT_REVOKED).lease_id, lease.id)
         self.assertGreaterEqual(time.monotonic_ns(), deadline)
-        self.assertLess(time.monotonic() - begin, 2)
+        self.assertLess(time.monotonic_ns(), deadline + 2_000_000_000)
         self.refused(errno.ESTALE, client.release, lease)
         self.refused(errno.ESTALE, client.attach, lease)
         for each in (client, admin):
@@ -220,7 +219,7 @@ class Unread(daemon_case.DaemonCase):
         begin = time.monotonic()
         self.assertEqual(admin.revoke(deadline_ms=300), (200, 0))
         self.still_serves()
-        self.until(lambda: not admin.leases(), 3)
+        self.until(lambda: not admin.leases())
         self.assertGreater(time.monotonic() - begin, 0.25)
         os.kill(child, 9)
         os.waitpid(child, 0)
