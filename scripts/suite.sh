@@ -55,7 +55,7 @@ suite_show()
 {
 	case $1 in
 	lab) cat ;;
-	*) grep -E --line-buffered '^(not ok|\[[0-9 ]+/|==|# skip|installing)' ;;
+	*) grep -E --line-buffered '^(not ok|  \||\[[0-9 ]+/|==|# skip|installing)' ;;
 	esac
 }
 
