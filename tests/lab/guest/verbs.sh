@@ -153,9 +153,13 @@ unbind() {
 
 # bind BDF DRIVER: by driver_override; the one before lets go first.
 bind() {
-	_dev=/sys/bus/pci/devices/$1
 	unbind "$1" || return 1
-	echo "$2" >"$_dev/driver_override" || return 1
+	echo "$2" >"/sys/bus/pci/devices/$1/driver_override" || return 1
+	wait_for 3 is_probed_by "$1" "$2"
+}
+
+# A function that has just been plugged shows its files a moment before drivers are matched with it.
+is_probed_by() {
 	echo "$1" >/sys/bus/pci/drivers_probe || return 1
 	[ "$(driver_of "$1")" = "$2" ]
 }
