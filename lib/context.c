@@ -136,6 +136,7 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 	context->serial = __atomic_fetch_add(&next_serial, 1, __ATOMIC_RELAXED);
 	context->refs = 1;
 	context->sys = roots->sys;
+	context->verbs = roots->verbs;
 	context->sysfs_fd = context->dev_fd = context->epoll_fd = context->wake_fd = -1;
 	context->page_size_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	context->log_level = known.log_level;
@@ -172,6 +173,7 @@ int p2pdma_context_open(const struct p2pdma_context_options *options,
 {
 	struct context_roots roots = {
 		.sys = &sys_real,
+		.verbs = &verbs_real,
 		.sysfs = "/sys",
 		.dev = "/dev",
 		.socket = secure_getenv("P2PDMA_SOCKET"),

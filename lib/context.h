@@ -10,7 +10,8 @@
 #include <p2pdma/event.h>
 
 #include "common/list.h"
-#include "sys.h"
+#include "common/sys.h"
+#include "verbs.h"
 
 struct broker;
 struct hotplug;
@@ -32,6 +33,7 @@ struct p2pdma_context {
 	uint64_t serial;
 	unsigned int refs; /* the caller's and one for each buffer; atomic */
 	const struct sys_ops *sys;
+	const struct verbs_ops *verbs;
 	int sysfs_fd;
 	int dev_fd;
 	uint64_t page_size_bytes;
@@ -61,6 +63,7 @@ struct p2pdma_context {
 /* What p2pdma_context_open() opens, and tests open elsewhere. */
 struct context_roots {
 	const struct sys_ops *sys;
+	const struct verbs_ops *verbs;
 	const char *sysfs;
 	const char *dev;
 	const char *socket; /* NULL: p2pd's own */

@@ -33,15 +33,15 @@ static _Thread_local struct {
 static int try_verbs(struct ibv_pd *pd, const struct p2pdma_mr_attr *attr, int access,
 		     struct p2pdma_mr *mr)
 {
-	const struct sys_ops *sys = mr->buffer->context->sys;
+	const struct verbs_ops *verbs = mr->buffer->context->verbs;
 	int fd = mr->buffer->fd;
 	int r;
 
 	if (attr->dmah)
 		r = mr_ex_register(pd, fd, attr, access, &mr->ibv_mr);
 	else
-		r = sys->reg_dmabuf_mr(pd, attr->offset_bytes, (size_t)attr->length_bytes,
-				       attr->iova, fd, access, &mr->ibv_mr);
+		r = verbs->reg_dmabuf_mr(pd, attr->offset_bytes, (size_t)attr->length_bytes,
+					 attr->iova, fd, access, &mr->ibv_mr);
 	if (r)
 		return r;
 	mr->method = attr->dmah ? P2PDMA_MR_METHOD_VERBS_EX : P2PDMA_MR_METHOD_VERBS;
@@ -160,7 +160,7 @@ int mr_methods_deregister(const struct p2pdma_context *context, struct p2pdma_mr
 	if (mr->method == P2PDMA_MR_METHOD_UVERBS)
 		r = uverbs_destroy_mr(context->sys, mr->verbs->cmd_fd, mr->driver_id, mr->handle);
 	else
-		r = context->sys->dereg_mr(mr->ibv_mr);
+		r = context->verbs->dereg_mr(mr->ibv_mr);
 	/* The NIC has gone, and the kernel ended all its regions then. */
 	if (r == -EIO || r == -ENODEV)
 		return 0;

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "sys.h"
+#include "common/sys.h"
 
 /*
  * The kernel's own methods for memory regions of DMABUFs, on the descriptor of an

@@ -194,7 +194,7 @@ struct p2pdma_context *fake_open_context(uint32_t flags)
 {
 	struct p2pdma_context_options options = P2PDMA_CONTEXT_OPTIONS_INIT;
 	struct p2pdma_context *opened = NULL;
-	struct context_roots roots = {.sys = &fake_sys};
+	struct context_roots roots = {.sys = &fake_sys, .verbs = &fake_verbs};
 	char sysfs[80], dev[80], socket[80];
 
 	path_of("sys", sysfs, sizeof(sysfs));

@@ -18,11 +18,11 @@
 #define MIB 0x100000ULL
 
 /*
- * A kernel for unit tests: the other side of struct sys_ops. It keeps what a real
- * one keeps (device files, exports, memory regions), on real descriptors, so
- * that epoll, close and leak checks are real, and fails on demand. The real
- * kernel is what the lab tests with; this one is for what a real one does
- * rarely or never.
+ * A kernel for unit tests: the other side of struct sys_ops and struct verbs_ops.
+ * It keeps what a real one keeps (device files, exports, memory regions), on real
+ * descriptors, so that epoll, close and leak checks are real, and fails on demand.
+ * The real kernel is what the lab tests with; this one is for what a real one
+ * does rarely or never.
  */
 
 enum fake_kind {
@@ -96,6 +96,7 @@ struct fake {
 
 extern struct fake fake;
 extern const struct sys_ops fake_sys;
+extern const struct verbs_ops fake_verbs;
 
 /* The next-but-@countdown call of this ioctl (or FAKE_OPEN, ...) answers @error. */
 void fake_fail(unsigned long request, int error, int countdown);

@@ -13,7 +13,7 @@ static struct p2pdma_context *context;
 int p2pd_setup(void **state)
 {
 	struct p2pdma_context_options options = P2PDMA_CONTEXT_OPTIONS_INIT;
-	struct context_roots roots = {.sys = &fake_sys};
+	struct context_roots roots = {.sys = &fake_sys, .verbs = &fake_verbs};
 	char sysfs[80], dev[80], socket[80];
 
 	fake_setup(state);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The fake kernel: descriptors, the export module and verbs. VFIO is in
+ * The fake kernel: descriptors, the export module, and verbs with libibverbs. VFIO is in
  * fake_vfio.c, sysfs and the fixtures in fake.c. A real kernel takes calls from
  * many threads; this one takes them one after the other, by fake_lock.
  */
@@ -353,8 +353,8 @@ static int sys_access_mode(int fd)
 	return r ? r : fcntl(fd, F_GETFL) & O_ACCMODE;
 }
 
-static int sys_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
-			     int fd, int access, struct ibv_mr **ret_mr)
+static int verbs_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
+			       int fd, int access, struct ibv_mr **ret_mr)
 {
 	HOLD_LOCK;
 	struct ibv_mr *mr;
@@ -377,7 +377,7 @@ static int sys_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, 
 	return 0;
 }
 
-static int sys_dereg_mr(struct ibv_mr *mr)
+static int verbs_dereg_mr(struct ibv_mr *mr)
 {
 	HOLD_LOCK;
 
@@ -403,6 +403,9 @@ const struct sys_ops fake_sys = {
 	.fs_type = sys_fs_type,
 	.size = sys_size,
 	.access_mode = sys_access_mode,
-	.reg_dmabuf_mr = sys_reg_dmabuf_mr,
-	.dereg_mr = sys_dereg_mr,
+};
+
+const struct verbs_ops fake_verbs = {
+	.reg_dmabuf_mr = verbs_reg_dmabuf_mr,
+	.dereg_mr = verbs_dereg_mr,
 };

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SYS_H
-#define SYS_H
+#ifndef COMMON_SYS_H
+#define COMMON_SYS_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
-struct ibv_mr;
-struct ibv_pd;
-
 /*
- * The seam to the kernel and to libibverbs. There is one real table; unit tests
- * bring another and play the kernel, also in ways that a real one rarely does.
+ * The seam to the kernel. There is one real table; unit tests bring another and
+ * play the kernel, also in ways that a real one rarely does.
  * Everything returns 0, a non-negative value or -errno.
  */
 struct sys_ops {
@@ -31,12 +28,8 @@ struct sys_ops {
 	int (*fs_type)(int fd, uint64_t *ret_type);
 	int (*size)(int fd, uint64_t *ret_size_bytes);
 	int (*access_mode)(int fd); /* O_RDONLY, O_WRONLY or O_RDWR */
-	/* NULL and errno become a negative return, as everywhere. */
-	int (*reg_dmabuf_mr)(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
-			     int fd, int access, struct ibv_mr **ret_mr);
-	int (*dereg_mr)(struct ibv_mr *mr);
 };
 
 extern const struct sys_ops sys_real;
 
-#endif /* SYS_H */
+#endif /* COMMON_SYS_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The real seam: each function is one call of libc or libibverbs with its error
- * made a return value. Nothing is decided here. No state, no locks.
+ * The real seam: each function is one call of libc with its error made a return
+ * value. Nothing is decided here. No state, no locks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,6 @@
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
-#include <infiniband/verbs.h>
 
 #include "sys.h"
 
@@ -114,25 +112,6 @@ static int real_access_mode(int fd)
 	return flags < 0 ? -errno : flags & O_ACCMODE;
 }
 
-static int real_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
-			      int fd, int access, struct ibv_mr **ret_mr)
-{
-	struct ibv_mr *mr;
-
-	errno = 0;
-	mr = ibv_reg_dmabuf_mr(pd, offset, length, iova, fd, access);
-	if (!mr)
-		return errno ? -errno : -EIO;
-	*ret_mr = mr;
-	return 0;
-}
-
-static int real_dereg_mr(struct ibv_mr *mr)
-{
-	/* The error is the return value here, not errno. */
-	return -ibv_dereg_mr(mr);
-}
-
 const struct sys_ops sys_real = {
 	.open_at = real_open_at,
 	.access_at = real_access_at,
@@ -148,6 +127,4 @@ const struct sys_ops sys_real = {
 	.fs_type = real_fs_type,
 	.size = real_size,
 	.access_mode = real_access_mode,
-	.reg_dmabuf_mr = real_reg_dmabuf_mr,
-	.dereg_mr = real_dereg_mr,
 };
