@@ -3,7 +3,7 @@
 #define BROKER_H
 
 #include "account.h"
-#include "cause.h"
+#include "common/cause.h"
 #include "common/message.h"
 #include "deadlines.h"
 #include "journal.h"

@@ -2,7 +2,7 @@
 #ifndef IMPORTER_H
 #define IMPORTER_H
 
-#include "cause.h"
+#include "common/cause.h"
 #include "common/pci.h"
 
 /* The PCI function of "mlx5_0", or of "0000:81:00.0" itself. -ENODEV. */

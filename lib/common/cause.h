@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CAUSE_H
-#define CAUSE_H
+#ifndef COMMON_CAUSE_H
+#define COMMON_CAUSE_H
 
-#include "common/wire.h"
+#include "wire.h"
 
 /* Why something failed, in one sentence, on its way to whoever asked. */
 struct cause {
@@ -13,4 +13,4 @@ struct cause {
 int cause_fail(struct cause *cause, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#endif /* CAUSE_H */
+#endif /* COMMON_CAUSE_H */
