@@ -46,6 +46,7 @@ struct discovery {
 	int nr_retries;
 	int sysfs_fd;
 	int dev_fd;
+	struct vfio_nodes vfio;
 	struct list devices;
 };
 
@@ -240,14 +241,9 @@ static void look_at_export(struct discovery *discovery, const struct pci_functio
 	add_bars(discovery, function, WIRE_BACKEND_EXPORT, device, is_kept, "");
 }
 
-static bool is_of_vfio(const struct pci_function *function)
-{
-	return *function->vfio_dev || !strcmp(function->driver, "vfio-pci");
-}
-
 static bool is_of_backend(const struct pci_function *function, uint32_t backend)
 {
-	return backend == WIRE_BACKEND_VFIO ? is_of_vfio(function) :
+	return backend == WIRE_BACKEND_VFIO ? vfio_is_bound(function) :
 					      !strcmp(function->driver, "p2pdma_export");
 }
 
@@ -262,7 +258,7 @@ static void look_at_vfio(struct discovery *discovery, const struct pci_function 
 	kept_name(function, name, sizeof(name));
 	if (discovery->kept)
 		fd = service_take(discovery->kept, name);
-	if (source_vfio_new(server->base, &server->broker, discovery->dev_fd, function, fd, name,
+	if (source_vfio_new(server->base, &server->broker, &discovery->vfio, function, fd, name,
 			    &device)) {
 		log_event(P2PD_LOG_ERROR, "no memory for %s", name);
 		return;
@@ -297,7 +293,7 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 		return;
 	if (!strcmp(function.driver, "p2pdma_export"))
 		look_at_export(discovery, &function);
-	else if (is_of_vfio(&function))
+	else if (vfio_is_bound(&function))
 		look_at_vfio(discovery, &function);
 }
 
@@ -395,6 +391,7 @@ int discovery_new(struct server *server, struct service_fds *kept, bool is_distr
 	discovery->retry = evtimer_new(server->base, on_retry, discovery);
 	if (discovery->sysfs_fd < 0 || discovery->dev_fd < 0 || !discovery->retry)
 		return -EIO;
+	vfio_nodes_init(&discovery->vfio, &sys_real, discovery->dev_fd);
 	/* First listen, then look: what happens in between is seen twice, not never. */
 	r = listen_to_udev(discovery);
 	if (r)

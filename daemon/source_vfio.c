@@ -31,13 +31,12 @@
 #include "log.h"
 #include "service.h"
 #include "source_vfio.h"
-#include "vfio_open.h"
 
 struct vfio_source {
 	struct device device; /* its fd: the open device, -1 between leases */
 	struct event_base *base;
 	struct broker *broker;
-	int dev_fd;
+	struct vfio_nodes *nodes;
 	struct pci_function function;
 	struct vfio_open open;
 	uint32_t epoch;
@@ -59,7 +58,7 @@ static void shut(struct vfio_source *vfio)
 	if (vfio->device.fd < 0)
 		return;
 	/* For whoever still holds a DMABUF: it ends here, whatever closing takes. */
-	if (vfio_decode_set(vfio->device.fd, 0))
+	if (vfio_decode_set(vfio->nodes->sys, vfio->device.fd, false))
 		log_event(P2PD_LOG_WARNING, "%s: memory decode stays on; closing does it",
 			  vfio->name);
 	if (vfio->request)
@@ -69,7 +68,7 @@ static void shut(struct vfio_source *vfio)
 	vfio->request_fd = -1;
 	/* The kept copy has to go before it counts as closed. */
 	service_forget_now(vfio->name);
-	vfio_close(&vfio->open);
+	vfio_close(vfio->nodes, &vfio->open);
 	vfio->device.fd = -1;
 }
 
@@ -107,26 +106,32 @@ static int watch(struct vfio_source *vfio)
 	if (!vfio->request || event_add(vfio->request, NULL))
 		return -ENOMEM;
 	/* A kernel that doesn't tell waits until somebody revokes. */
-	if (vfio_request_set(vfio->device.fd, vfio->request_fd))
+	if (vfio_irq_set(vfio->nodes->sys, vfio->device.fd, VFIO_PCI_REQ_IRQ_INDEX,
+			 vfio->request_fd))
 		log_event(P2PD_LOG_WARNING, "%s: VFIO tells no requests", vfio->name);
 	return 0;
 }
 
 static int open_now(struct vfio_source *vfio)
 {
+	struct cause why;
 	int r;
 
 	if (vfio->device.fd >= 0)
 		return 0;
 	if (vfio->is_wanted)
 		return -EBUSY;
-	r = vfio_open(vfio->dev_fd, &vfio->function, &vfio->open);
-	if (r)
+	r = vfio_open(vfio->nodes, &vfio->function, &why, &vfio->open);
+	if (r) {
+		log_event(P2PD_LOG_DEBUG, "%s: %s", vfio->name, why.text);
 		return r;
+	}
 	vfio->device.fd = vfio->open.fd;
 	/* Never the number of an opening before: milliseconds have passed since. */
 	vfio->epoch = (uint32_t)(vfio->broker->now_ns() / 1000000) | 1;
-	r = vfio_prepare(vfio->device.fd);
+	r = vfio_can_export(vfio->nodes->sys, vfio->device.fd);
+	if (!r)
+		r = vfio_decode_set(vfio->nodes->sys, vfio->device.fd, true);
 	if (!r)
 		r = watch(vfio);
 	if (!r) {
@@ -229,7 +234,7 @@ static void close_device(struct device *device)
 	if (vfio->request)
 		event_free(vfio->request);
 	cleanup_close(&vfio->request_fd);
-	vfio_close(&vfio->open);
+	vfio_close(vfio->nodes, &vfio->open);
 	free(vfio);
 }
 
@@ -242,7 +247,7 @@ static const struct source_ops ops = {
 	.close = close_device,
 };
 
-int source_vfio_new(struct event_base *base, struct broker *broker, int dev_fd,
+int source_vfio_new(struct event_base *base, struct broker *broker, struct vfio_nodes *nodes,
 		    const struct pci_function *function, int fd, const char *name,
 		    struct device **ret_device)
 {
@@ -261,9 +266,9 @@ int source_vfio_new(struct event_base *base, struct broker *broker, int dev_fd,
 	list_init(&vfio->device.providers);
 	vfio->base = base;
 	vfio->broker = broker;
-	vfio->dev_fd = dev_fd;
+	vfio->nodes = nodes;
 	vfio->function = *function;
-	vfio->open = (struct vfio_open){fd, -1, -1, -1};
+	vfio->open = (struct vfio_open){.fd = fd};
 	vfio->request_fd = -1;
 	wire_text_set(vfio->name, sizeof(vfio->name), name);
 	if (fd >= 0 && watch(vfio))

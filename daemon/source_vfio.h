@@ -2,6 +2,7 @@
 #ifndef SOURCE_VFIO_H
 #define SOURCE_VFIO_H
 
+#include "common/vfio.h"
 #include "provider.h"
 
 struct broker;
@@ -11,7 +12,7 @@ struct event_base;
  * A function that is bound to vfio-pci. Nothing is opened until the first lease: others
  * may want the function, too. @fd: a kept descriptor, or -1; @name: what it is kept as.
  */
-int source_vfio_new(struct event_base *base, struct broker *broker, int dev_fd,
+int source_vfio_new(struct event_base *base, struct broker *broker, struct vfio_nodes *nodes,
 		    const struct pci_function *function, int fd, const char *name,
 		    struct device **ret_device);
 

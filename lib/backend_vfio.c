@@ -17,107 +17,59 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-
-#include <linux/pci_regs.h>
 
 #include "backend_vfio.h"
 #include "buffer.h"
 #include "common/vfio_abi.h"
 
-static const struct vfio_access *const accesses[] = {&vfio_cdev, &vfio_group};
-
-#define NR_ACCESSES (sizeof(accesses) / sizeof(accesses[0]))
-
-static bool is_bound(const struct pci_function *function, char *ret_why, size_t size)
+static int check_bound(const struct pci_function *function, struct cause *ret_why)
 {
-	/* Kernels without vfio-dev/ know only vfio-pci by name. */
-	if (*function->vfio_dev || !strcmp(function->driver, "vfio-pci"))
-		return true;
-	snprintf(ret_why, size, "vfio: bound to %.32s, not to vfio-pci",
-		 *function->driver ? function->driver : "no driver");
-	return false;
+	if (vfio_is_bound(function))
+		return 0;
+	return cause_fail(ret_why, -EOPNOTSUPP, "vfio: bound to %.32s, not to vfio-pci",
+			  *function->driver ? function->driver : "no driver");
 }
 
 static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
 		       uint32_t bar, char *ret_why, size_t size)
 {
-	if (function->bars[bar].size_bytes % context->page_size_bytes) {
-		snprintf(ret_why, size, "vfio: the BAR isn't a multiple of the page size");
-		return false;
-	}
-	if (!is_bound(function, ret_why, size))
-		return false;
-	for (size_t i = 0; i < NR_ACCESSES; i++) {
-		if (!accesses[i]->check(context, function, ret_why, size))
-			return true;
-	}
-	return false;
-}
+	struct cause why;
+	int r = 0;
 
-static int region_query(struct vfio_device *vfio, uint32_t index, uint64_t *ret_offset)
-{
-	struct vfio_region_info info = {.argsz = sizeof(info), .index = index};
-	int r = vfio->device.context->sys->ioctl(vfio->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
-
+	if (function->bars[bar].size_bytes % context->page_size_bytes)
+		r = cause_fail(&why, -EOPNOTSUPP,
+			       "vfio: the BAR isn't a multiple of the page size");
 	if (!r)
-		*ret_offset = info.offset;
-	return r;
+		r = check_bound(function, &why);
+	if (!r)
+		r = vfio_check(&context->vfio, function, &why);
+	snprintf(ret_why, size, "%s", why.text);
+	return !r;
 }
 
-int vfio_decode_set(struct vfio_device *vfio, bool is_on)
+static int decode_set(struct vfio_device *vfio, bool is_on)
 {
-	const struct sys_ops *sys = vfio->device.context->sys;
-	uint64_t where = vfio->config_offset + PCI_COMMAND;
-	uint8_t bytes[2];
-	ssize_t n;
-
-	/* Little-endian, as PCI is. The command's memory bit is in its first byte. */
-	n = sys->pread(vfio->fd, bytes, sizeof(bytes), where);
-	if (n != (ssize_t)sizeof(bytes))
-		return n < 0 ? (int)n : -EIO;
-	if (!!(bytes[0] & PCI_COMMAND_MEMORY) == is_on)
-		return 0;
-	bytes[0] ^= PCI_COMMAND_MEMORY;
-	n = sys->pwrite(vfio->fd, bytes, sizeof(bytes), where);
-	if (n != (ssize_t)sizeof(bytes))
-		return n < 0 ? (int)n : -EIO;
-	return 0;
+	return vfio_decode_set(vfio->device.context->sys, vfio->open.fd, is_on);
 }
 
 /* Closes for good all that is open; idempotent. */
 static void shut(struct vfio_device *vfio)
 {
-	struct p2pdma_context *context = vfio->device.context;
-
-	if (vfio->fd >= 0)
-		context->sys->close(vfio->fd);
-	vfio->fd = -1;
+	vfio_close(&vfio->device.context->vfio, &vfio->open);
 	vfio_events_close(vfio);
-	vfio_group_unref(context, vfio->group);
-	vfio_iommufd_unref(context, vfio->iommufd);
-	vfio->group = NULL;
-	vfio->iommufd = NULL;
 }
 
 static int prepare(struct vfio_device *vfio)
 {
-	struct vfio_device_feature probe = {
-		.argsz = sizeof(probe),
-		.flags = VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET |
-			 VFIO_ABI_FEATURE_DMA_BUF,
-	};
 	const struct p2pdma_context *context = vfio->device.context;
 	int r;
 
-	if (context->sys->ioctl(vfio->fd, VFIO_DEVICE_FEATURE, &probe))
+	if (vfio_can_export(context->sys, vfio->open.fd))
 		return context_fail(context, -EOPNOTSUPP,
 				    "VFIO of this kernel can't export DMABUFs of %s",
 				    vfio->device.name);
-	r = region_query(vfio, VFIO_PCI_CONFIG_REGION_INDEX, &vfio->config_offset);
-	if (!r)
-		r = vfio_decode_set(vfio, true);
+	r = decode_set(vfio, true);
 	if (r)
 		return context_fail(context, r, "can't turn memory decode of %s on: %s",
 				    vfio->device.name, error_name(r));
@@ -128,24 +80,22 @@ static int open_device(struct p2pdma_context *context, const struct pci_function
 		       struct device **ret_device)
 {
 	struct vfio_device *vfio;
-	char why[192];
-	int r = -EOPNOTSUPP;
+	struct cause why;
+	int r;
 
-	if (!is_bound(function, why, sizeof(why)))
-		return context_fail(context, -EOPNOTSUPP, "%s", why);
+	r = check_bound(function, &why);
+	if (r)
+		return context_fail(context, r, "%s", why.text);
 	vfio = calloc(1, sizeof(*vfio));
 	if (!vfio)
 		return context_fail(context, -ENOMEM, "no memory for a device");
 	device_init(&vfio->device, context, &backend_vfio, function);
-	vfio->fd = vfio->req_fd = vfio->err_fd = -1;
-	for (size_t i = 0; i < NR_ACCESSES && vfio->fd < 0; i++) {
-		r = accesses[i]->check(context, function, why, sizeof(why));
-		if (r)
-			context_fail(context, r, "%s", why);
-		else
-			r = accesses[i]->open(context, vfio);
-	}
-	if (!r)
+	vfio->open = (struct vfio_open)VFIO_OPEN_INIT;
+	vfio->req_fd = vfio->err_fd = -1;
+	r = vfio_open(&context->vfio, function, &why, &vfio->open);
+	if (r)
+		context_fail(context, r, "%s", why.text);
+	else
 		r = prepare(vfio);
 	if (r) {
 		shut(vfio);
@@ -161,8 +111,8 @@ static void close_device(struct device *device)
 	struct vfio_device *vfio = vfio_device_of(device);
 
 	/* For other holders of the DMABUFs: they end before anything could turn decode on. */
-	if (vfio->fd >= 0)
-		vfio_decode_set(vfio, false);
+	if (vfio->open.fd >= 0)
+		decode_set(vfio, false);
 	shut(vfio);
 	free(vfio);
 }
@@ -192,7 +142,7 @@ static int export_ranges(struct device *device, const struct export_request *req
 		argument.ranges[i].length = request->ranges[i].length_bytes;
 		size_bytes += request->ranges[i].length_bytes;
 	}
-	r = context->sys->ioctl(vfio_device_of(device)->fd, VFIO_DEVICE_FEATURE, &argument);
+	r = context->sys->ioctl(vfio_device_of(device)->open.fd, VFIO_DEVICE_FEATURE, &argument);
 	if (r < 0)
 		return context_fail(context, r, "VFIO doesn't export BAR %" PRIu32 " of %s: %s",
 				    request->bar, device->name, error_name(r));
@@ -213,8 +163,8 @@ static int revoke_buffer(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
 	(void)timeout_ms;
 	(void)result;
 	pthread_mutex_lock(&context->open_lock);
-	if (vfio->fd >= 0) {
-		r = vfio_decode_set(vfio, false);
+	if (vfio->open.fd >= 0) {
+		r = decode_set(vfio, false);
 		if (r)
 			context_log(context, P2PDMA_LOG_WARNING,
 				    "%s: memory decode stays on (%s); closing revokes as well",
@@ -253,7 +203,8 @@ static int map_range(struct vfio_device *vfio, uint64_t region_offset,
 		return 0;
 	return vfio->device.context->sys->map(
 		base + (start - from), (size_t)(end - start), protection, MAP_SHARED | MAP_FIXED,
-		vfio->fd, region_offset + range->offset_bytes + (start - range_start), &address);
+		vfio->open.fd, region_offset + range->offset_bytes + (start - range_start),
+		&address);
 }
 
 static int map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
@@ -266,7 +217,9 @@ static int map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t len
 	int r;
 
 	pthread_mutex_lock(&context->open_lock);
-	r = vfio->fd < 0 ? -ESTALE : region_query(vfio, buffer->bar, &region_offset);
+	r = vfio->open.fd < 0 ?
+		    -ESTALE :
+		    vfio_region_query(context->sys, vfio->open.fd, buffer->bar, &region_offset);
 	/* One address range for all pieces, held by a mapping that allows nothing. */
 	if (!r)
 		r = context->sys->map(NULL, (size_t)length_bytes, PROT_NONE,

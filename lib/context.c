@@ -145,7 +145,6 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 	pthread_mutex_init(&context->open_lock, NULL);
 	pthread_mutex_init(&context->lock, NULL);
 	list_init(&context->devices);
-	list_init(&context->vfio_groups);
 	event_queue_init(context);
 
 	r = open_descriptors(context, roots);
@@ -156,6 +155,7 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 		context_free(context);
 		return r;
 	}
+	vfio_nodes_init(&context->vfio, context->sys, context->dev_fd);
 	if (!(known.flags & P2PDMA_CONTEXT_NO_HOTPLUG)) {
 		r = hotplug_new(context, &context->hotplug);
 		if (r)

@@ -11,11 +11,11 @@
 
 #include "common/list.h"
 #include "common/sys.h"
+#include "common/vfio.h"
 #include "verbs.h"
 
 struct broker;
 struct hotplug;
-struct vfio_iommufd;
 
 /* Something with a descriptor in the context's epoll; ready() runs under context->lock. */
 struct event_source {
@@ -51,8 +51,7 @@ struct p2pdma_context {
 	pthread_mutex_t open_lock;
 	pthread_mutex_t lock;
 	struct list devices;
-	struct list vfio_groups;      /* under open_lock */
-	struct vfio_iommufd *iommufd; /* under open_lock; NULL: none is open */
+	struct vfio_nodes vfio; /* under open_lock */
 	struct event_queue queue;
 	struct hotplug *hotplug;
 	struct broker *broker; /* NULL: P2PDMA_CONTEXT_DIRECT */
@@ -93,9 +92,6 @@ void context_tell_cause(const struct p2pdma_context *context, int error, const c
 
 void context_log(const struct p2pdma_context *context, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-
-/* "EINVAL" for -EINVAL. */
-const char *error_name(int error);
 
 /* What this thread's last context_fail() said; "" where it was on another context. */
 const char *cause_get(uint64_t serial);

@@ -28,13 +28,6 @@ const char *cause_get(uint64_t serial)
 	return cause.serial == serial ? cause.text : "";
 }
 
-const char *error_name(int error)
-{
-	const char *name = strerrorname_np(error < 0 ? -error : error);
-
-	return name ? name : "unknown error";
-}
-
 static void log_text(const struct p2pdma_context *context, int level, const char *text)
 {
 	if (context->log_handler && level <= (int)context->log_level)

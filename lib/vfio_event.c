@@ -11,10 +11,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include <linux/vfio.h>
+
 #include "backend_vfio.h"
 #include "buffer.h"
 #include "event_queue.h"
-#include "common/vfio_abi.h"
 
 static void tell_active(struct vfio_device *vfio, uint32_t type, uint32_t reason)
 {
@@ -52,23 +53,6 @@ static void ready_err(struct event_source *source)
 			    P2PDMA_REASON_ERROR);
 }
 
-static int set_irq(struct vfio_device *vfio, uint32_t index, int fd)
-{
-	union {
-		struct vfio_irq_set set;
-		char bytes[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
-	} argument = {.set = {
-			      .argsz = sizeof(argument),
-			      .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-			      .index = index,
-			      .count = 1,
-		      }};
-	int32_t value = fd;
-
-	memcpy(argument.bytes + sizeof(argument.set), &value, sizeof(value));
-	return vfio->device.context->sys->ioctl(vfio->fd, VFIO_DEVICE_SET_IRQS, &argument);
-}
-
 int vfio_events_open(struct vfio_device *vfio)
 {
 	const struct p2pdma_context *context = vfio->device.context;
@@ -82,11 +66,11 @@ int vfio_events_open(struct vfio_device *vfio)
 				    error_name(r));
 	}
 	/* Not every function has error reporting, nor every kernel the request. */
-	r = set_irq(vfio, VFIO_PCI_REQ_IRQ_INDEX, vfio->req_fd);
+	r = vfio_irq_set(context->sys, vfio->open.fd, VFIO_PCI_REQ_IRQ_INDEX, vfio->req_fd);
 	if (r)
 		context_log(context, P2PDMA_LOG_WARNING, "%s: no revoke requests from VFIO: %s",
 			    vfio->device.name, error_name(r));
-	r = set_irq(vfio, VFIO_PCI_ERR_IRQ_INDEX, vfio->err_fd);
+	r = vfio_irq_set(context->sys, vfio->open.fd, VFIO_PCI_ERR_IRQ_INDEX, vfio->err_fd);
 	if (r)
 		context_log(context, P2PDMA_LOG_DEBUG, "%s: no PCI errors from VFIO: %s",
 			    vfio->device.name, error_name(r));

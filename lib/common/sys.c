@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
@@ -110,6 +111,13 @@ static int real_access_mode(int fd)
 	int flags = fcntl(fd, F_GETFL);
 
 	return flags < 0 ? -errno : flags & O_ACCMODE;
+}
+
+const char *error_name(int error)
+{
+	const char *name = strerrorname_np(error < 0 ? -error : error);
+
+	return name ? name : "unknown error";
 }
 
 const struct sys_ops sys_real = {

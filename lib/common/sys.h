@@ -32,4 +32,7 @@ struct sys_ops {
 
 extern const struct sys_ops sys_real;
 
+/* "EINVAL" for -EINVAL. */
+const char *error_name(int error);
+
 #endif /* COMMON_SYS_H */

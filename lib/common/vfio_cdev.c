@@ -2,107 +2,93 @@
 /*
  * VFIO by character device: /dev/vfio/devices/vfioN bound to an iommufd.
  *
- * Binding is what opens the device; no address space is attached, because the
- * function does no DMA of its own for us. Functions of one IOMMU group must be
- * bound to the same iommufd, so a context has one, shared by all its devices
- * and closed with the last. Under open_lock.
+ * Binding is what opens the device. Functions of one IOMMU group must be bound to
+ * the same iommufd, so there is one for all of them, closed with the last.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "backend_vfio.h"
-#include "common/vfio_abi.h"
-
-struct vfio_iommufd {
-	int fd;
-	unsigned int users;
-};
+#include "vfio_abi.h"
+#include "vfio_access.h"
 
 static void node_path(const struct pci_function *function, char *path, size_t size)
 {
 	snprintf(path, size, "vfio/devices/%s", function->vfio_dev);
 }
 
-static int check(const struct p2pdma_context *context, const struct pci_function *function,
-		 char *ret_why, size_t size)
+static int check(const struct vfio_nodes *nodes, const struct pci_function *function,
+		 struct cause *ret_why)
 {
 	char path[64];
 	int r;
 
 	node_path(function, path, sizeof(path));
-	r = *function->vfio_dev ? context->sys->access_at(context->dev_fd, path, R_OK | W_OK) :
-				  -ENOENT;
+	r = *function->vfio_dev ? nodes->sys->access_at(nodes->dev_fd, path, R_OK | W_OK) : -ENOENT;
 	if (!r)
-		r = context->sys->access_at(context->dev_fd, "iommu", R_OK | W_OK);
+		r = nodes->sys->access_at(nodes->dev_fd, "iommu", R_OK | W_OK);
 	if (r)
-		snprintf(ret_why, size, "vfio: no cdev and iommufd (%s)", error_name(r));
-	else
-		snprintf(ret_why, size, "vfio: through /dev/%s and /dev/iommu", path);
-	return r;
+		return cause_fail(ret_why, r, "vfio: no cdev and iommufd (%s)", error_name(r));
+	return cause_fail(ret_why, 0, "vfio: through /dev/%s and /dev/iommu", path);
 }
 
-static int iommufd_acquire(struct p2pdma_context *context, struct vfio_iommufd **ret_iommufd)
+static int iommu_ref(struct vfio_nodes *nodes, struct cause *ret_why)
 {
-	struct vfio_iommufd *iommufd = context->iommufd;
+	if (!nodes->nr_iommu_users) {
+		int fd = nodes->sys->open_at(nodes->dev_fd, "iommu", O_RDWR);
 
-	if (!iommufd) {
-		iommufd = calloc(1, sizeof(*iommufd));
-		if (!iommufd)
-			return context_fail(context, -ENOMEM, "no memory for an iommufd");
-		iommufd->fd = context->sys->open_at(context->dev_fd, "iommu", O_RDWR);
-		if (iommufd->fd < 0) {
-			int r = iommufd->fd;
-
-			free(iommufd);
-			return context_fail(context, r, "can't open /dev/iommu: %s", error_name(r));
-		}
-		context->iommufd = iommufd;
+		if (fd < 0)
+			return cause_fail(ret_why, fd, "can't open /dev/iommu: %s", error_name(fd));
+		nodes->iommu_fd = fd;
 	}
-	iommufd->users++;
-	*ret_iommufd = iommufd;
+	nodes->nr_iommu_users++;
 	return 0;
 }
 
-void vfio_iommufd_unref(struct p2pdma_context *context, struct vfio_iommufd *iommufd)
+void vfio_iommu_unref(struct vfio_nodes *nodes)
 {
-	if (!iommufd || --iommufd->users)
+	if (--nodes->nr_iommu_users)
 		return;
-	context->iommufd = NULL;
-	context->sys->close(iommufd->fd);
-	free(iommufd);
+	nodes->sys->close(nodes->iommu_fd);
+	nodes->iommu_fd = -1;
 }
 
-static int open_cdev(struct p2pdma_context *context, struct vfio_device *vfio)
+/* A descriptor that is bound, or -errno. */
+static int open_bound(const struct vfio_nodes *nodes, const struct pci_function *function,
+		      struct cause *ret_why)
 {
-	struct vfio_abi_bind_iommufd bind = {.argsz = sizeof(bind)};
+	struct vfio_abi_bind_iommufd bind = {.argsz = sizeof(bind), .iommufd = nodes->iommu_fd};
 	char path[64];
+	int fd, r;
+
+	node_path(function, path, sizeof(path));
+	fd = nodes->sys->open_at(nodes->dev_fd, path, O_RDWR);
+	if (fd < 0)
+		return cause_fail(ret_why, fd, "can't open /dev/%s: %s", path, error_name(fd));
+	r = nodes->sys->ioctl(fd, VFIO_ABI_BIND_IOMMUFD, &bind);
+	if (!r)
+		return fd;
+	nodes->sys->close(fd);
+	return cause_fail(ret_why, r, "can't bind /dev/%s to an iommufd: %s", path,
+			  r == -EBUSY ? "somebody else has it" : error_name(r));
+}
+
+static int open_cdev(struct vfio_nodes *nodes, const struct pci_function *function,
+		     struct cause *ret_why, struct vfio_open *ret_open)
+{
 	int r;
 
-	r = iommufd_acquire(context, &vfio->iommufd);
+	r = iommu_ref(nodes, ret_why);
 	if (r)
 		return r;
-	node_path(&vfio->device.function, path, sizeof(path));
-	vfio->fd = context->sys->open_at(context->dev_fd, path, O_RDWR);
-	if (vfio->fd < 0) {
-		r = vfio->fd;
-		context_fail(context, r, "can't open /dev/%s: %s", path, error_name(r));
-		goto fail;
+	r = open_bound(nodes, function, ret_why);
+	if (r < 0) {
+		vfio_iommu_unref(nodes);
+		return r;
 	}
-	bind.iommufd = vfio->iommufd->fd;
-	r = context->sys->ioctl(vfio->fd, VFIO_ABI_BIND_IOMMUFD, &bind);
-	if (!r)
-		return 0;
-	context_fail(context, r, "can't bind /dev/%s to an iommufd: %s", path,
-		     r == -EBUSY ? "somebody else has it" : error_name(r));
-	context->sys->close(vfio->fd);
-fail:
-	vfio->fd = -1;
-	vfio_iommufd_unref(context, vfio->iommufd);
-	vfio->iommufd = NULL;
-	return r;
+	*ret_open = (struct vfio_open){.fd = r, .has_iommu_fd = true};
+	return 0;
 }
 
-const struct vfio_access vfio_cdev = {.name = "cdev", .check = check, .open = open_cdev};
+const struct vfio_access vfio_cdev = {.check = check, .open = open_cdev};

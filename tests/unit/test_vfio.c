@@ -73,20 +73,37 @@ static void new_by_either_way(void **state)
 	assert_false(fake_vfio_is_decoding());
 }
 
-static void two_functions_share_a_group(void **state)
+/* A second function of the group opens @nr_nodes nodes more; what they share goes with the last. */
+static void share(void *context, int nr_nodes)
 {
 	struct p2pdma_buffer *a = fake_buffer(0, MIB, 0), *b = NULL;
 	struct p2pdma_provider *provider = NULL;
 	int opens = fake.nr_opens;
 
-	fake_add_function("0000:01:00.1", "vfio-pci");
-	fake_link("../../../kernel/iommu_groups/7", "sys/bus/pci/devices/0000:01:00.1/iommu_group");
-	assert_int_equal(p2pdma_provider_find(*state, "0000:01:00.1/2", &provider), 0);
-	assert_int_equal(p2pdma_buffer_new(*state, provider, NULL, 0, NULL, &b), 0);
-	assert_int_equal(fake.nr_opens, opens);
+	assert_int_equal(p2pdma_provider_find(context, "0000:01:00.1/2", &provider), 0);
+	assert_int_equal(p2pdma_buffer_new(context, provider, NULL, 0, NULL, &b), 0);
+	assert_int_equal(fake.nr_opens, opens + nr_nodes);
 	p2pdma_provider_unref(provider);
 	p2pdma_buffer_free(a);
 	p2pdma_buffer_free(b);
+	a = fake_buffer(0, MIB, 0);
+	assert_int_equal(fake.nr_opens, 2 * opens + nr_nodes);
+	p2pdma_buffer_free(a);
+}
+
+static void two_functions_share_a_group(void **state)
+{
+	fake_add_function("0000:01:00.1", "vfio-pci");
+	fake_link("../../../kernel/iommu_groups/7", "sys/bus/pci/devices/0000:01:00.1/iommu_group");
+	share(*state, 0);
+}
+
+static void two_functions_share_an_iommufd(void **state)
+{
+	fake_add_function("0000:01:00.1", "vfio-pci");
+	fake_mkdir("sys/bus/pci/devices/0000:01:00.1/vfio-dev/vfio4");
+	fake_write("dev/vfio/devices/vfio4", "");
+	share(*state, 1);
 }
 
 static void new_kernel_without_export_eopnotsupp(void **state)
@@ -343,6 +360,7 @@ int main(void)
 		GROUP(new_by_either_way),
 		CDEV(new_by_either_way),
 		GROUP(two_functions_share_a_group),
+		CDEV(two_functions_share_an_iommufd),
 		GROUP(new_kernel_without_export_eopnotsupp),
 		CDEV(new_kernel_without_export_eopnotsupp),
 		GROUP(new_allow_unrevocable_eopnotsupp),
