@@ -143,10 +143,15 @@ void broker_lost_all(struct broker *broker);
 
 /* Whose request it is: -ETIMEDOUT when others take too long. Then broker_request(), and end. */
 int broker_begin(struct broker *broker, uint64_t *ret_deadline_ns);
-/* @header: opcode, 0 only connects, and the body's size. *ret_reply is given back by message_done(). The cause is told. */
+/*
+ * @header: opcode and the body's size. 0: it is answered, and not refused; else the cause is told.
+ * *ret_reply is given back by message_done() in any case.
+ */
 int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wire_header *header,
 		   const void *body, int fd_to_send, struct message *ret_reply);
 void broker_end(struct broker *broker);
+/* All three, for no request: until there is a connection. */
+int broker_wait_up(struct broker *broker);
 /* All three, for requests whose reply has a body of known size and no descriptor. */
 int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *body,
 		size_t body_bytes, void *ret_body, size_t known_bytes);
@@ -154,8 +159,6 @@ int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *bod
 int broker_of(struct p2pdma_context *context, struct broker **ret_broker);
 /* 1: ask p2pd. 0: nobody is there, use device nodes. -errno: p2pd won't have us. */
 int broker_is_there(struct p2pdma_context *context);
-/* What p2pd answered, a -errno, with the sentence that it gave. */
-int broker_refused(const struct p2pdma_context *context, const struct message *reply);
 /* -EPROTO with the cause: what p2pd said makes no sense; the connection ends. */
 int broker_lied(struct broker *broker, const char *what);
 

@@ -197,15 +197,9 @@ static int timed_out(struct broker *broker)
 			    broker->timeout_ms, broker->cause);
 }
 
-int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wire_header *header,
-		   const void *body, int fd_to_send, struct message *ret_reply)
+/* Until there is a reply; without an opcode only until there is a connection. */
+static int wait_for(struct broker *broker, struct attempt *attempt, struct message *ret_reply)
 {
-	struct attempt attempt = {
-		.deadline_ns = deadline_ns,
-		.header = header,
-		.body = body,
-		.fd = fd_to_send,
-	};
 	struct p2pdma_context *context = broker->context;
 	struct broker_request *request = &broker->request;
 	int r;
@@ -213,21 +207,21 @@ int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wir
 	pthread_mutex_lock(&context->lock);
 	request->serial = 0;
 	request->is_answered = request->is_lost = false;
-	attempt.nr_breaks = broker->nr_breaks;
+	attempt->nr_breaks = broker->nr_breaks;
 	r = broker_start(broker);
 	/* A caller doesn't wait for the back-off of earlier failures, unless leases do too. */
 	if (broker->state == BROKER_CLOSED && !broker_is_wanted(broker))
 		broker->retry_ns = 0;
-	while (!r && (r = look(broker, &attempt)) == 1) {
+	while (!r && (r = look(broker, attempt)) == 1) {
 		uint64_t now = clock_now_ns();
 		struct pollfd fds[2];
 		int wait_ms;
 
-		if (now >= deadline_ns) {
+		if (now >= attempt->deadline_ns) {
 			r = timed_out(broker);
 			break;
 		}
-		wait_ms = prepare(broker, &attempt, now, fds);
+		wait_ms = prepare(broker, attempt, now, fds);
 		broker->is_waiting = true;
 		pthread_mutex_unlock(&context->lock);
 		poll(fds, 2, wait_ms);
@@ -235,7 +229,7 @@ int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wir
 		broker->is_waiting = false;
 		r = 0;
 	}
-	if (!r && header->opcode) {
+	if (!r && attempt->header->opcode) {
 		memcpy(ret_reply, &request->reply,
 		       offsetof(struct message, bytes) + request->reply.size_bytes);
 		request->reply.fd = -1;
@@ -255,7 +249,8 @@ int broker_lied(struct broker *broker, const char *what)
 	return context_fail(broker->context, -EPROTO, "p2pd's answer makes no sense: %s", what);
 }
 
-int broker_refused(const struct p2pdma_context *context, const struct message *reply)
+/* What p2pd answered, a -errno, with the sentence that it gave. */
+static int refused(const struct p2pdma_context *context, const struct message *reply)
 {
 	int error = reply->header.error;
 	struct wire_failure failure;
@@ -264,6 +259,41 @@ int broker_refused(const struct p2pdma_context *context, const struct message *r
 	    !wire_text_is_sound(failure.cause, sizeof(failure.cause)) || !failure.cause[0])
 		return context_fail(context, error, "p2pd says %s", error_name(error));
 	return context_fail(context, error, "%s", failure.cause);
+}
+
+int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wire_header *header,
+		   const void *body, int fd_to_send, struct message *ret_reply)
+{
+	struct attempt attempt = {
+		.deadline_ns = deadline_ns,
+		.header = header,
+		.body = body,
+		.fd = fd_to_send,
+	};
+	int r;
+
+	r = wait_for(broker, &attempt, ret_reply);
+	if (r || !header->opcode)
+		return r;
+	if (ret_reply->header.opcode != (header->opcode | WIRE_REPLY))
+		return broker_lied(broker, "it is to another question");
+	if (ret_reply->header.error && ret_reply->fd >= 0)
+		return broker_lied(broker, "a descriptor came with a refusal");
+	return ret_reply->header.error ? refused(broker->context, ret_reply) : 0;
+}
+
+int broker_wait_up(struct broker *broker)
+{
+	struct wire_header none = {.opcode = 0};
+	uint64_t deadline;
+	int r;
+
+	r = broker_begin(broker, &deadline);
+	if (r)
+		return r;
+	r = broker_request(broker, deadline, &none, NULL, -1, NULL);
+	broker_end(broker);
+	return r;
 }
 
 int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *body,
@@ -282,12 +312,8 @@ int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *bod
 	if (r)
 		return r;
 	r = broker_request(broker, deadline, &header, body, -1, &reply);
-	if (!r && reply.header.opcode != (opcode | WIRE_REPLY))
-		r = broker_lied(broker, "it is to another question");
-	else if (!r && reply.fd >= 0)
+	if (!r && reply.fd >= 0)
 		r = broker_lied(broker, "a descriptor came with it");
-	else if (!r && reply.header.error)
-		r = broker_refused(context, &reply);
 	else if (!r && known_bytes && wire_load(&reply, ret_body, known_bytes, known_bytes, 0))
 		r = broker_lied(broker, "it is too short");
 	message_done(&reply);
@@ -297,23 +323,13 @@ int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *bod
 
 int broker_is_there(struct p2pdma_context *context)
 {
-	struct wire_header none = {.opcode = 0};
-	struct broker *broker = context->broker;
-	bool was_there;
-	uint64_t deadline;
 	int r;
 
-	if (!broker)
+	if (!context->broker)
 		return 0;
-	r = broker_begin(broker, &deadline);
-	if (r)
-		return r;
-	r = broker_request(broker, deadline, &none, NULL, -1, NULL);
-	pthread_mutex_lock(&context->lock);
-	was_there = broker->is_established;
-	pthread_mutex_unlock(&context->lock);
-	broker_end(broker);
-	if (r == -ECONNREFUSED && !was_there)
+	r = broker_wait_up(context->broker);
+	/* Only said where nobody was ever there. */
+	if (r == -ECONNREFUSED)
 		return 0;
 	return r ? r : 1;
 }

@@ -275,11 +275,7 @@ int broker_acquire(struct p2pdma_context *context, const struct wire_acquire *re
 	if (r)
 		return r;
 	r = broker_request(broker, deadline, &header, request, -1, &reply);
-	if (!r && reply.header.opcode != (WIRE_ACQUIRE | WIRE_REPLY))
-		r = broker_lied(broker, "it is to another question");
-	else if (!r && reply.header.error)
-		r = broker_refused(context, &reply);
-	else if (!r)
+	if (!r)
 		r = check_reply(broker, &reply, &wire);
 	if (!r)
 		r = make_buffer(broker, &wire, request, &reply, user_data, ret_buffer);

@@ -76,20 +76,6 @@ void broker_monitor_event(struct p2pdma_monitor *monitor, const struct message *
 	push(monitor, &event);
 }
 
-static int connect_monitor(struct p2pdma_monitor *monitor)
-{
-	struct wire_header none = {.opcode = 0};
-	uint64_t deadline;
-	int r;
-
-	r = broker_begin(monitor->broker, &deadline);
-	if (r)
-		return r;
-	r = broker_request(monitor->broker, deadline, &none, NULL, -1, NULL);
-	broker_end(monitor->broker);
-	return r;
-}
-
 int p2pdma_monitor_new(struct p2pdma_context *context, struct p2pdma_monitor **ret_monitor)
 {
 	struct p2pdma_monitor *monitor;
@@ -121,7 +107,7 @@ int p2pdma_monitor_new(struct p2pdma_context *context, struct p2pdma_monitor **r
 		return r;
 	}
 	monitor->broker->monitor = monitor;
-	r = connect_monitor(monitor);
+	r = broker_wait_up(monitor->broker);
 	if (r) {
 		p2pdma_monitor_free(monitor);
 		return r;

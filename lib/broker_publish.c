@@ -74,10 +74,8 @@ static int ask(struct broker *broker, struct p2pdma_publication *publication)
 	if (r)
 		return r;
 	r = broker_request(broker, deadline, &header, &publication->wire, publication->fd, &reply);
-	if (!r && (reply.header.opcode != (WIRE_PUBLISH | WIRE_REPLY) || reply.fd >= 0))
-		r = broker_lied(broker, "it is to another question");
-	else if (!r && reply.header.error)
-		r = broker_refused(broker->context, &reply);
+	if (!r && reply.fd >= 0)
+		r = broker_lied(broker, "a descriptor came with it");
 	else if (!r && wire_load(&reply, &body, sizeof(body), sizeof(body), 0))
 		r = broker_lied(broker, "it is too short");
 	if (!r)
