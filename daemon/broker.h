@@ -95,6 +95,8 @@ int broker_provider_add(struct broker *broker, const struct identity *identity, 
 void broker_provider_ready(struct broker *broker, struct provider *provider, bool is_kept);
 /* What is behind it has gone, or was bound to another driver. Its leases end. */
 void broker_provider_remove(struct broker *broker, struct provider *provider, uint32_t reason);
+/* The kernel waits to have it back: no new leases, and those there are end gracefully. */
+void broker_device_wanted(struct broker *broker, struct device *device);
 /* By its whole name. NULL: none. */
 struct provider *broker_provider_find(struct broker *broker, const char *name);
 void broker_provider_tell(struct broker *broker, const struct provider *provider, uint32_t type);

@@ -100,3 +100,17 @@ void broker_provider_remove(struct broker *broker, struct provider *provider, ui
 	provider->is_gone = true;
 	end_leases(broker, provider, reason);
 }
+
+void broker_device_wanted(struct broker *broker, struct device *device)
+{
+	uint64_t deadline_ms = policy_settings(broker->policy)->revoke_deadline_ms;
+
+	list_for_each_entry(provider, &device->providers, struct provider, link_of_device) {
+		struct revoke_scope scope = {.scope = WIRE_SCOPE_PROVIDER};
+		struct wire_revoke_reply reply;
+
+		provider->is_draining = true;
+		if (!selector_parse(provider->identity.name, &scope.selector))
+			broker_revoke(broker, &scope, WIRE_REASON_REMOVAL, deadline_ms, &reply);
+	}
+}

@@ -204,22 +204,6 @@ static void ask_for_all(struct broker *broker, struct device *device)
 	}
 }
 
-/* The function is wanted, and an importer that can't be revoked holds it up: ask its lease's holder. */
-static void removal_pending(struct broker *broker, struct device *device)
-{
-	uint64_t deadline_ms = policy_settings(broker->policy)->revoke_deadline_ms;
-
-	list_for_each_entry(provider, &device->providers, struct provider, link_of_device) {
-		struct revoke_scope scope = {.scope = WIRE_SCOPE_PROVIDER};
-		struct wire_revoke_reply reply;
-
-		if (selector_parse(provider->identity.name, &scope.selector))
-			continue;
-		provider->is_draining = true;
-		broker_revoke(broker, &scope, WIRE_REASON_REMOVAL, deadline_ms, &reply);
-	}
-}
-
 static void take_event(struct broker *broker, struct device *device,
 		       const struct p2pdma_export_event *event)
 {
@@ -237,7 +221,8 @@ static void take_event(struct broker *broker, struct device *device,
 			broker_kernel_revoked(broker, lease, reason_of(event->reason));
 		break;
 	case P2PDMA_EXPORT_EVENT_REMOVAL_PENDING:
-		removal_pending(broker, device);
+		/* An importer that can't be revoked holds it up. */
+		broker_device_wanted(broker, device);
 		break;
 	default:
 		break;

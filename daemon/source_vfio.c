@@ -77,8 +77,6 @@ static void shut(struct vfio_source *vfio)
 static void on_request(evutil_socket_t fd, short what, void *data)
 {
 	struct vfio_source *vfio = data;
-	struct broker *broker = vfio->broker;
-	uint64_t deadline_ms = policy_settings(broker->policy)->revoke_deadline_ms;
 	eventfd_t count;
 
 	(void)what;
@@ -86,14 +84,7 @@ static void on_request(evutil_socket_t fd, short what, void *data)
 		return;
 	vfio->is_wanted = true;
 	log_event(P2PD_LOG_INFO, "%s: the kernel wants the function back", vfio->name);
-	list_for_each_entry(provider, &vfio->device.providers, struct provider, link_of_device) {
-		struct revoke_scope scope = {.scope = WIRE_SCOPE_PROVIDER};
-		struct wire_revoke_reply reply;
-
-		provider->is_draining = true;
-		if (!selector_parse(provider->identity.name, &scope.selector))
-			broker_revoke(broker, &scope, WIRE_REASON_REMOVAL, deadline_ms, &reply);
-	}
+	broker_device_wanted(vfio->broker, &vfio->device);
 }
 
 static int watch(struct vfio_source *vfio)
