@@ -121,7 +121,7 @@ int policy_append(struct policy *policy, struct rule *rule)
 	return 0;
 }
 
-static bool has_group(const struct policy_subject *subject, gid_t gid)
+bool policy_is_member(const struct policy_subject *subject, gid_t gid)
 {
 	if (subject->gid == gid)
 		return true;
@@ -135,7 +135,7 @@ bool policy_is_admin(const struct policy *policy, const struct policy_subject *s
 {
 	gid_t gid = policy->settings.admin_gid;
 
-	return subject->uid == 0 || (gid != (gid_t)-1 && has_group(subject, gid));
+	return subject->uid == 0 || (gid != (gid_t)-1 && policy_is_member(subject, gid));
 }
 
 static bool matches_users(const struct rule *rule, const struct policy_subject *subject)
@@ -149,7 +149,7 @@ static bool matches_users(const struct rule *rule, const struct policy_subject *
 static bool matches_groups(const struct rule *rule, const struct policy_subject *subject)
 {
 	for (size_t i = 0; i < rule->nr_groups; i++)
-		if (has_group(subject, rule->groups[i]))
+		if (policy_is_member(subject, rule->groups[i]))
 			return true;
 	return !rule->nr_groups;
 }

@@ -80,6 +80,9 @@ int policy_new(struct policy **ret_policy);
 void policy_decide(const struct policy *policy, const struct policy_subject *subject,
 		   const struct policy_request *request, struct policy_decision *ret_decision);
 
+/* By its first group or another. */
+bool policy_is_member(const struct policy_subject *subject, gid_t gid);
+
 /* Root, or in the administrators' group. */
 bool policy_is_admin(const struct policy *policy, const struct policy_subject *subject);
 

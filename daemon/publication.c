@@ -43,16 +43,6 @@ static struct publication *publication_of(const struct device *device)
 	return list_entry(device, struct publication, device);
 }
 
-static bool is_member(const struct policy_subject *subject, gid_t gid)
-{
-	if (subject->gid == gid)
-		return true;
-	for (size_t i = 0; i < subject->nr_groups; i++)
-		if (subject->groups[i] == gid)
-			return true;
-	return false;
-}
-
 static bool is_for(const struct device *device, const struct policy_subject *subject, uint32_t mode,
 		   uint32_t access)
 {
@@ -63,7 +53,7 @@ static bool is_for(const struct device *device, const struct policy_subject *sub
 	if (p->uid == UINT32_MAX && p->gid == UINT32_MAX)
 		return true;
 	return (p->uid != UINT32_MAX && p->uid == subject->uid) ||
-	       (p->gid != UINT32_MAX && is_member(subject, p->gid));
+	       (p->gid != UINT32_MAX && policy_is_member(subject, p->gid));
 }
 
 static int export(struct device *device, const struct lease *lease, struct source_grant *ret)
