@@ -240,11 +240,11 @@ class Archive:
         """@roots and all they depend on, by the first alternative of each dependency."""
         unwanted = set(left_out)
         found: dict[str, Package] = {}
-        todo = list(roots)
-        while todo:
-            self.load(todo)
+        wanted = list(roots)
+        while wanted:
+            self.load(wanted)
             following: list[str] = []
-            for name in todo:
+            for name in wanted:
                 if name in found or name in unwanted or not self.versions(name):
                     continue
                 package = self.package(name)
@@ -252,7 +252,7 @@ class Archive:
                 for clause in package.depends.split(","):
                     first = clause.split("|")[0].strip()
                     following.append(re.split(r"[ (:]", first, maxsplit=1)[0])
-            todo = [name for name in following if name and name not in found]
+            wanted = [name for name in following if name and name not in found]
         return sorted(found.values(), key=lambda p: p.name)
 
     def deb(self, package: Package) -> Path:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import queue
@@ -122,29 +123,34 @@ class Runner:
         timeout = scenario.timeout_s * self.factor
         if prepared.is_debug:
             timeout *= DEBUG_TIMEOUT_FACTOR
-        on_line = _tell if self.is_story else None
         try:
-            for left in reversed(range(BOOTS)):
-                outcome = qemu.run(self.machine(scenario, image), where, timeout, on_line)
-                if outcome.lines or not outcome.timed_out or not left:
-                    break
-                say(f"{scenario.title}: the guest did not come up, once more")
+            outcome = self._boot(scenario, image, where, timeout)
         finally:
             image.unlink(missing_ok=True)
         return results.judge(scenario, outcome, prepared.label)
 
+    def _boot(self, scenario: Scenario, image: Path, where: Path, timeout: float) -> qemu.Outcome:
+        """Start its guest and wait for its end; once more if it never came up."""
+        on_line = _tell if self.is_story else None
+        for boot in itertools.count(1):
+            outcome = qemu.run(self.machine(scenario, image), where, timeout, on_line)
+            if outcome.lines or not outcome.timed_out or boot == BOOTS:
+                break
+            say(f"{scenario.title}: the guest did not come up, once more")
+        return outcome
+
     def run_all(self, scenarios: list[Scenario]) -> list[Result]:
         """Run @scenarios, at most self.jobs at a time; results in their order."""
-        todo: queue.SimpleQueue[tuple[int, Scenario]] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[tuple[int, Scenario]] = queue.SimpleQueue()
         for item in enumerate(scenarios):
-            todo.put(item)
+            waiting.put(item)
         found: dict[int, Result] = {}
         failures: list[BaseException] = []
 
         def work() -> None:
             while not failures:
                 try:
-                    index, scenario = todo.get_nowait()
+                    index, scenario = waiting.get_nowait()
                 except queue.Empty:
                     return
                 try:
