@@ -4,24 +4,8 @@
 #include <string.h>
 
 #include "core.h"
+#include "identities.h"
 #include "selector.h"
-
-static const struct identity nic = {
-	.name = "0000:41:00.0/2@77",
-	.backend = WIRE_BACKEND_EXPORT,
-	.address = {0, 0x41, 0},
-	.bar = 2,
-	.generation = 77,
-	.vendor_id = 0x10ee,
-	.device_id = 0x903f,
-	.pci_class = 0x030200,
-};
-
-static const struct identity published = {
-	.name = "frames-1",
-	.is_published = true,
-	.backend = WIRE_BACKEND_PUBLISHED,
-};
 
 static bool matches(const char *text, const struct identity *identity)
 {
@@ -107,81 +91,81 @@ static void parse_published_name_length_limited(void **state)
 static void matches_all_everything(void **state)
 {
 	(void)state;
-	assert_true(matches("*", &nic));
-	assert_true(matches("*", &published));
+	assert_true(matches("*", &some_bar));
+	assert_true(matches("*", &some_publication));
 }
 
 static void matches_function_every_bar(void **state)
 {
-	struct identity other = nic;
+	struct identity other = some_bar;
 
 	(void)state;
-	assert_true(matches("0000:41:00.0", &nic));
+	assert_true(matches("0000:41:00.0", &some_bar));
 	other.bar = 0;
 	assert_true(matches("0000:41:00.0", &other));
-	assert_false(matches("0000:41:00.1", &nic));
-	assert_false(matches("0000:42:00.0", &nic));
-	assert_false(matches("0001:41:00.0", &nic));
-	assert_false(matches("0000:00:00.0", &published));
+	assert_false(matches("0000:41:00.1", &some_bar));
+	assert_false(matches("0000:42:00.0", &some_bar));
+	assert_false(matches("0001:41:00.0", &some_bar));
+	assert_false(matches("0000:00:00.0", &some_publication));
 }
 
 static void matches_bar_with_and_without_generation(void **state)
 {
 	(void)state;
-	assert_true(matches("0000:41:00.0/2", &nic));
-	assert_true(matches("0000:41:00.0/2@77", &nic));
-	assert_false(matches("0000:41:00.0/2@78", &nic));
-	assert_false(matches("0000:41:00.0/3", &nic));
-	assert_false(matches("0000:41:00.1/2", &nic));
-	assert_false(matches("0000:00:00.0/0", &published));
+	assert_true(matches("0000:41:00.0/2", &some_bar));
+	assert_true(matches("0000:41:00.0/2@77", &some_bar));
+	assert_false(matches("0000:41:00.0/2@78", &some_bar));
+	assert_false(matches("0000:41:00.0/3", &some_bar));
+	assert_false(matches("0000:41:00.1/2", &some_bar));
+	assert_false(matches("0000:00:00.0/0", &some_publication));
 }
 
 static void matches_id_vendor_and_device(void **state)
 {
 	(void)state;
-	assert_true(matches("10ee:903f", &nic));
-	assert_true(matches("10EE:903F", &nic));
-	assert_true(matches("10ee:*", &nic));
-	assert_false(matches("10ee:9040", &nic));
-	assert_false(matches("10ef:*", &nic));
-	assert_false(matches("0000:0000", &published));
-	assert_false(matches("0000:*", &published));
+	assert_true(matches("10ee:903f", &some_bar));
+	assert_true(matches("10EE:903F", &some_bar));
+	assert_true(matches("10ee:*", &some_bar));
+	assert_false(matches("10ee:9040", &some_bar));
+	assert_false(matches("10ef:*", &some_bar));
+	assert_false(matches("0000:0000", &some_publication));
+	assert_false(matches("0000:*", &some_publication));
 }
 
 static void matches_class_by_its_bytes(void **state)
 {
 	(void)state;
-	assert_true(matches("class:03", &nic));
-	assert_true(matches("class:0302", &nic));
-	assert_true(matches("class:030200", &nic));
-	assert_false(matches("class:02", &nic));
-	assert_false(matches("class:0300", &nic));
-	assert_false(matches("class:030201", &nic));
-	assert_false(matches("class:00", &published));
+	assert_true(matches("class:03", &some_bar));
+	assert_true(matches("class:0302", &some_bar));
+	assert_true(matches("class:030200", &some_bar));
+	assert_false(matches("class:02", &some_bar));
+	assert_false(matches("class:0300", &some_bar));
+	assert_false(matches("class:030201", &some_bar));
+	assert_false(matches("class:00", &some_publication));
 }
 
 static void matches_backend_published_too(void **state)
 {
 	(void)state;
-	assert_true(matches("backend:export", &nic));
-	assert_false(matches("backend:vfio", &nic));
-	assert_false(matches("backend:published", &nic));
-	assert_true(matches("backend:published", &published));
+	assert_true(matches("backend:export", &some_bar));
+	assert_false(matches("backend:vfio", &some_bar));
+	assert_false(matches("backend:published", &some_bar));
+	assert_true(matches("backend:published", &some_publication));
 }
 
 static void matches_published_name_or_prefix(void **state)
 {
 	(void)state;
-	assert_true(matches("published:frames-1", &published));
-	assert_true(matches("published:frames-*", &published));
-	assert_true(matches("published:frames-1*", &published));
-	assert_true(matches("published:*", &published));
-	assert_false(matches("published:frames-", &published));
-	assert_false(matches("published:frames-11", &published));
-	assert_false(matches("published:frames-11*", &published));
-	assert_false(matches("published:*", &nic));
+	assert_true(matches("published:frames-1", &some_publication));
+	assert_true(matches("published:frames-*", &some_publication));
+	assert_true(matches("published:frames-1*", &some_publication));
+	assert_true(matches("published:*", &some_publication));
+	assert_false(matches("published:frames-", &some_publication));
+	assert_false(matches("published:frames-11", &some_publication));
+	assert_false(matches("published:frames-11*", &some_publication));
+	assert_false(matches("published:*", &some_bar));
 	/* A provider of a function isn't reached by its name. */
-	assert_false(matches("published:0000*", &nic));
+	assert_false(matches("published:0000*", &some_bar));
 }
 
 static void is_stale_only_for_another_generation(void **state)
@@ -202,7 +186,7 @@ static void is_stale_only_for_another_generation(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_int_equal(selector_parse(cases[i].text, &selector), 0);
-		assert_int_equal(selector_is_stale(&selector, &nic), cases[i].is_stale);
+		assert_int_equal(selector_is_stale(&selector, &some_bar), cases[i].is_stale);
 	}
 	assert_int_equal(selector_parse("0000:00:00.0/0@1", &selector), 0);
 	assert_false(selector_is_stale(&selector, &slot));
