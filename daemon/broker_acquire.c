@@ -285,8 +285,8 @@ static int not_exported(const struct lease *lease, int error, struct cause *caus
 	if (error == -EPERM && lease->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE)
 		return cause_fail(
 			cause, -EOPNOTSUPP,
-			"the kernel lets p2pd allow importers that can't be revoked of %s "
-			"with CAP_SYS_ADMIN only: see p2pd(8)",
+			"the kernel doesn't let p2pd allow importers that can't be revoked of "
+			"%s: see p2pd(8) on allow_unrevocable",
 			name);
 	/* Files' rights, or DeviceAllow=. Not policy's answer, which the peer would take it for. */
 	if (error == -EACCES || error == -EPERM)

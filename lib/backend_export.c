@@ -136,9 +136,11 @@ static int export_failed(const struct device *device, const struct export_reques
 
 	switch (r) {
 	case -EPERM:
-		return context_fail(context, r,
-				    "P2PDMA_BUFFER_ALLOW_UNREVOCABLE on %s needs CAP_SYS_ADMIN",
-				    device->name);
+		return context_fail(
+			context, r,
+			"P2PDMA_BUFFER_ALLOW_UNREVOCABLE on %s needs CAP_SYS_ADMIN, or 1 "
+			"in /sys/class/p2pdma_export/%s/allow_unrevocable",
+			device->name, device->name);
 	case -EBUSY:
 		return context_fail(context, r, "%s is being reset or suspended", device->name);
 	case -ENODEV:

@@ -41,7 +41,8 @@ struct p2pdma_range {
 #define P2PDMA_BUFFER_MMAP_WC		(1U << 1)
 /*
  * Importers that can't be revoked may map the buffer too. Taking it back then
- * waits for them. Export backend only; needs CAP_SYS_ADMIN.
+ * waits for them. Export backend only; needs CAP_SYS_ADMIN or the administrator's
+ * leave for the device (allow_unrevocable in /sys/class/p2pdma_export).
  */
 #define P2PDMA_BUFFER_ALLOW_UNREVOCABLE (1U << 2)
 
@@ -93,7 +94,7 @@ struct p2pdma_buffer_options {
  * another one is in its slot; -EOPNOTSUPP when no backend, or not the one
  * asked for, can export this BAR; -EACCES when the device node may not be
  * opened or p2pd's policy says no; from p2pd also what p2pdma_lease_acquire()
- * says; -EPERM for P2PDMA_BUFFER_ALLOW_UNREVOCABLE without the capability;
+ * says; -EPERM for P2PDMA_BUFFER_ALLOW_UNREVOCABLE without capability or leave;
  * -EBUSY while the function is being reset, suspended, or held by another VFIO
  * user; -ENOMEM, -EMFILE, -ENFILE
  */

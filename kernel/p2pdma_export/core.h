@@ -59,6 +59,8 @@ struct poll_table_struct;
  * @is_gone: unregistered
  * @quiesced: mask of the reasons (enum p2pdma_export_reason) that keep new
  *	exports out
+ * @allows_unrevocable: an administrator lets every user of the node export
+ *	with P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE; under @lock
  * @exports: all exports that have a DMABUF, by serial number
  * @last_serial: the last serial number given out
  * @files: struct p2pe_file.entry
@@ -74,6 +76,7 @@ struct p2pdma_export_dev {
 	struct mutex lock;	/* see the top of this file */
 	bool is_gone;
 	unsigned long quiesced;
+	bool allows_unrevocable;
 	struct xarray exports;
 	unsigned long last_serial;
 	struct list_head files;
@@ -184,6 +187,9 @@ struct p2pe_export {
 /* device.c */
 extern const struct class p2pe_class;
 struct p2pdma_export_dev *p2pe_device_open(struct cdev *cdev);
+
+/* attributes.c */
+extern const struct attribute_group *p2pe_groups[];
 
 /* file.c */
 extern const struct file_operations p2pe_fops;

@@ -31,6 +31,7 @@ static char *p2pe_devnode(const struct device *dev, umode_t *mode)
 const struct class p2pe_class = {
 	.name = "p2pdma_export",
 	.devnode = p2pe_devnode,
+	.dev_groups = p2pe_groups,
 };
 
 static void p2pe_device_release(struct device *dev)

@@ -168,6 +168,9 @@ static struct dma_buf *p2pe_export_publish(struct p2pe_export *exp, struct p2pe_
 	lockdep_assert_held(&pe->lock);
 	if (pe->is_gone)
 		return ERR_PTR(-ENODEV);
+	if (arg->flags & P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE && !pe->allows_unrevocable &&
+	    !capable(CAP_SYS_ADMIN))
+		return ERR_PTR(-EPERM);
 	if (pe->quiesced)
 		return ERR_PTR(-EBUSY);
 	ret = p2pe_export_place(exp, arg->bar);
@@ -217,8 +220,6 @@ struct dma_buf *p2pe_export_new(struct p2pe_file *file, struct p2pdma_export_exp
 	if (arg->flags & ~P2PE_EXPORT_FLAGS || arg->bar >= P2PDMA_EXPORT_MAX_BARS ||
 	    !arg->nr_ranges || arg->nr_ranges > P2PDMA_EXPORT_MAX_RANGES)
 		return ERR_PTR(-EINVAL);
-	if (arg->flags & P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE && !capable(CAP_SYS_ADMIN))
-		return ERR_PTR(-EPERM);
 	exp = p2pe_export_alloc(file, arg);
 	if (IS_ERR(exp))
 		return ERR_CAST(exp);

@@ -133,7 +133,10 @@ struct p2pdma_export_info {
  * Importers that can't be revoked may pin, map and vmap this export. Taking the
  * function away then waits for them, without limit and with the PCI core's
  * rescan lock held: hot plug of the whole machine stands still until the process
- * that uses the importer ends. Needs CAP_SYS_ADMIN, or -EPERM.
+ * that uses the importer ends. So it is for processes with CAP_SYS_ADMIN, and
+ * for all that have the node open where an administrator has written 1 to the
+ * device's attribute allow_unrevocable in sysfs; -EPERM for others. That is asked
+ * when the export is made: it stays when the attribute is changed back.
  *
  * Only one range that was exported O_RDWR can be vmapped: -EINVAL for others, as
  * without this flag; -EBUSY where one of its pages is mapped through another
@@ -171,8 +174,9 @@ struct p2pdma_export_range {
  *
  * Return: 0; -EINVAL for a bad field, a BAR that can't be exported, a range
  * that isn't aligned, overlaps another or passes the end of the BAR; -EPERM
- * for P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE without the capability; -EBUSY while
- * the function is quiesced; -EMFILE, -ENFILE, -ENOMEM, -EFAULT; -ENODEV.
+ * for P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE where neither the capability nor the
+ * device's attribute allows it; -EBUSY while the function is quiesced; -EMFILE,
+ * -ENFILE, -ENOMEM, -EFAULT; -ENODEV.
  */
 struct p2pdma_export_export {
 	__u32 argsz;

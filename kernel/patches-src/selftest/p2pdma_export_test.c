@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/p2pdma_export.h>
@@ -133,6 +134,38 @@ static int query_status(struct target *target, __u32 id,
 	return call(target->fd, P2PDMA_EXPORT_STATUS, ret_arg);
 }
 
+/* Exports as a user without capabilities; 0 or -errno. */
+static int export_unrevocable_as_nobody(struct target *target)
+{
+	struct p2pdma_export_range range = { .length = target->page };
+	struct p2pdma_export_export arg = {
+		.argsz = sizeof(arg),
+		.flags = P2PDMA_EXPORT_F_ALLOW_UNREVOCABLE,
+		.bar = target->bar,
+		.nr_ranges = 1,
+		.ranges = (uintptr_t)&range,
+		.open_flags = O_RDWR | O_CLOEXEC,
+	};
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(setuid(65534) ? 255 : -call(target->fd, P2PDMA_EXPORT_EXPORT, &arg));
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		return -EIO;
+	return -WEXITSTATUS(status);
+}
+
+static int open_attribute(const struct target *target, int flags)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/sys/class/p2pdma_export/%04x:%02x:%02x.%x/allow_unrevocable",
+		 target->info.domain, target->info.bus, target->info.devfn >> 3,
+		 target->info.devfn & 7);
+	return open(path, flags | O_CLOEXEC);
+}
+
 TEST_F(device, info_describes_the_function)
 {
 	struct target *target = &self->target;
@@ -228,6 +261,28 @@ TEST_F(device, export_maps_ranges_in_their_order)
 	munmap(view, arg.size);
 	close(whole.fd);
 	close(arg.fd);
+}
+
+TEST_F(device, unrevocable_needs_leave)
+{
+	struct target *target = &self->target;
+	char before[2] = "";
+	int attribute;
+
+	attribute = open_attribute(target, O_RDWR);
+	if (attribute < 0 && errno == EACCES)
+		SKIP(return, "only root may give leave");
+	ASSERT_LE(0, attribute);
+	ASSERT_EQ(2, pread(attribute, before, 2, 0));
+	ASSERT_EQ(1, pwrite(attribute, "0", 1, 0));
+	EXPECT_EQ(-EPERM, export_unrevocable_as_nobody(target));
+	ASSERT_EQ(1, pwrite(attribute, "1", 1, 0));
+	EXPECT_EQ(0, export_unrevocable_as_nobody(target));
+	EXPECT_EQ(-1, pwrite(attribute, "x", 1, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(0, export_unrevocable_as_nobody(target));
+	EXPECT_EQ(1, pwrite(attribute, before, 1, 0));
+	close(attribute);
 }
 
 static sigjmp_buf sigbus_jump;

@@ -2,7 +2,8 @@
 /*
  * bad_calls NODE BAR: what the other ioctls, the other calls and other users are
  * refused: unknown and foreign ids, foreign and closed descriptors, mappings that
- * don't fit, an opener without privileges, a file opened for reading only.
+ * don't fit, an opener without privileges and the leave that an administrator can
+ * give it, a file opened for reading only.
  */
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -221,6 +222,52 @@ static void test_unprivileged(void)
 	      "export_unrevocable_as_root_succeeds");
 }
 
+static int leave_fd = -1; /* the device's allow_unrevocable */
+
+static int set_leave(const char *text)
+{
+	return pwrite(leave_fd, text, strlen(text), 0) < 0 ? -errno : 0;
+}
+
+static int nobody_opens_leave(void)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/p2pdma_export%s/allow_unrevocable",
+		 strrchr(lab.node, '/'));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		leave_fd = fd;
+	return fd < 0 ? -errno : 0;
+}
+
+static int nobody_gives_leave(void)
+{
+	return set_leave("1");
+}
+
+/* Who may use importers that can't be revoked, without a capability. */
+static void test_leave(void)
+{
+	char is[4] = "";
+
+	wants(-EACCES, as_nobody(nobody_opens_leave), "leave_open_as_nobody_eacces");
+	must(nobody_opens_leave(), "allow_unrevocable");
+	must(pread(leave_fd, is, sizeof(is) - 1, 0), "allow_unrevocable");
+	tap_ok(!strcmp(is, "0\n"), "leave_is_off_at_first", 0);
+	wants(-EPERM, as_nobody(nobody_gives_leave), "leave_on_a_given_fd_eperm");
+	wants(-EPERM, as_nobody(nobody_exports_unrevocable), "export_before_leave_eperm");
+	wants(-EINVAL, set_leave("perhaps"), "leave_nonsense_einval");
+	wants(0, set_leave("1"), "leave_given");
+	must(pread(leave_fd, is, sizeof(is) - 1, 0), "allow_unrevocable");
+	tap_ok(!strcmp(is, "1\n"), "leave_is_told", 0);
+	wants(0, as_nobody(nobody_exports_unrevocable), "export_with_leave_succeeds");
+	wants(0, set_leave("0"), "leave_taken_back");
+	wants(-EPERM, as_nobody(nobody_exports_unrevocable), "export_after_leave_eperm");
+	close(leave_fd);
+}
+
 static void test_read_only_file(void)
 {
 	struct p2pdma_export_export arg = good_export();
@@ -251,6 +298,7 @@ int main(int argc, char **argv)
 	test_other_calls();
 	test_mmap();
 	test_unprivileged();
+	test_leave();
 	test_read_only_file();
 	return tear_down(&before);
 }

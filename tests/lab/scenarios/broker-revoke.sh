@@ -51,10 +51,12 @@ ok "a holder's death gives everything back" \
 echo 0 >/sys/module/rdma_rxe/parameters/dmabuf_revocable
 fails_with EOPNOTSUPP "such an importer is refused" as bob broker_hold rxe0 "$exporter" lost
 fails_with EOPNOTSUPP "p2pd may not allow it" as bob broker_hold -u rxe0 "$exporter" lost
-mkdir -p /etc/systemd/system/p2pd.service.d
-printf '[Service]\nAmbientCapabilities=CAP_SYS_ADMIN\nCapabilityBoundingSet=CAP_SYS_ADMIN\n' \
-	>/etc/systemd/system/p2pd.service.d/unrevocable.conf
-ok "p2pd is started with the capability" sh -c "systemctl daemon-reload && systemctl restart $UNIT"
+mkdir -p /etc/udev/rules.d
+printf 'ACTION!="remove", SUBSYSTEM=="p2pdma_export", KERNEL=="%s", ATTR{allow_unrevocable}="1"\n' \
+	"$exporter" >/etc/udev/rules.d/61-p2pd-unrevocable.rules
+ok "a rule of udev gives leave for the device" sh -c \
+	"udevadm control --reload && udevadm trigger --settle --subsystem-match=p2pdma_export"
+ok "p2pd has no capability all the time" grep -q '^CapEff:.0*$' "/proc/$(main_pid)/status"
 hold alice alice -u -r admin rxe0 "$exporter" pinned
 prints "1 still mapped" "revoking says that not all of it is over" \
 	as carol p2pctl revoke --now "$(lease_of alice)"
