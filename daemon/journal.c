@@ -5,8 +5,8 @@
  * Every write is one pwrite() of one whole record into a memfd, so what a SIGKILL
  * can leave behind is a file that ends inside a record, never a hole. That is the only
  * damage that is taken for normal; it is cut off. A CRC that is wrong anywhere else, a length that
- * passes the end, or a head that is no head means that somebody else wrote
- * here, and then nothing in it is believed.
+ * passes the end although the record doesn't, or a head that is no head means that somebody else
+ * wrote here, and then nothing in it is believed.
  *
  * Space: memory can run out. Whoever grants a lease allocates the room that its later records need
  * at the same time (RESERVE_BYTES for each live thing), and a grant that can't is refused.
@@ -50,6 +50,12 @@ struct record {
 	uint16_t type;
 	uint16_t pad; /* bytes after the body */
 	uint32_t zero;
+};
+
+union room {
+	struct record record;
+	uint8_t bytes[RECORD_MAX];
+	uint64_t aligned[RECORD_MAX / 8]; /* bodies are looked at in place */
 };
 
 struct journal {
@@ -189,19 +195,33 @@ static int read_heads(struct journal *journal)
 }
 
 /*
+ * A record whose length passes the end of the file was cut short, or it is its length that is
+ * wrong. Then it is whole, and its CRC right with another one.
+ */
+static bool is_whole_but_for_length(union room *room, uint64_t left)
+{
+	uint32_t crc = room->record.crc;
+
+	room->record.crc = 0;
+	for (uint32_t length = sizeof(room->record); length <= left; length += 8) {
+		room->record.length = length;
+		if (checksum(room->bytes, length) == crc)
+			return true;
+	}
+	return false;
+}
+
+/*
  * One record at journal->end of a file of @size_bytes. 1: read; 0: the file ends here, perhaps
  * inside a record.
  */
 static int read_record(struct journal *journal, uint64_t size_bytes, journal_read_fn read,
 		       void *data)
 {
-	union {
-		struct record record;
-		uint8_t bytes[RECORD_MAX];
-		uint64_t aligned[RECORD_MAX / 8]; /* bodies are looked at in place */
-	} room;
+	union room room;
 	uint64_t left = size_bytes - journal->end;
 	uint32_t length, crc;
+	size_t whole;
 
 	if (left < sizeof(room.record))
 		return 0;
@@ -212,10 +232,11 @@ static int read_record(struct journal *journal, uint64_t size_bytes, journal_rea
 	if (length < sizeof(room.record) || length > RECORD_MAX || length % 8 ||
 	    room.record.pad > length - sizeof(room.record) || room.record.zero)
 		return -EBADMSG;
-	if (length > left)
-		return 0;
-	if (pread(journal->fd, room.bytes, length, (off_t)journal->end) != (ssize_t)length)
+	whole = length < left ? length : left;
+	if (pread(journal->fd, room.bytes, whole, (off_t)journal->end) != (ssize_t)whole)
 		return -EIO;
+	if (length > left)
+		return is_whole_but_for_length(&room, left) ? -EBADMSG : 0;
 	crc = room.record.crc;
 	room.record.crc = 0;
 	if (checksum(room.bytes, length) != crc)
@@ -294,10 +315,7 @@ uint64_t journal_instance(const struct journal *journal)
 int journal_append(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
 		   size_t nr_live)
 {
-	union {
-		struct record record;
-		uint8_t bytes[RECORD_MAX];
-	} room;
+	union room room;
 	size_t length = (sizeof(room.record) + size_bytes + 7) & ~(size_t)7;
 	int r;
 
