@@ -102,6 +102,21 @@ static int check_path(const struct acquire_request *request, struct candidate *c
 	return 0;
 }
 
+/* A DMABUF can't be cut: the whole or nothing, and to share it is to have the same bytes. */
+static int check_published(const struct acquire_request *request, struct candidate *candidate,
+			   struct cause *cause)
+{
+	const struct provider *provider = candidate->provider;
+	uint64_t size_bytes = provider->slices.size_bytes;
+
+	if (wanted_bytes(request) != size_bytes || request->wire->nr_ranges > 1)
+		return cause_fail(cause, -EOPNOTSUPP,
+				  "\"%s\" can only be had as a whole: %" PRIu64 " bytes",
+				  provider->identity.name, size_bytes);
+	candidate->offset_bytes = 0;
+	return 0;
+}
+
 static int check_room(const struct acquire_request *request, struct candidate *candidate,
 		      struct cause *cause)
 {
@@ -112,6 +127,8 @@ static int check_room(const struct acquire_request *request, struct candidate *c
 
 	slices_summarize(&provider->slices, &summary);
 	candidate->free_bytes = summary.free_bytes;
+	if (provider->identity.is_published)
+		return check_published(request, candidate, cause);
 	if (wire->nr_ranges)
 		return 0;
 	if (wire->length_bytes > provider->slices.size_bytes)

@@ -129,6 +129,29 @@ class Published(daemon_case.DaemonCase):
                                                          "reattach-time = 1s")
     OPTIONS = {"environment": {"P2PD_EMULATED_DMABUF": WORD}}
 
+    def test_shared_by_length(self) -> None:
+        """Who names no range has the whole, as often as it is shared; a part can't be had."""
+        owner, client = self.client(), self.client()
+        dmabuf = make_dmabuf()
+        publish(owner, "shared", dmabuf)
+        publish(owner, "alone", dmabuf, wire.EXCLUSIVE)
+        leases = [client.acquire(SIZE, "published:shared", wire.SHARED) for _ in range(3)]
+        leases.append(client.acquire(0, "published:shared", wire.SHARED, ranges=((0, SIZE),)))
+        self.assertEqual([lease.offset for lease in leases], [0] * 4)
+        leases.append(client.acquire(SIZE, "published:alone"))
+        self.assertIn("held by somebody else",
+                      self.refused(errno.EBUSY, client.acquire, SIZE, "published:alone"))
+        for more in ({"length": 4096}, {"length": 2 * SIZE}, {"ranges": ((4096, 4096),)}):
+            self.assertIn("as a whole",
+                          self.refused(errno.EOPNOTSUPP, client.acquire, mode=wire.SHARED,
+                                       selector="published:shared", **more))
+        for lease in leases:
+            client.release(lease)
+        os.close(dmabuf)
+        owner.close()
+        client.close()
+        self.is_clean()
+
     def test_acquired_by_another(self) -> None:
         """The same buffer; UNPUBLISH reaches its holders."""
         owner = self.client()
