@@ -41,6 +41,8 @@ struct broker_ops {
 	void (*tell_requested)(void *data, const struct lease *lease);
 	void (*tell_ended)(void *data, const struct lease *lease,
 			   const struct source_result *result);
+	/* Has its connection broken, though nobody has heard of that yet? */
+	bool (*is_broken)(void *data, const struct holder *holder);
 	/* The holder has no connection and no lease any more. */
 	void (*holder_idle)(void *data, struct holder *holder);
 	/* For monitors, and for the audit log. */
@@ -137,6 +139,8 @@ struct lease *broker_nonce_find(struct broker *broker, const struct acquire_requ
 int broker_grant_again(struct broker *broker, struct lease *lease,
 		       const struct acquire_request *request, int *ret_fd, struct cause *cause);
 
+/* Has it a connection that may be alive? Then nobody takes a lease from it. */
+bool broker_holder_is_there(const struct broker *broker, const struct holder *holder);
 /* The connection is lost; the process lives as far as we know. */
 void broker_holder_lost(struct broker *broker, struct holder *holder);
 /* The process has ended: its leases end now. */

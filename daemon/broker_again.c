@@ -42,7 +42,7 @@ struct lease *broker_nonce_find(struct broker *broker, const struct acquire_requ
 	list_for_each_entry(lease, bucket_of(broker, nonce), struct lease, link_of_nonce)
 		if (lease->nonce == nonce && lease->account == holder->account &&
 		    lease->state == WIRE_LEASE_ACTIVE &&
-		    (lease->holder == holder || !lease->holder || !lease->holder->client))
+		    (lease->holder == holder || !broker_holder_is_there(broker, lease->holder)))
 			return lease;
 	return NULL;
 }

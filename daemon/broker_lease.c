@@ -129,7 +129,7 @@ int broker_attach(struct broker *broker, struct holder *holder, const struct wir
 		*ret_lease = lease;
 		return 0;
 	}
-	if (before && before->client)
+	if (broker_holder_is_there(broker, before))
 		return cause_fail(cause, -EBUSY,
 				  "lease %" PRIu64 " is held by a connection of process %d",
 				  lease->id, (int)before->pid);
@@ -142,6 +142,12 @@ int broker_attach(struct broker *broker, struct holder *holder, const struct wir
 	broker_step(broker, lease, LEASE_NOTHING);
 	*ret_lease = lease;
 	return 0;
+}
+
+bool broker_holder_is_there(const struct broker *broker, const struct holder *holder)
+{
+	/* Who lost it may be back on another connection before the loop comes to the old one. */
+	return holder && holder->client && !broker->ops->is_broken(broker->data, holder);
 }
 
 void broker_holder_lost(struct broker *broker, struct holder *holder)

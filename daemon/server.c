@@ -7,6 +7,7 @@
  * instead of spinning.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -72,6 +73,15 @@ static void tell_ended(void *data, const struct lease *lease, const struct sourc
 	(void)data;
 	if (lease->holder && lease->holder->client)
 		client_event(lease->holder->client, WIRE_EVENT_REVOKED, &event, sizeof(event));
+}
+
+static bool is_broken(void *data, const struct holder *holder)
+{
+	struct pollfd peer = {.fd = holder->client->fd, .events = POLLRDHUP};
+
+	(void)data;
+	/* POLLHUP and POLLERR come unasked. */
+	return holder->client->is_doomed || poll(&peer, 1, 0) > 0;
 }
 
 static void holder_idle(void *data, struct holder *holder)
@@ -152,6 +162,7 @@ static void wake_at(void *data, uint64_t time_ns)
 static const struct broker_ops broker_ops = {
 	.tell_requested = tell_requested,
 	.tell_ended = tell_ended,
+	.is_broken = is_broken,
 	.holder_idle = holder_idle,
 	.happened = happened,
 	.wake_at = wake_at,

@@ -187,6 +187,39 @@ class Connections(daemon_case.DaemonCase):
         client.release(third)
         client.close()
 
+    def test_break_is_not_noticed_yet(self) -> None:
+        """Who is back before p2pd has seen its old connection break has the lease, not a second."""
+        for is_attached in (False, True):
+            client, back = self.client(), self.client()
+            first = client.acquire(nonce=9)
+            pid = self.daemon.pid()
+            os.kill(pid, signal.SIGSTOP)
+            self.until(lambda: " (p2pd-emulated) T " in self.stat(pid))
+            # First in its queue is what the new connection says, then the old one's end.
+            if is_attached:
+                back.send_raw(wire.packet(wire.ATTACH, struct.pack("<Q16s", first.id, first.token)))
+            else:
+                back.send_raw(wire.packet(wire.ACQUIRE, wire.S_ACQUIRE.pack(
+                    b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 9, 0, 0)))
+            client.close()
+            os.kill(pid, signal.SIGCONT)
+            _opcode, _serial, error, body, fd = back.receive()
+            self.assertEqual((error, fd < 0), (0, is_attached))
+            again = wire.Lease.parse(body)
+            again.fd = fd
+            self.assertEqual((again.id, again.token), (first.id, first.token))
+            self.assertEqual(len(self.daemon.exports()), 1)
+            os.close(first.fd)
+            back.release(again)
+            back.close()
+            self.is_clean()
+
+    @staticmethod
+    def stat(pid: int) -> str:
+        """What the kernel says of a process."""
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read()
+
     def test_nonce_of_another_user(self) -> None:
         """Says nothing."""
         client = self.client()

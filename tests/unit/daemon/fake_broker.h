@@ -24,6 +24,7 @@ struct fake {
 	uint32_t next_export;
 	unsigned int nr_exported, nr_revoked, nr_requested, nr_ended, nr_idle;
 	unsigned int happened[16];
+	const struct holder *broken; /* its connection is */
 	uint32_t last_reason;
 	uint64_t wake_ns;
 };
@@ -114,6 +115,13 @@ static inline void fake_ended(void *data, const struct lease *lease,
 	fake->last_reason = lease->reason;
 }
 
+static inline bool fake_is_broken(void *data, const struct holder *holder)
+{
+	const struct fake *fake = data;
+
+	return fake->broken == holder;
+}
+
 static inline void fake_idle(void *data, struct holder *holder)
 {
 	struct fake *fake = data;
@@ -141,6 +149,7 @@ static inline void fake_wake(void *data, uint64_t time_ns)
 static const struct broker_ops fake_broker_ops = {
 	.tell_requested = fake_requested,
 	.tell_ended = fake_ended,
+	.is_broken = fake_is_broken,
 	.holder_idle = fake_idle,
 	.happened = fake_happened,
 	.wake_at = fake_wake,

@@ -427,6 +427,34 @@ static void again_same_lease_exported_anew(void **state)
 	assert_nothing_held();
 }
 
+/* The old connection has broken, and the loop hasn't come to it. */
+static void again_while_broken_same_lease(void **state)
+{
+	struct wire_attach attach;
+	struct lease *lease, *found;
+
+	(void)state;
+	wire.nonce = 7;
+	lease = granted();
+	broker_lease_move(&fake.broker, lease, &fake.other);
+	attach.lease_id = lease->id;
+	memcpy(attach.token, lease->token, sizeof(attach.token));
+	assert_int_equal(broker_attach(&fake.broker, &fake.holder, &attach, &found, &cause),
+			 -EBUSY);
+	fake.broken = &fake.other;
+	assert_ptr_equal(granted(), lease);
+	assert_ptr_equal(lease->holder, &fake.holder);
+	/* And then the loop does. */
+	broker_holder_lost(&fake.broker, &fake.other);
+	assert_int_equal(lease->detached_until_ns, 0);
+	fake.broken = &fake.holder;
+	fake.other.client = fake.holder.client;
+	assert_int_equal(broker_attach(&fake.broker, &fake.other, &attach, &found, &cause), 0);
+	assert_ptr_equal(lease->holder, &fake.other);
+	broker_release(&fake.broker, lease);
+	assert_nothing_held();
+}
+
 static void again_errors(void **state)
 {
 	struct lease *lease = lost(), *found;
@@ -473,6 +501,7 @@ int main(void)
 		CASE(holder_lost_and_late_ends),
 		CASE(attach_errors),
 		CASE(again_same_lease_exported_anew),
+		CASE(again_while_broken_same_lease),
 		CASE(again_errors),
 	};
 
