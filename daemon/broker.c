@@ -121,6 +121,7 @@ int broker_journal_lease(struct broker *broker, const struct lease *lease, size_
 				.publisher_uid = lease->provider->publisher_uid,
 				.detached_until_ns = lease->detached_until_ns,
 				.nonce = lease->nonce,
+				.publisher_until_ns = lease->provider->publisher_until_ns,
 			},
 	};
 	size_t ranges_bytes = lease->nr_ranges * sizeof(lease->ranges[0]);

@@ -76,6 +76,7 @@ static void fill_lease(struct lease *lease, const struct journal_lease *record)
 	lease->expires_ns = record->expires_ns;
 	lease->deadline_ns = record->deadline_ns;
 	lease->detached_until_ns = record->detached_until_ns;
+	lease->provider->publisher_until_ns = record->publisher_until_ns;
 }
 
 static int place_lease(struct broker *broker, const struct journal_lease *record,
@@ -160,6 +161,9 @@ static int read_lease(struct broker *broker, const void *body, size_t size_bytes
 
 static void wait_for_holders(struct broker *broker, uint64_t until_ns)
 {
+	list_for_each_entry(provider, &broker->providers, struct provider, link)
+		if (provider->identity.is_published && !provider->publisher_until_ns)
+			provider->publisher_until_ns = until_ns;
 	for (struct lease *lease = lease_table_after(&broker->leases, 0); lease;
 	     lease = lease_table_after(&broker->leases, lease->id))
 		if (!lease->detached_until_ns)
@@ -276,9 +280,12 @@ int broker_restore(struct broker *broker, int journal_fd, struct cause *cause)
 	if (r)
 		return cause_fail(cause, r, "no memory for %zu leases", broker->leases.count);
 	wait_for_holders(broker, until_ns);
+	/* Policy's time may have become shorter, and what is written there anything. */
+	list_for_each_entry(provider, &broker->providers, struct provider, link)
+		if (provider->publisher_until_ns > until_ns)
+			provider->publisher_until_ns = until_ns;
 	for (struct lease *lease = lease_table_after(&broker->leases, 0); lease;
 	     lease = lease_table_after(&broker->leases, lease->id)) {
-		/* Policy's time may have become shorter, and what is written there anything. */
 		if (lease->detached_until_ns > until_ns)
 			lease->detached_until_ns = until_ns;
 		broker_step(broker, lease, LEASE_NOTHING);

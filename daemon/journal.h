@@ -30,7 +30,8 @@ enum journal_type {
 	JOURNAL_DRAIN = 4,	/* struct journal_drain */
 	/*
 	 * u64: p2pd was started, and the leases so far wait for their holders until then, but for
-	 * those that waited already. A lease's own record overrides it.
+	 * those that waited already; so do publications for their publishers. A lease's own record
+	 * overrides it.
 	 */
 	JOURNAL_RESTARTED = 5,
 };
@@ -64,6 +65,8 @@ struct journal_lease {
 	uint32_t reserved;
 	uint64_t detached_until_ns;
 	uint64_t nonce;
+	uint64_t
+		publisher_until_ns; /* of a published provider; the last record of any lease counts */
 };
 
 struct journal_drain {

@@ -72,7 +72,8 @@ struct provider {
 	struct list leases;
 	uint32_t nr_leases;
 	int32_t numa_node;
-	uint32_t publisher_uid; /* published ones */
+	uint32_t publisher_uid;	     /* published ones */
+	uint64_t publisher_until_ns; /* it has until then to come back; 0: it is there */
 	bool is_draining;
 	bool is_gone; /* no new leases; freed with the last one */
 	char driver[WIRE_NAME_SIZE];

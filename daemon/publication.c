@@ -8,7 +8,8 @@
  *
  * A publication lives as long as its publisher's process. A publisher whose connection
  * broke publishes the same DMABUF under the same name again and goes on, with what it says then
- * about mode, access and for whom; after a restart of p2pd the leases wait for that
+ * about mode, access and for whom; after a restart of p2pd the leases wait for that, as long as
+ * leases wait for their holders, and however often p2pd is started in that time
  * (publications_unclaimed()).
  */
 #include <ctype.h>
@@ -189,6 +190,18 @@ static bool take_over(struct client *client, const struct wire_publish *publish,
 	return true;
 }
 
+/* Also in the eyes of the next p2pd, to which the last record of any of its leases says so. */
+static void is_back(struct broker *broker, struct provider *provider)
+{
+	if (!provider->publisher_until_ns)
+		return;
+	provider->publisher_until_ns = 0;
+	if (!list_is_empty(&provider->leases))
+		broker_journal_lease(
+			broker, list_entry(provider->leases.next, struct lease, link_of_provider),
+			0);
+}
+
 static int create(struct client *client, const struct wire_publish *publish, int fd,
 		  uint64_t size_bytes, uint64_t inode, struct provider *provider)
 {
@@ -210,6 +223,7 @@ static int create(struct client *client, const struct wire_publish *publish, int
 	provider->device = &publication->device;
 	provider->publisher_uid = holder->subject.uid;
 	list_append(&publication->device.providers, &provider->link_of_device);
+	is_back(&client->server->broker, provider);
 	broker_provider_ready(&client->server->broker, provider,
 			      provider->slices.size_bytes == size_bytes);
 	apply_terms(&client->server->broker, publication);
@@ -286,11 +300,21 @@ void publications_end(struct holder *holder)
 		end_one(publication, WIRE_REASON_PUBLISHER);
 }
 
-void publications_unclaimed(struct server *server)
+uint64_t publications_unclaimed(struct server *server, uint64_t now_ns)
 {
-	list_for_each_entry_safe(provider, &server->broker.providers, struct provider, link)
-		if (provider->identity.is_published && !provider->device && !provider->is_gone)
+	uint64_t next_ns = 0;
+
+	list_for_each_entry_safe(provider, &server->broker.providers, struct provider, link) {
+		uint64_t until_ns = provider->publisher_until_ns;
+
+		if (!provider->identity.is_published || provider->device || provider->is_gone)
+			continue;
+		if (until_ns <= now_ns)
 			broker_provider_remove(&server->broker, provider, WIRE_REASON_PUBLISHER);
+		else if (!next_ns || until_ns < next_ns)
+			next_ns = until_ns;
+	}
+	return next_ns;
 }
 
 void publications_forget(struct server *server)

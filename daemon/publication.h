@@ -13,8 +13,11 @@ int publication_end(struct holder *holder, uint64_t id);
 /* All of this holder's, which the caller keeps alive: it has died. */
 void publications_end(struct holder *holder);
 
-/* Names that leases wait for since a restart, and that nobody published again. */
-void publications_unclaimed(struct server *server);
+/*
+ * Ends names that leases wait for since a restart, and that nobody published again in time. When
+ * the time of the next one will be over; 0: none is waited for.
+ */
+uint64_t publications_unclaimed(struct server *server, uint64_t now_ns);
 
 /* Ours ends: nothing is told, the descriptors are closed. */
 void publications_forget(struct server *server);

@@ -217,19 +217,20 @@ static void on_audit_timer(evutil_socket_t fd, short what, void *data)
 		event_add(server->audit_timer, &wait);
 }
 
+void server_await_publishers(struct server *server)
+{
+	uint64_t now_ns = clock_now_ns(), next_ns = publications_unclaimed(server, now_ns);
+	struct timeval wait = timeval_of(next_ns - now_ns);
+
+	if (next_ns)
+		event_add(server->unclaimed, &wait);
+}
+
 static void on_unclaimed(evutil_socket_t fd, short what, void *data)
 {
 	(void)fd;
 	(void)what;
-	publications_unclaimed(data);
-}
-
-void server_await_publishers(struct server *server)
-{
-	uint64_t reattach_ms = policy_settings(server->broker.policy)->reattach_ms;
-	struct timeval wait = timeval_of(reattach_ms * 1000000);
-
-	event_add(server->unclaimed, &wait);
+	server_await_publishers(data);
 }
 
 /* -- listening -- */

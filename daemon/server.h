@@ -22,7 +22,7 @@ struct server {
 	struct event *reaper;
 	struct event *alarm;	 /* the broker's first deadline */
 	uint64_t alarm_ns;	 /* what it is set to, 0: it isn't */
-	struct event *unclaimed; /* publishers have had their time since a restart */
+	struct event *unclaimed; /* a publisher has had its time since a restart */
 	struct event *client_alarm;
 	struct audit *audit;
 	struct event *audit_timer; /* the time to tell its sums */
@@ -67,7 +67,7 @@ int server_listen(struct server *server, int fd, const char *unlink_path);
 /* Makes one at @path, replacing one that nobody listens on. -EADDRINUSE. */
 int server_bind(const char *path, int *ret_fd);
 
-/* From now on publishers have the policy's time to publish again what leases wait for. */
+/* Publishers have until their time to publish again what leases wait for. */
 void server_await_publishers(struct server *server);
 
 #endif /* SERVER_H */

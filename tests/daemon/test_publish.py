@@ -271,6 +271,26 @@ class Published(daemon_case.DaemonCase):
         holder.release(kept)
         os.close(dmabuf)
 
+    def test_across_many_restarts(self) -> None:
+        """The publisher's time begins with the first: later ones don't give it anew."""
+        owner, holder = self.client(), self.client()
+        dmabuf = make_dmabuf()
+        publish(owner, "goes", dmabuf)
+        lease = holder.acquire(SIZE, "published:goes", wire.SHARED)
+        os.close(lease.fd)
+        os.close(dmabuf)
+        owner.close()
+        begin = time.monotonic()
+        with self.assertRaises(wire.Refused) as caught:
+            while time.monotonic() < begin + 6:
+                self.daemon.kill()
+                holder = self.daemon.reconnect()
+                self.opened.append(holder)
+                holder.attach(lease)
+                time.sleep(0.3)
+        self.assertEqual(caught.exception.error, errno.ESTALE)
+        self.assertGreater(time.monotonic() - begin, 1)
+
     def test_rules(self) -> None:
         """Only for whom, and how, it was published; under a name that is free."""
         owner, other = self.client(), self.client()

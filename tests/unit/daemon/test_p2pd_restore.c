@@ -211,6 +211,51 @@ static void restore_again_same_deadline(void **state)
 	journal_free(journal);
 }
 
+/* A publisher that doesn't come back, and holders that do: each restart counts from the first. */
+static void restore_again_same_time_for_publisher(void **state)
+{
+	struct written written = a_lease(5, 0);
+	struct wire_attach attach = {.lease_id = 5, .token = {1, 2, 3}};
+	struct journal *journal = begin();
+	struct lease *found;
+
+	(void)state;
+	wire_text_set(written.lease.provider, sizeof(written.lease.provider), "buffer");
+	written.lease.backend = WIRE_BACKEND_PUBLISHED;
+	put(journal, &written);
+	fake_now_ns = 1000 * SECOND;
+	for (int turn = 0; turn < 3; turn++) {
+		assert_int_equal(restore_now(journal), 0);
+		assert_int_equal(lease_of(5)->provider->publisher_until_ns, 1030 * SECOND);
+		assert_int_equal(broker_attach(&fake.broker, &fake.holder, &attach, &found, &cause),
+				 0);
+		if (turn == 1) {
+			while (!journal_is_large(fake.broker.journal, fake.broker.leases.count))
+				broker_journal_lease(&fake.broker, lease_of(5), 0);
+			broker_journal_compact(&fake.broker);
+		}
+		fake_now_ns += 4 * SECOND;
+		fake_end(&fake);
+	}
+	/* It came back to this one, which says so; then its time begins anew. */
+	assert_int_equal(restore_now(journal), 0);
+	lease_of(5)->provider->publisher_until_ns = 0;
+	broker_journal_lease(&fake.broker, lease_of(5), 0);
+	fake_end(&fake);
+	assert_int_equal(restore_now(journal), 0);
+	assert_int_equal(lease_of(5)->provider->publisher_until_ns, fake_now_ns + 30 * SECOND);
+	fake_end(&fake);
+	/* No journal makes it longer than policy has it. */
+	journal_free(journal);
+	journal = begin();
+	written.lease.publisher_until_ns = UINT64_MAX;
+	put(journal, &written);
+	assert_int_equal(restore_now(journal), 0);
+	assert_int_equal(lease_of(5)->provider->publisher_until_ns, fake_now_ns + 30 * SECOND);
+	fake_end(&fake);
+	journal_free(journal);
+}
+
 /* No journal makes a lease wait longer than policy has it. */
 static void restore_deadline_too_far_is_cut(void **state)
 {
@@ -422,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(restore_lease_as_it_was),
 		cmocka_unit_test(restore_unclaimed_ends),
+		cmocka_unit_test(restore_again_same_time_for_publisher),
 		cmocka_unit_test(restore_again_same_deadline),
 		cmocka_unit_test(restore_deadline_too_far_is_cut),
 		cmocka_unit_test(restore_provider_gone_or_opened_anew_ends),
