@@ -172,6 +172,7 @@ int account_get(struct accounts *accounts, uid_t uid, struct account **ret_accou
 	if (!account)
 		return -ENOMEM;
 	account->uid = uid;
+	list_init(&account->unread_fds);
 	account->refs = 1;
 	account->tokens_mil = bucket_mil(accounts);
 	account->refilled_ns = accounts->now_ns;

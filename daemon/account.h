@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/list.h"
 #include "lease_table.h"
 
 /* What one user has of the daemon, over all connections and leases. */
@@ -33,7 +34,8 @@ struct account {
 	unsigned int refs;
 	uint64_t used[ACCOUNT_NR_KINDS];
 	struct lease_table leases; /* so that its list costs nobody a walk over all others' */
-	uint64_t tokens_mil;	   /* thousandths of a request that may come now */
+	struct list unread_fds; /* connections with descriptors that aren't known to be received */
+	uint64_t tokens_mil;	/* thousandths of a request that may come now */
 	uint64_t refilled_ns;
 };
 

@@ -83,6 +83,7 @@ void client_free(struct client *client)
 	account_discharge(account_of(client), ACCOUNT_CONNECTIONS, 1);
 	deadlines_clear(&server->client_deadlines, &client->deadline);
 	list_remove(&client->link_of_monitors);
+	list_remove(&client->link_of_unread);
 	list_remove(&client->link);
 	event_free(client->readable);
 	if (client->writable)
@@ -110,6 +111,13 @@ static void settle_fds(struct client *client)
 		return;
 	account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, client->nr_sent_fds);
 	client->nr_sent_fds = 0;
+	list_remove(&client->link_of_unread);
+}
+
+static void fd_is_sent(struct client *client)
+{
+	if (!client->nr_sent_fds++)
+		list_append(&account_of(client)->unread_fds, &client->link_of_unread);
 }
 
 int client_may_get_fd(struct client *client)
@@ -121,10 +129,10 @@ int client_may_get_fd(struct client *client)
 		return -EDQUOT;
 	if (!account_charge(accounts, account_of(client), ACCOUNT_UNREAD_FDS, 1))
 		return 0;
-	/* Other connections of this user may have read theirs meanwhile. */
-	list_for_each_entry(other, &client->server->clients, struct client, link)
-		if (account_of(other) == account_of(client))
-			settle_fds(other);
+	/* Other connections of this user may have read theirs meanwhile; each of them has some. */
+	list_for_each_entry_safe(other, &account_of(client)->unread_fds, struct client,
+				 link_of_unread)
+		settle_fds(other);
 	return account_charge(accounts, account_of(client), ACCOUNT_UNREAD_FDS, 1);
 }
 
@@ -196,7 +204,7 @@ static int send_packet(struct client *client, const void *bytes, size_t size_byt
 		if (r)
 			account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, 1);
 		else
-			client->nr_sent_fds++;
+			fd_is_sent(client);
 	}
 	return r;
 }
@@ -247,7 +255,7 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 		}
 		if (packet->fd >= 0) {
 			/* From the queue to the wire: charged on. */
-			client->nr_sent_fds++;
+			fd_is_sent(client);
 			client->nr_queued_fds--;
 			close(packet->fd);
 			packet->fd = -1;
@@ -439,6 +447,7 @@ int client_new(struct server *server, int fd)
 	client->fd = fd;
 	list_init(&client->queue);
 	list_init(&client->link_of_monitors);
+	list_init(&client->link_of_unread);
 	client->readable = event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, client);
 	if (!client->readable)
 		goto err_free;

@@ -8,6 +8,7 @@
 struct client {
 	struct list link;
 	struct list link_of_monitors; /* alone where it is none */
+	struct list link_of_unread;   /* in its account while it has nr_sent_fds */
 	struct server *server;
 	struct holder *holder;
 	int fd;

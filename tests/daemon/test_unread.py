@@ -18,6 +18,7 @@ stall-time = 2s
 revoke-deadline = 500ms
 max-unread-fds = 24
 max-unread-bytes = 64KiB
+requests-per-second = unlimited
 
 [rule everybody]
 allow = yes
@@ -93,6 +94,48 @@ class Unread(daemon_case.DaemonCase):
         self.as_user(12345, run)
         self.until(lambda: self.status()[1] == 0)
         self.is_clean()
+
+    def test_at_the_bound_in_a_crowd(self) -> None:
+        """Being refused costs p2pd the same, however many connections others have."""
+        if os.getuid() != 0:
+            self.skipTest("only root can be another user")
+        crowd = [self.client() for _ in range(3000)]
+        ready, go = os.pipe(), os.pipe()
+
+        def run() -> None:
+            lazy = [self.daemon.client() for _ in range(2)]
+            for client in lazy:
+                for serial in range(12):
+                    client.send_raw(wire.packet(wire.STATS, bytes(8), 100 + serial))
+            asking = self.daemon.client()
+            asking.call(wire.STATUS)
+            for _ in range(2):
+                os.write(ready[1], b"x")
+                os.read(go[0], 1)
+                for _ in range(1000):
+                    self.refused(errno.EDQUOT, asking.call, wire.STATS, bytes(8))
+            os.write(ready[1], b"x")
+        self.daemon.root.chmod(0o755)
+        child = self.fork(run, 12345)
+        spent = []
+        os.read(ready[0], 1)
+        for _ in range(2):
+            before = self.spent_ns()
+            os.write(go[1], b"x")
+            os.read(ready[0], 1)
+            spent.append(self.spent_ns() - before)
+            while crowd:
+                crowd.pop().close()
+            self.until(lambda: self.status()[0] <= 3)
+        self.ends(child)
+        for fd in (*ready, *go):
+            os.close(fd)
+        self.assertLess(spent[0], 1.7 * spent[1], spent)
+
+    def spent_ns(self) -> int:
+        """Processor time of p2pd."""
+        with open(f"/proc/{self.first_pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0])
 
     def test_others_are_not_stopped(self) -> None:
         """While one has its descriptors unread, everybody else gets theirs."""
