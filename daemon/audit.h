@@ -7,19 +7,26 @@
 #include <sys/types.h>
 
 /*
- * Which grants and ends get a line of their own. Each user has a burst of AUDIT_BURST and then
- * AUDIT_PER_SECOND; what is beyond is counted, and told in sum. No clock, no log.
+ * What about a user gets a line of its own. Each has a burst of AUDIT_BURST for its leases, one
+ * of AUDIT_TALK_BURST for what it is denied and what its connections do, and then AUDIT_PER_SECOND
+ * of each; what is beyond is counted, and told in sum. No clock, no log.
  */
 struct audit;
 
 #define AUDIT_BURST	 100
+#define AUDIT_TALK_BURST 20
 #define AUDIT_PER_SECOND 2
 #define AUDIT_SUM_NS	 10000000000ULL /* sums are told this often */
+/* So many users at a time; those beyond share what one has, and are told as AUDIT_OTHERS. */
+#define AUDIT_MOST_USERS 16384
+#define AUDIT_OTHERS	 ((uid_t)-1)
 
 enum audit_kind {
 	AUDIT_GRANTED,
 	AUDIT_REVOKING,
 	AUDIT_ENDED,
+	AUDIT_DENIED,
+	AUDIT_LINE, /* any other about a connection */
 	AUDIT_NR_KINDS,
 };
 

@@ -8,8 +8,9 @@
  *
  * Text that a peer chose is quoted and has no control characters (it was refused
  * otherwise). Lines about one user are limited to a burst and then a few a second, so that nobody can
- * fill a disk or hide what others did; of grants and ends that had none the sums are told (audit.h).
+ * fill a disk or hide what others did; of what had none the sums are told (audit.h).
  */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,23 +24,11 @@
 #include "client.h"
 #include "log.h"
 
-#define BURST	       20
-#define PER_SECOND     2
-#define NR_SUSPECTS    64
-
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 static int to_journal_fd = -1;
 static uint32_t nr_lost; /* lines that the journal had no room for */
 static uint32_t most_verbose = P2PD_LOG_INFO;
-
-/* A few users at a time; who shares a place with another shares its limit. */
-static struct suspect {
-	uid_t uid;
-	uint32_t left;
-	uint32_t suppressed;
-	uint64_t since_ns;
-} suspects[NR_SUSPECTS];
 
 /* Is our standard error a stream of the journal? */
 static bool is_read_by_journal(void)
@@ -134,39 +123,14 @@ void log_event(int level, const char *format, ...)
 	put(level, text);
 }
 
-static bool may_speak(uid_t uid)
-{
-	struct suspect *suspect = &suspects[uid % NR_SUSPECTS];
-	uint64_t now_ns = clock_now_ns();
-	uint64_t earned = (now_ns - suspect->since_ns) * PER_SECOND / 1000000000;
-
-	if (earned || suspect->uid != uid) {
-		if (suspect->suppressed && earned)
-			log_event(P2PD_LOG_WARNING, "%u lines about uid %u left out",
-				  suspect->suppressed, (unsigned int)suspect->uid);
-		suspect->left =
-			earned + suspect->left > BURST ? BURST : suspect->left + (uint32_t)earned;
-		if (suspect->uid != uid)
-			suspect->left = BURST;
-		suspect->uid = uid;
-		suspect->suppressed = 0;
-		suspect->since_ns = now_ns;
-	}
-	if (!suspect->left) {
-		suspect->suppressed++;
-		return false;
-	}
-	suspect->left--;
-	return true;
-}
-
 void log_client(const struct client *client, int level, const char *format, ...)
 {
 	const struct holder *holder = client->holder;
 	va_list arguments;
 	char text[400];
 
-	if ((uint32_t)level > most_verbose || !may_speak(holder->subject.uid))
+	if ((uint32_t)level > most_verbose ||
+	    !server_may_log(client->server, holder->subject.uid, AUDIT_LINE, 0))
 		return;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
@@ -198,8 +162,6 @@ void log_audit(const struct wire_event_monitor *event, const struct policy_decis
 	if (event->type >= sizeof(words) / sizeof(words[0]) || !words[event->type])
 		return;
 	word = words[event->type];
-	if (event->type == WIRE_MONITOR_LEASE_DENIED && !may_speak(event->uid))
-		return;
 	if (is_journal()) {
 		journal_put("SYSLOG_IDENTIFIER=p2pd\nPRIORITY=5\nP2PD_AUDIT=%s\nP2PD_LEASE=%llu\n"
 			    "P2PD_PROVIDER=%s\nP2PD_BYTES=%llu\nP2PD_UID=%u\nP2PD_PID=%d\n"
@@ -225,22 +187,28 @@ void log_audit(const struct wire_event_monitor *event, const struct policy_decis
 
 void log_audit_sum(const struct audit_sum *sum)
 {
-	const unsigned long long count[] = {sum->count[AUDIT_GRANTED], sum->count[AUDIT_REVOKING],
-					    sum->count[AUDIT_ENDED]};
-	const unsigned long long granted_bytes = sum->bytes[AUDIT_GRANTED];
-	const unsigned long long ended_bytes = sum->bytes[AUDIT_ENDED];
+	const uint64_t *count = sum->count, *bytes = sum->bytes;
 
 	if (is_journal())
 		journal_put("SYSLOG_IDENTIFIER=p2pd\nPRIORITY=5\nP2PD_AUDIT=left-out\nP2PD_UID=%u\n"
-			    "P2PD_GRANTED=%llu\nP2PD_GRANTED_BYTES=%llu\nP2PD_REVOKING=%llu\n"
-			    "P2PD_ENDED=%llu\nP2PD_ENDED_BYTES=%llu\n"
-			    "MESSAGE=audit: left out of uid %u: %llu granted, %llu bytes; "
-			    "%llu revoking; %llu ended, %llu bytes\n",
-			    sum->uid, count[0], granted_bytes, count[1], count[2], ended_bytes,
-			    sum->uid, count[0], granted_bytes, count[1], count[2], ended_bytes);
+			    "P2PD_GRANTED=%" PRIu64 "\nP2PD_GRANTED_BYTES=%" PRIu64 "\n"
+			    "P2PD_REVOKING=%" PRIu64 "\nP2PD_ENDED=%" PRIu64 "\n"
+			    "P2PD_ENDED_BYTES=%" PRIu64 "\nP2PD_DENIED=%" PRIu64 "\n"
+			    "P2PD_LINES=%" PRIu64 "\n"
+			    "MESSAGE=audit: left out of uid %u: %" PRIu64 " granted, %" PRIu64
+			    " bytes; %" PRIu64 " revoking; %" PRIu64 " ended, %" PRIu64
+			    " bytes; %" PRIu64 " denied; %" PRIu64 " other lines\n",
+			    sum->uid, count[AUDIT_GRANTED], bytes[AUDIT_GRANTED],
+			    count[AUDIT_REVOKING], count[AUDIT_ENDED], bytes[AUDIT_ENDED],
+			    count[AUDIT_DENIED], count[AUDIT_LINE], sum->uid, count[AUDIT_GRANTED],
+			    bytes[AUDIT_GRANTED], count[AUDIT_REVOKING], count[AUDIT_ENDED],
+			    bytes[AUDIT_ENDED], count[AUDIT_DENIED], count[AUDIT_LINE]);
 	else
 		fprintf(stderr,
-			"p2pd: audit left-out uid=%u granted=%llu granted-bytes=%llu revoking=%llu "
-			"ended=%llu ended-bytes=%llu\n",
-			sum->uid, count[0], granted_bytes, count[1], count[2], ended_bytes);
+			"p2pd: audit left-out uid=%u granted=%" PRIu64 " granted-bytes=%" PRIu64
+			" revoking=%" PRIu64 " ended=%" PRIu64 " ended-bytes=%" PRIu64
+			" denied=%" PRIu64 " lines=%" PRIu64 "\n",
+			sum->uid, count[AUDIT_GRANTED], bytes[AUDIT_GRANTED], count[AUDIT_REVOKING],
+			count[AUDIT_ENDED], bytes[AUDIT_ENDED], count[AUDIT_DENIED],
+			count[AUDIT_LINE]);
 }

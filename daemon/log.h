@@ -26,7 +26,7 @@ void log_event(int level, const char *format, ...) __attribute__((format(printf,
 void log_client(const struct client *client, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* One line, whatever the level: a grant, a revocation, an end; denials at the user's rate. */
+/* One line, whatever the level: a grant, a denial, a revocation, an end. */
 void log_audit(const struct wire_event_monitor *event, const struct policy_decision *decision);
 /* What got no lines of its own. */
 void log_audit_sum(const struct audit_sum *sum);

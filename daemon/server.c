@@ -96,12 +96,15 @@ static bool may_see(const struct server *server, const struct client *client,
 	       policy_is_admin(server->broker.policy, &client->holder->subject);
 }
 
-/* By what the lease's own user does or lets be, as often as it likes. */
+/* By what the user does or lets be, as often as it likes. */
 static bool is_of_user(const struct wire_event_monitor *event, enum audit_kind *ret_kind)
 {
 	switch (event->type) {
 	case WIRE_MONITOR_LEASE_GRANTED:
 		*ret_kind = AUDIT_GRANTED;
+		return true;
+	case WIRE_MONITOR_LEASE_DENIED:
+		*ret_kind = AUDIT_DENIED;
 		return true;
 	case WIRE_MONITOR_LEASE_REVOKING:
 		*ret_kind = AUDIT_REVOKING;
@@ -117,17 +120,24 @@ static bool is_of_user(const struct wire_event_monitor *event, enum audit_kind *
 	       event->reason == WIRE_REASON_MISBEHAVED;
 }
 
+bool server_may_log(struct server *server, uid_t uid, enum audit_kind kind, uint64_t size_bytes)
+{
+	bool may_log = audit_admit(server->audit, uid, clock_now_ns(), kind, size_bytes);
+	struct timeval wait = timeval_of(AUDIT_SUM_NS);
+
+	if (audit_is_busy(server->audit) && !event_pending(server->audit_timer, EV_TIMEOUT, NULL))
+		event_add(server->audit_timer, &wait);
+	return may_log;
+}
+
 static void audit(struct server *server, const struct wire_event_monitor *event,
 		  const struct policy_decision *decision)
 {
-	struct timeval wait = timeval_of(AUDIT_SUM_NS);
 	enum audit_kind kind;
 
 	if (!is_of_user(event, &kind) ||
-	    audit_admit(server->audit, event->uid, clock_now_ns(), kind, event->size_bytes))
+	    server_may_log(server, event->uid, kind, event->size_bytes))
 		log_audit(event, decision);
-	if (audit_is_busy(server->audit) && !event_pending(server->audit_timer, EV_TIMEOUT, NULL))
-		event_add(server->audit_timer, &wait);
 }
 
 static void happened(void *data, const struct wire_event_monitor *event,

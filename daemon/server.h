@@ -4,9 +4,9 @@
 
 #include <event2/event.h>
 
+#include "audit.h"
 #include "broker.h"
 
-struct audit;
 struct discovery;
 struct disposal;
 struct reload;
@@ -66,6 +66,9 @@ void server_done(struct server *server);
 int server_listen(struct server *server, int fd, const char *unlink_path);
 /* Makes one at @path, replacing one that nobody listens on. -EADDRINUSE. */
 int server_bind(const char *path, int *ret_fd);
+
+/* May what @uid did have a line in the log? Else it is counted, and told in sum. */
+bool server_may_log(struct server *server, uid_t uid, enum audit_kind kind, uint64_t size_bytes);
 
 /* Publishers have until their time to publish again what leases wait for. */
 void server_await_publishers(struct server *server);

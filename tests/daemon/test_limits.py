@@ -321,6 +321,31 @@ class Audit(daemon_case.DaemonCase):
         self.assertIn("audit granted lease=501 ", text)
 
 
+    def test_denials_of_two_users(self) -> None:
+        """20 lines each and the sum of all others, whatever the other one does at the same time."""
+        if os.getuid() != 0:
+            self.skipTest("only root can be another user")
+
+        def run() -> None:
+            client = self.daemon.client()
+            for _ in range(300):
+                self.refused(errno.ENODEV, client.acquire, selector="0000:07:00.0/1")
+        self.daemon.root.chmod(0o755)
+        # 64 apart, and 256.
+        users = (12345, 12345 + 64, 12345 + 256)
+        for child in [self.fork(run, uid) for uid in users]:
+            self.ends(child)
+        self.daemon.process.terminate()
+        self.daemon.process.wait(20)
+        text = self.daemon.text()
+        for uid in users:
+            told = [line for line in text.splitlines() if f" uid={uid} " in line]
+            denied = sum("audit denied" in line for line in told)
+            self.assertTrue(20 <= denied < 60, denied)
+            left_out = re.findall(r"audit left-out .* denied=(\d+)", "\n".join(told))
+            self.assertEqual(denied + sum(map(int, left_out)), 300)
+
+
 class Crowd(daemon_case.DaemonCase):
     """Many clients, many leases."""
 

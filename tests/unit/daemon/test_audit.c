@@ -76,6 +76,52 @@ static void admit_each_user_by_itself(void **state)
 	assert_int_equal(sums[0].count[AUDIT_GRANTED], 201);
 }
 
+/* What one is denied is its own, and not in the way of what it is granted. */
+static void admit_denials_by_themselves(void **state)
+{
+	unsigned int lines = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < 500; i++)
+		lines += audit_admit(audit, 1000, SECOND, i % 2 ? AUDIT_DENIED : AUDIT_LINE, 0);
+	assert_int_equal(lines, AUDIT_TALK_BURST);
+	assert_int_equal(admitted(1000, AUDIT_BURST, SECOND), AUDIT_BURST);
+	for (uid_t uid = 1001; uid < 1001 + 1024; uid++)
+		assert_true(audit_admit(audit, uid, SECOND, AUDIT_DENIED, 0));
+	assert_int_equal(sum_up(SECOND), 1);
+	assert_int_equal(sums[0].count[AUDIT_DENIED] + sums[0].count[AUDIT_LINE],
+			 500 - AUDIT_TALK_BURST);
+	assert_int_equal(sums[0].count[AUDIT_GRANTED], 0);
+	assert_true(audit_admit(audit, 1000, 2 * SECOND, AUDIT_DENIED, 0));
+	sum_up(2 * SECOND);
+	assert_true(audit_is_busy(audit));
+	sum_up(2 * SECOND + AUDIT_BURST * SECOND);
+	assert_false(audit_is_busy(audit));
+}
+
+/* Users without end: those that were there keep what they have, the rest share one entry. */
+static void admit_too_many_users_shared(void **state)
+{
+	unsigned int lines = 0;
+
+	(void)state;
+	for (uid_t uid = 1; uid <= AUDIT_MOST_USERS; uid++)
+		assert_true(audit_admit(audit, uid, SECOND, AUDIT_DENIED, 0));
+	for (uid_t uid = 100000; uid < 200000; uid++)
+		lines += audit_admit(audit, uid, SECOND, AUDIT_DENIED, 0);
+	assert_int_equal(lines, AUDIT_TALK_BURST);
+	assert_true(audit_admit(audit, 1, SECOND, AUDIT_DENIED, 0));
+	assert_int_equal(sum_up(SECOND), 1);
+	assert_int_equal(sums[0].uid, AUDIT_OTHERS);
+	assert_int_equal(sums[0].count[AUDIT_DENIED], 100000 - AUDIT_TALK_BURST);
+	/* Later there is room for them. */
+	sum_up(100 * SECOND);
+	assert_int_equal(admitted(100000, 1, 100 * SECOND), 1);
+	assert_int_equal(admitted(100001, AUDIT_BURST + 1, 100 * SECOND), AUDIT_BURST);
+	assert_int_equal(sum_up(100 * SECOND), 1);
+	assert_int_equal(sums[0].uid, 100001);
+}
+
 static void sums_forget_who_has_a_whole_burst(void **state)
 {
 	(void)state;
@@ -93,6 +139,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(admit_burst_then_rate_and_the_rest_in_sum),
 		CASE(admit_each_user_by_itself),
+		CASE(admit_denials_by_themselves),
+		CASE(admit_too_many_users_shared),
 		CASE(sums_forget_who_has_a_whole_burst),
 	};
 
