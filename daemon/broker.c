@@ -90,7 +90,20 @@ void broker_happened(struct broker *broker, uint32_t type, const struct lease *l
 	broker->ops->happened(broker->data, &event, decision);
 }
 
-int broker_journal_lease(struct broker *broker, const struct lease *lease, size_t nr_live)
+static struct journal_lease_state state_of(const struct lease *lease)
+{
+	return (struct journal_lease_state){
+		.id = lease->id,
+		.state = lease->state,
+		.reason = lease->reason,
+		.pid = lease->pid,
+		.expires_ns = lease->expires_ns,
+		.deadline_ns = lease->deadline_ns,
+		.detached_until_ns = lease->detached_until_ns,
+	};
+}
+
+int broker_journal_lease(struct broker *broker, struct lease *lease, size_t nr_live)
 {
 	struct {
 		struct journal_lease lease;
@@ -125,14 +138,31 @@ int broker_journal_lease(struct broker *broker, const struct lease *lease, size_
 			},
 	};
 	size_t ranges_bytes = lease->nr_ranges * sizeof(lease->ranges[0]);
+	int r;
 
 	memcpy(record.lease.token, lease->token, sizeof(lease->token));
 	wire_text_set(record.lease.provider, sizeof(record.lease.provider),
 		      lease->provider->identity.name);
 	wire_text_set(record.lease.label, sizeof(record.lease.label), lease->label);
 	memcpy(record.ranges, lease->ranges, ranges_bytes);
-	return journal_append(broker->journal, JOURNAL_LEASE, &record,
-			      sizeof(record.lease) + ranges_bytes, nr_live);
+	r = journal_append(broker->journal, JOURNAL_LEASE, &record,
+			   sizeof(record.lease) + ranges_bytes, nr_live);
+	if (!r)
+		lease->written = state_of(lease);
+	return r;
+}
+
+int broker_journal_state(struct broker *broker, struct lease *lease, size_t nr_live)
+{
+	struct journal_lease_state record = state_of(lease);
+	int r;
+
+	if (!memcmp(&record, &lease->written, sizeof(record)))
+		return 0;
+	r = journal_append(broker->journal, JOURNAL_LEASE_STATE, &record, sizeof(record), nr_live);
+	if (!r)
+		lease->written = record;
+	return r;
 }
 
 void lease_forget(struct broker *broker, struct lease *lease)
@@ -228,14 +258,14 @@ void broker_step(struct broker *broker, struct lease *lease, enum lease_step ste
 	uint64_t not_before_ns = 0;
 
 	if (step == LEASE_TELL) {
-		broker_journal_lease(broker, lease, 0);
+		broker_journal_state(broker, lease, 0);
 		tell_requested(broker, lease);
 	} else if (step == LEASE_REVOKE) {
 		step = take_back(broker, lease, &result);
 		not_before_ns = broker->now_ns() + RETRY_NS;
 		/* Somebody who can't be revoked: it goes on for a while, perhaps beyond us. */
 		if (step == LEASE_NOTHING) {
-			broker_journal_lease(broker, lease, 0);
+			broker_journal_state(broker, lease, 0);
 			/* Where it was to go at once, its holder hears only now that it has to help. */
 			if (lease->state == WIRE_LEASE_REVOKING && !lease->is_told)
 				tell_requested(broker, lease);

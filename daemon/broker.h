@@ -147,7 +147,9 @@ void broker_holder_lost(struct broker *broker, struct holder *holder);
 void broker_holder_died(struct broker *broker, struct holder *holder);
 
 /* Writes the lease down as it stands; @nr_live as in journal_append(). */
-int broker_journal_lease(struct broker *broker, const struct lease *lease, size_t nr_live);
+int broker_journal_lease(struct broker *broker, struct lease *lease, size_t nr_live);
+/* The same of a lease that is written down already: what has changed, if anything. */
+int broker_journal_state(struct broker *broker, struct lease *lease, size_t nr_live);
 /* From whoever had it, if anybody. */
 void broker_lease_move(struct broker *broker, struct lease *lease, struct holder *holder);
 /* Slices, account and object; neither the kernel nor the journal hears of it. */

@@ -69,7 +69,7 @@ int broker_renew(struct broker *broker, struct lease *lease, const struct policy
 	r = lease_renew(lease, broker->now_ns(), decision.ttl_ms);
 	if (r)
 		return cause_fail(cause, r, "lease %" PRIu64 " can't be renewed", lease->id);
-	r = broker_journal_lease(broker, lease, broker->leases.count);
+	r = broker_journal_state(broker, lease, broker->leases.count);
 	if (r) {
 		lease->expires_ns = before_ns;
 		return cause_fail(cause, r, "no room to write down the renewal");
@@ -96,7 +96,7 @@ static void forbid(struct broker *broker, struct lease *lease)
 
 	/* Never at once: whoever takes it up holds on to it until the answer. */
 	lease_revoke(lease, broker->now_ns(), WIRE_REASON_POLICY, deadline_ms ? deadline_ms : 1);
-	broker_journal_lease(broker, lease, 0);
+	broker_journal_state(broker, lease, 0);
 	broker_happened(broker, WIRE_MONITOR_LEASE_REVOKING, lease, NULL);
 }
 
@@ -138,7 +138,7 @@ int broker_attach(struct broker *broker, struct holder *holder, const struct wir
 		forbid(broker, lease);
 	else
 		/* It waits for nobody any more, also in the eyes of the next p2pd. */
-		broker_journal_lease(broker, lease, 0);
+		broker_journal_state(broker, lease, 0);
 	broker_step(broker, lease, LEASE_NOTHING);
 	*ret_lease = lease;
 	return 0;

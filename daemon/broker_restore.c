@@ -21,6 +21,13 @@
 /* Ids are counted from 1; one up here was never given out, and counting on from it would end. */
 #define MAX_ID (UINT64_MAX / 2)
 
+/* May a lease that is in the journal be in that state? */
+static bool is_state(uint32_t state, uint32_t reason)
+{
+	return state != WIRE_LEASE_PENDING && state <= WIRE_LEASE_RELEASED &&
+	       reason <= WIRE_REASON_MISBEHAVED;
+}
+
 static int load_lease(const void *body, size_t size_bytes, struct journal_lease *ret_record,
 		      const struct wire_range **ret_ranges)
 {
@@ -39,9 +46,7 @@ static int load_lease(const void *body, size_t size_bytes, struct journal_lease 
 	*ret_ranges = (const void *)((const char *)body + record->size_bytes);
 	if (!wire_text_is_sound(ret_record->provider, sizeof(ret_record->provider)) ||
 	    !wire_text_is_sound(ret_record->label, sizeof(ret_record->label)) || !ret_record->id ||
-	    ret_record->id > MAX_ID || ret_record->state == WIRE_LEASE_PENDING ||
-	    ret_record->state > WIRE_LEASE_RELEASED ||
-	    ret_record->reason > WIRE_REASON_MISBEHAVED ||
+	    ret_record->id > MAX_ID || !is_state(ret_record->state, ret_record->reason) ||
 	    (ret_record->mode != WIRE_MODE_EXCLUSIVE && ret_record->mode != WIRE_MODE_SHARED))
 		return -EBADMSG;
 	return 0;
@@ -57,8 +62,30 @@ static bool is_same_lease(const struct lease *lease, const struct journal_lease 
 	       !strcmp(lease->provider->identity.name, record->provider);
 }
 
+static void fill_state(struct lease *lease, const struct journal_lease_state *record)
+{
+	lease->state = (uint8_t)record->state;
+	lease->reason = (uint8_t)record->reason;
+	lease->pid = record->pid;
+	lease->expires_ns = record->expires_ns;
+	lease->deadline_ns = record->deadline_ns;
+	lease->detached_until_ns = record->detached_until_ns;
+	lease->written = *record;
+}
+
 static void fill_lease(struct lease *lease, const struct journal_lease *record)
 {
+	struct journal_lease_state state = {
+		.id = record->id,
+		.state = record->state,
+		.reason = record->reason,
+		.pid = record->pid,
+		.expires_ns = record->expires_ns,
+		.deadline_ns = record->deadline_ns,
+		.detached_until_ns = record->detached_until_ns,
+	};
+
+	fill_state(lease, &state);
 	memcpy(lease->token, record->token, sizeof(lease->token));
 	memcpy(lease->label, record->label, sizeof(lease->label));
 	lease->mode = record->mode;
@@ -66,16 +93,10 @@ static void fill_lease(struct lease *lease, const struct journal_lease *record)
 	lease->flags = record->flags;
 	lease->force = record->force;
 	lease->priority = record->priority;
-	lease->state = (uint8_t)record->state;
-	lease->reason = (uint8_t)record->reason;
 	lease->uid = record->uid;
 	lease->gid = record->gid;
-	lease->pid = record->pid;
 	lease->export_id = record->export_id;
 	lease->granted_ns = record->granted_ns;
-	lease->expires_ns = record->expires_ns;
-	lease->deadline_ns = record->deadline_ns;
-	lease->detached_until_ns = record->detached_until_ns;
 	lease->provider->publisher_until_ns = record->publisher_until_ns;
 }
 
@@ -159,6 +180,23 @@ static int read_lease(struct broker *broker, const void *body, size_t size_bytes
 	return 0;
 }
 
+static int read_state(struct broker *broker, const void *body, size_t size_bytes)
+{
+	struct journal_lease_state record;
+	struct lease *lease;
+
+	if (size_bytes < sizeof(record))
+		return -EBADMSG;
+	memcpy(&record, body, sizeof(record));
+	record.reserved = 0;
+	lease = lease_table_find(&broker->leases, record.id);
+	if (!lease || !is_state(record.state, record.reason))
+		return -EBADMSG;
+	fill_state(lease, &record);
+	return 0;
+}
+
+/* The caller has it from the journal, or writes it there. */
 static void wait_for_holders(struct broker *broker, uint64_t until_ns)
 {
 	list_for_each_entry(provider, &broker->providers, struct provider, link)
@@ -167,7 +205,7 @@ static void wait_for_holders(struct broker *broker, uint64_t until_ns)
 	for (struct lease *lease = lease_table_after(&broker->leases, 0); lease;
 	     lease = lease_table_after(&broker->leases, lease->id))
 		if (!lease->detached_until_ns)
-			lease->detached_until_ns = until_ns;
+			lease->detached_until_ns = lease->written.detached_until_ns = until_ns;
 }
 
 static int read_u64(const void *body, size_t size_bytes, uint64_t *ret_value)
@@ -207,6 +245,8 @@ static int read_record(void *data, uint16_t type, const void *body, size_t size_
 	switch (type) {
 	case JOURNAL_LEASE:
 		return read_lease(broker, body, size_bytes);
+	case JOURNAL_LEASE_STATE:
+		return read_state(broker, body, size_bytes);
 	case JOURNAL_LEASE_GONE:
 		if (read_u64(body, size_bytes, &value))
 			return -EBADMSG;

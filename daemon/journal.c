@@ -9,7 +9,7 @@
  * wrote here, and then nothing in it is believed.
  *
  * Space: memory can run out. Whoever grants a lease allocates the room that its later records need
- * at the same time (RESERVE_BYTES for each live thing), and a grant that can't is refused.
+ * at the same time (reserve_bytes()), and a grant that can't is refused.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@
 #define MAGIC	      0x6a64327032706470ULL
 #define FIRST_RECORD  4096
 #define CHUNK_BYTES   65536
-#define RESERVE_BYTES 1024 /* a lease's own record twice, its end, and alignment */
+#define OWN_BYTES     4096 /* room for what is about no lease: drains and restarts */
 #define TYPICAL_BYTES 320  /* one lease's record */
 #define RECORD_MAX    4096
 
@@ -312,11 +312,25 @@ uint64_t journal_instance(const struct journal *journal)
 	return journal->head.instance;
 }
 
+static size_t length_of(size_t body_bytes)
+{
+	return (sizeof(struct record) + body_bytes + 7) & ~(size_t)7;
+}
+
+/* What may have to be written although there is no more room, see journal_append(). */
+static uint64_t reserve_bytes(size_t nr_live)
+{
+	if (!nr_live)
+		return 0;
+	return OWN_BYTES + nr_live * (2 * length_of(sizeof(struct journal_lease_state)) +
+				      length_of(sizeof(uint64_t)));
+}
+
 int journal_append(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
 		   size_t nr_live)
 {
 	union room room;
-	size_t length = (sizeof(room.record) + size_bytes + 7) & ~(size_t)7;
+	size_t length = length_of(size_bytes);
 	int r;
 
 	if (length > RECORD_MAX)
@@ -324,7 +338,7 @@ int journal_append(struct journal *journal, uint16_t type, const void *body, siz
 	/* What may fail waits until the journal tells the truth again. */
 	if (nr_live && journal->is_behind && !journal->snapshot)
 		return -ENOSPC;
-	r = allocate(journal, journal->end + length + nr_live * RESERVE_BYTES);
+	r = allocate(journal, journal->end + length + reserve_bytes(nr_live));
 	if (r && nr_live)
 		return r;
 	memset(&room.record, 0, sizeof(room.record));

@@ -34,6 +34,7 @@ enum journal_type {
 	 * overrides it.
 	 */
 	JOURNAL_RESTARTED = 5,
+	JOURNAL_LEASE_STATE = 6, /* struct journal_lease_state, of a lease that is in it already */
 };
 
 /* A lease as it stands. It may grow at its end: shorter ones are filled up with zeroes. */
@@ -69,6 +70,22 @@ struct journal_lease {
 		publisher_until_ns; /* of a published provider; the last record of any lease counts */
 };
 
+/*
+ * What has changed in a lease since its own record: all of what may, except for a new export. It
+ * is as long for a lease of many ranges as for one of few, so that the room for a lease's end is
+ * known when it begins.
+ */
+struct journal_lease_state {
+	uint64_t id;
+	uint32_t state;
+	uint32_t reason;
+	int32_t pid;
+	uint32_t reserved;
+	uint64_t expires_ns;
+	uint64_t deadline_ns;
+	uint64_t detached_until_ns;
+};
+
 struct journal_drain {
 	char provider[WIRE_NAME_SIZE];
 	uint32_t is_on;
@@ -95,9 +112,10 @@ int journal_fd(const struct journal *journal);
 uint64_t journal_instance(const struct journal *journal);
 
 /*
- * Appends. A record that may fail (a grant) says for how many live things room must stay for those
- * that must not (their revocation and end), which say 0. -ENOSPC. Where one of those fails all the
- * same, no more is granted until a snapshot has made up for it (journal_is_large()).
+ * Appends. A record that may fail (a grant) says how many leases there are with it, and room stays
+ * for what must not fail: of each of them its state twice (wanted back; taken up again after a
+ * restart) and its end. Those records say 0. -ENOSPC. Where one of them fails all the same, no more
+ * is granted until a snapshot has made up for it (journal_is_large()).
  */
 int journal_append(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
 		   size_t nr_live);

@@ -10,6 +10,7 @@
 #include "common/list.h"
 #include "common/wire.h"
 #include "deadlines.h"
+#include "journal.h"
 
 struct account;
 struct holder;
@@ -56,6 +57,7 @@ struct lease {
 	uint64_t deadline_ns;	    /* of the revocation */
 	uint64_t detached_until_ns; /* without a connection: until then it waits; 0: connected */
 	struct deadline deadline;   /* the first of the three that matters now */
+	struct journal_lease_state written; /* what the journal says of it */
 	uint32_t nr_ranges;
 	struct wire_range ranges[];
 };

@@ -157,12 +157,14 @@ class NoSpace(daemon_case.DaemonCase):
     LIMIT = 300001
     OPTIONS = {"prefix": ("prlimit", f"--fsize={LIMIT}:{LIMIT}")}
 
-    def fill(self, client: wire.Client) -> list[wire.Lease]:
+    def fill(self, client: wire.Client, nr_ranges: int = 0) -> list[wire.Lease]:
         """Leases until there is no room for more."""
         leases = []
         try:
             while True:
-                leases.append(client.acquire())
+                begin = len(leases) * nr_ranges * 4096
+                leases.append(client.acquire(
+                    ranges=tuple((begin + i * 4096, 4096) for i in range(nr_ranges))))
         except wire.Refused as refused:
             self.assertEqual(refused.error, errno.ENOSPC, refused.cause)
         return leases
@@ -190,6 +192,27 @@ class NoSpace(daemon_case.DaemonCase):
             client.call(wire.RELEASE, struct.pack("<Q", lease.id))
         client.close()
         self.until(lambda: self.status()[1] == 0)
+
+    def test_many_ranges(self) -> None:
+        """Nothing that happens to the largest leases needs more room than was kept for them."""
+        client = self.client()
+        held = self.fill(client, 32)
+        self.assertGreater(len(held), 30)
+        self.assertEqual(client.revoke(wire.SCOPE_ALL, deadline_ms=50000), (len(held), 0))
+        self.refused(errno.ENOSPC, client.acquire)
+        self.daemon.kill()
+        client = self.daemon.reconnect()
+        self.opened.append(client)
+        self.assertEqual({lease.state for lease in client.leases()}, {wire.REVOKING})
+        for lease in held:
+            client.attach(lease)
+            client.receive()
+            client.release(lease)
+        self.daemon.kill()
+        client = self.daemon.reconnect()
+        self.opened.append(client)
+        self.assertEqual(client.leases(), [])
+        self.assertNotIn("damaged", self.daemon.text())
 
     def test_again_and_again(self) -> None:
         """A full journal that is worked on, killed at each turn, never is a damaged one."""

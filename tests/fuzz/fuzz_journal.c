@@ -24,7 +24,7 @@ static int framed(const uint8_t *data, size_t size)
 
 		if (length > size - at - 2)
 			length = size - at - 2;
-		journal_append(journal, data[at] % 6, data + at + 2, length, 0);
+		journal_append(journal, data[at] % 7, data + at + 2, length, 0);
 		at += 2 + length;
 	}
 	fd = fcntl(journal_fd(journal), F_DUPFD_CLOEXEC, 0);

@@ -377,6 +377,7 @@ static void limit_file_size(uint64_t bytes)
 /* What may fail does so early enough for what must not. */
 static void append_without_room_enospc_but_ends_go_on(void **state)
 {
+	struct journal_lease_state changed = {.id = 1};
 	struct journal *journal = begin();
 	uint8_t body[280] = {1};
 	size_t nr_live = 0;
@@ -391,11 +392,19 @@ static void append_without_room_enospc_but_ends_go_on(void **state)
 	for (size_t i = 0; i < nr_live; i++) {
 		uint64_t id = i;
 
-		assert_int_equal(journal_append(journal, 1, body, sizeof(body), 0), 0);
+		for (int turn = 0; turn < 2; turn++)
+			assert_int_equal(journal_append(journal, JOURNAL_LEASE_STATE, &changed,
+							sizeof(changed), 0),
+					 0);
 		assert_int_equal(journal_append(journal, 2, &id, sizeof(id), 0), 0);
 	}
+	/* A drain, and as many restarts as anybody will try. */
+	assert_int_equal(
+		journal_append(journal, JOURNAL_DRAIN, body, sizeof(struct journal_drain), 0), 0);
+	for (uint64_t i = 0; i < 100; i++)
+		assert_int_equal(journal_append(journal, JOURNAL_RESTARTED, &i, sizeof(i), 0), 0);
 	assert_int_equal(reopen(journal_fd(journal), &seen), 0);
-	assert_int_equal(seen.count, nr_live * 3);
+	assert_int_equal(seen.count, nr_live * 4 + 101);
 	limit_file_size(0);
 	journal_free(journal);
 }
