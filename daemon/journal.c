@@ -2,11 +2,12 @@
 /*
  * The journal: see journal.h for what is in the file.
  *
- * Every write is one pwrite() of one whole record into a memfd, so what a SIGKILL
+ * Every write is one pwrite() of whole records into a memfd, so what a SIGKILL
  * can leave behind is a file that ends inside a record, never a hole. That is the only
- * damage that is taken for normal; it is cut off. A CRC that is wrong anywhere else, a length that
- * passes the end although the record doesn't, or a head that is no head means that somebody else
- * wrote here, and then nothing in it is believed.
+ * damage that is taken for normal; it is cut off. Records are put together in memory: one that
+ * counts at once is written at once, those of one revocation and of a snapshot many at a time. A
+ * CRC that is wrong anywhere else, a length that passes the end although the record doesn't, or a
+ * head that is no head means that somebody else wrote here, and then nothing in it is believed.
  *
  * Space: memory can run out. Whoever grants a lease allocates the room that its later records need
  * at the same time (reserve_bytes()), and a grant that can't is refused.
@@ -30,6 +31,7 @@
 #define MAGIC	      0x6a64327032706470ULL
 #define FIRST_RECORD  4096
 #define CHUNK_BYTES   65536
+#define HELD_BYTES    16384
 #define OWN_BYTES     4096 /* room for what is about no lease: drains and restarts */
 #define TYPICAL_BYTES 320  /* one lease's record */
 #define RECORD_MAX    4096
@@ -61,10 +63,13 @@ union room {
 struct journal {
 	int fd;
 	struct head head;
-	uint64_t end;	    /* of the last record */
+	uint64_t end;	    /* of the last record, also of one that is held */
 	uint64_t allocated; /* room in the file */
 	uint64_t snapshot;  /* where the one being written begins; 0: none is */
 	bool is_behind;	    /* something that happened isn't in it: only a snapshot helps */
+	bool is_held_needed;
+	size_t held_bytes; /* the last records, which aren't in the file yet */
+	uint8_t held[HELD_BYTES];
 };
 
 static uint32_t checksum(const void *data, size_t size_bytes)
@@ -326,37 +331,69 @@ static uint64_t reserve_bytes(size_t nr_live)
 				      length_of(sizeof(uint64_t)));
 }
 
-int journal_append(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
-		   size_t nr_live)
+static void hold(struct journal *journal, uint16_t type, const void *body, size_t size_bytes)
 {
-	union room room;
-	size_t length = length_of(size_bytes);
+	uint8_t *bytes = journal->held + journal->held_bytes;
+	size_t length = length_of(size_bytes), pad = length - sizeof(struct record) - size_bytes;
+	struct record record = {.length = (uint32_t)length, .type = type, .pad = (uint16_t)pad};
+
+	memcpy(bytes, &record, sizeof(record));
+	memcpy(bytes + sizeof(record), body, size_bytes);
+	memset(bytes + sizeof(record) + size_bytes, 0, pad);
+	record.crc = checksum(bytes, length);
+	memcpy(bytes, &record, sizeof(record));
+	journal->held_bytes += length;
+	journal->end += length;
+}
+
+int journal_flush(struct journal *journal)
+{
+	uint64_t start = journal->end - journal->held_bytes;
 	int r;
+
+	if (!journal->held_bytes)
+		return 0;
+	r = write_at(journal->fd, journal->held, journal->held_bytes, start);
+	if (r) {
+		cut_at(journal, start);
+		journal->is_behind |= journal->is_held_needed;
+	}
+	journal->held_bytes = 0;
+	journal->is_held_needed = false;
+	return r;
+}
+
+int journal_hold(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
+		 size_t nr_live)
+{
+	bool may_fail = nr_live || journal->snapshot;
+	size_t length = length_of(size_bytes);
+	int r = 0;
 
 	if (length > RECORD_MAX)
 		return -E2BIG;
 	/* What may fail waits until the journal tells the truth again. */
 	if (nr_live && journal->is_behind && !journal->snapshot)
 		return -ENOSPC;
+	if (journal->held_bytes + length > HELD_BYTES)
+		r = journal_flush(journal);
+	if (r && may_fail)
+		return r;
 	r = allocate(journal, journal->end + length + reserve_bytes(nr_live));
-	if (r && nr_live)
+	if (r && may_fail)
 		return r;
-	memset(&room.record, 0, sizeof(room.record));
-	memcpy(room.bytes + sizeof(room.record), body, size_bytes);
-	memset(room.bytes + sizeof(room.record) + size_bytes, 0,
-	       length - sizeof(room.record) - size_bytes);
-	room.record.length = (uint32_t)length;
-	room.record.type = type;
-	room.record.pad = (uint16_t)(length - sizeof(room.record) - size_bytes);
-	room.record.crc = checksum(room.bytes, length);
-	r = write_at(journal->fd, room.bytes, length, journal->end);
-	if (r) {
-		cut_at(journal, journal->end);
-		journal->is_behind |= !nr_live;
-		return r;
-	}
-	journal->end += length;
+	hold(journal, type, body, size_bytes);
+	journal->is_held_needed |= !nr_live;
 	return 0;
+}
+
+int journal_append(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
+		   size_t nr_live)
+{
+	int r = journal_hold(journal, type, body, size_bytes, nr_live);
+
+	/* A snapshot counts as a whole, with its head. */
+	return r || journal->snapshot ? r : journal_flush(journal);
 }
 
 bool journal_is_large(const struct journal *journal, size_t nr_live)
@@ -369,16 +406,22 @@ bool journal_is_large(const struct journal *journal, size_t nr_live)
 
 int journal_compact_begin(struct journal *journal)
 {
+	int r = journal_flush(journal);
+
 	journal->snapshot = journal->end;
-	return 0;
+	return r;
 }
 
 int journal_compact_end(struct journal *journal, bool is_whole)
 {
 	uint64_t old = journal->head.start, start = journal->snapshot;
-	int r = is_whole ? write_head(journal, start) : -ECANCELED;
+	int r = is_whole ? journal_flush(journal) : -ECANCELED;
 
+	if (!r)
+		r = write_head(journal, start);
 	journal->snapshot = 0;
+	journal->held_bytes = 0;
+	journal->is_held_needed = false;
 	if (r) {
 		/* The old records still say all there is to say. */
 		cut_at(journal, start);

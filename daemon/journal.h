@@ -120,10 +120,18 @@ uint64_t journal_instance(const struct journal *journal);
 int journal_append(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
 		   size_t nr_live);
 
+/*
+ * The same, but it may be written later: with the next one that is appended, or by journal_flush(), which
+ * says whether all of them are. Nobody may be told of it before.
+ */
+int journal_hold(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
+		 size_t nr_live);
+int journal_flush(struct journal *journal);
+
 /* Has it grown to several times of what a snapshot of @nr_live things takes, or does it lack one? */
 bool journal_is_large(const struct journal *journal, size_t nr_live);
 
-/* Between these, journal_append() writes the snapshot. */
+/* Between these, journal_append() writes the snapshot, and holds what it likes until the end. */
 int journal_compact_begin(struct journal *journal);
 /* @is_whole false: forget what was appended since, the old records stay. */
 int journal_compact_end(struct journal *journal, bool is_whole);

@@ -155,6 +155,51 @@ static void open_torn_at_each_byte_whole_records(void **state)
 	journal_free(journal);
 }
 
+/* Records that wait are written in their order, before anything that doesn't wait. */
+static void hold_written_by_flush_or_append(void **state)
+{
+	struct journal *journal = begin();
+	struct seen seen;
+	uint64_t number;
+
+	(void)state;
+	assert_int_equal(journal_flush(journal), 0);
+	for (int turn = 0; turn < 2; turn++) {
+		for (number = 10; number < 13; number++)
+			assert_int_equal(journal_hold(journal, 9, &number, sizeof(number), 0), 0);
+		assert_int_equal(reopen(journal_fd(journal), &seen), 0);
+		assert_int_equal(seen.count, turn * 3);
+		if (turn)
+			append(journal, 13);
+		else
+			assert_int_equal(journal_flush(journal), 0);
+		assert_int_equal(reopen(journal_fd(journal), &seen), 0);
+		assert_int_equal(seen.count, turn ? 7 : 3);
+		for (size_t i = 0; i < seen.count; i++)
+			assert_int_equal(seen.first[i], 10 + (i < 3 ? i : i - 3));
+	}
+	journal_free(journal);
+}
+
+/* More than wait at a time, of odd lengths: not one is lost or comes twice. */
+static void hold_many_all_written(void **state)
+{
+	struct journal *journal = begin();
+	uint8_t body[700] = {1};
+	struct seen seen;
+
+	(void)state;
+	for (size_t i = 0; i < 500; i++)
+		assert_int_equal(journal_hold(journal, 1, body, i, 0), 0);
+	assert_int_equal(journal_hold(journal, 1, body, 4096 - 16, 0), 0);
+	assert_int_equal(journal_flush(journal), 0);
+	assert_int_equal(reopen(journal_fd(journal), &seen), 0);
+	assert_int_equal(seen.count, 501);
+	for (size_t i = 0; i < ARRAY_SIZE(seen.sizes); i++)
+		assert_int_equal(seen.sizes[i], i);
+	journal_free(journal);
+}
+
 /* The heads cut off: nothing to go by. */
 static void open_without_heads_ebadmsg(void **state)
 {
@@ -461,12 +506,70 @@ static void append_after_lost_end_enospc_until_snapshot(void **state)
 	journal_free(journal);
 }
 
+/* Many that don't fit: the file ends where it did before them, and says so. */
+static void hold_without_room_enospc_until_snapshot(void **state)
+{
+	struct journal *journal = begin();
+	uint64_t number = 1;
+	struct seen seen;
+
+	(void)state;
+	append(journal, 1);
+	limit_file_size((uint64_t)size_of(journal_fd(journal)) + 100);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(journal_hold(journal, 2, &number, sizeof(number), 0), 0);
+	assert_int_equal(journal_flush(journal), -ENOSPC);
+	assert_int_equal(journal_flush(journal), 0);
+	limit_file_size(0);
+	assert_int_equal(reopen(journal_fd(journal), &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_true(journal_is_large(journal, 1));
+	assert_int_equal(journal_append(journal, 1, &number, sizeof(number), 1), -ENOSPC);
+	journal_compact_begin(journal);
+	append(journal, 8);
+	assert_int_equal(journal_compact_end(journal, true), 0);
+	append(journal, 9);
+	assert_int_equal(reopen(journal_fd(journal), &seen), 0);
+	assert_int_equal(seen.count, 2);
+	journal_free(journal);
+}
+
+/* A snapshot of which the first part finds no room is none, although what is left of it fits. */
+static void compact_without_room_old_records_stay(void **state)
+{
+	struct journal *journal = begin();
+	uint8_t body[4000] = {1};
+	struct seen seen;
+	int r = 0;
+
+	(void)state;
+	append(journal, 1);
+	limit_file_size((uint64_t)size_of(journal_fd(journal)) + 1000);
+	journal_compact_begin(journal);
+	for (int i = 0; i < 5; i++)
+		r |= journal_append(journal, 1, body, sizeof(body), 0);
+	assert_int_not_equal(r, 0);
+	assert_int_equal(journal_compact_end(journal, !r), 0);
+	limit_file_size(0);
+	assert_int_equal(reopen(journal_fd(journal), &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.first[0], 1);
+	journal_compact_begin(journal);
+	append(journal, 8);
+	assert_int_equal(journal_compact_end(journal, true), 0);
+	assert_int_equal(reopen(journal_fd(journal), &seen), 0);
+	assert_int_equal(seen.first[0], 8);
+	journal_free(journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(open_after_append_same_records),
 		cmocka_unit_test(append_too_long_e2big),
 		cmocka_unit_test(open_torn_at_each_byte_whole_records),
+		cmocka_unit_test(hold_written_by_flush_or_append),
+		cmocka_unit_test(hold_many_all_written),
 		cmocka_unit_test(open_without_heads_ebadmsg),
 		cmocka_unit_test(open_with_flipped_bit_not_believed),
 		cmocka_unit_test(open_of_no_journal_ebadmsg),
@@ -479,6 +582,8 @@ int main(void)
 		cmocka_unit_test(append_without_room_enospc_but_ends_go_on),
 		cmocka_unit_test(append_cut_short_leaves_nothing),
 		cmocka_unit_test(append_after_lost_end_enospc_until_snapshot),
+		cmocka_unit_test(hold_without_room_enospc_until_snapshot),
+		cmocka_unit_test(compact_without_room_old_records_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
