@@ -8,6 +8,8 @@
  *    answer. A death before the journal loses the DMABUF's only descriptor, and with it
  *    the export. A death after it leaves a lease that nobody comes back for; its time to be
  *    taken up again passes, and it is ended.
+ *  - A revocation: each lease is marked, then the journal, then their holders are told. A death in
+ *    between leaves them marked; holders hear of it when they come back.
  *  - An end: the kernel's revocation, the journal, the slice, and then the answer. A death
  *    in between revokes once more, which does nothing.
  *
@@ -152,17 +154,24 @@ int broker_journal_lease(struct broker *broker, struct lease *lease, size_t nr_l
 	return r;
 }
 
-int broker_journal_state(struct broker *broker, struct lease *lease, size_t nr_live)
+static int hold_state(struct broker *broker, struct lease *lease, size_t nr_live)
 {
 	struct journal_lease_state record = state_of(lease);
 	int r;
 
 	if (!memcmp(&record, &lease->written, sizeof(record)))
 		return 0;
-	r = journal_append(broker->journal, JOURNAL_LEASE_STATE, &record, sizeof(record), nr_live);
+	r = journal_hold(broker->journal, JOURNAL_LEASE_STATE, &record, sizeof(record), nr_live);
 	if (!r)
 		lease->written = record;
 	return r;
+}
+
+int broker_journal_state(struct broker *broker, struct lease *lease, size_t nr_live)
+{
+	int r = hold_state(broker, lease, nr_live);
+
+	return r ? r : journal_flush(broker->journal);
 }
 
 void lease_forget(struct broker *broker, struct lease *lease)
@@ -184,6 +193,7 @@ void lease_forget(struct broker *broker, struct lease *lease)
 	broker->leased_bytes -= lease->size_bytes;
 	list_remove(&lease->link_of_holder);
 	list_remove(&lease->link_of_nonce);
+	list_remove(&lease->link_of_marked);
 	free(lease);
 	if (holder && --holder->nr_leases == 0 && !holder->client)
 		broker->ops->holder_idle(broker->data, holder);
@@ -245,11 +255,36 @@ static void set_deadline(struct broker *broker, struct lease *lease, uint64_t no
 			      next_ns < not_before_ns ? not_before_ns : next_ns);
 }
 
-static void tell_requested(struct broker *broker, struct lease *lease)
+void broker_mark(struct broker *broker, struct lease *lease, struct list *marked)
 {
-	lease->is_told = true;
-	broker->ops->tell_requested(broker->data, lease);
-	broker_happened(broker, WIRE_MONITOR_LEASE_REVOKING, lease, NULL);
+	hold_state(broker, lease, 0);
+	set_deadline(broker, lease, 0);
+	list_remove(&lease->link_of_marked);
+	list_append(marked, &lease->link_of_marked);
+}
+
+void broker_tell(struct broker *broker, struct list *marked)
+{
+	/* Room was kept for it; where there is none, what was granted before only ends later. */
+	journal_flush(broker->journal);
+	list_for_each_entry(lease, marked, struct lease, link_of_marked) {
+		lease->is_told = true;
+		broker->ops->tell_requested(broker->data, lease);
+	}
+	list_for_each_entry_safe(lease, marked, struct lease, link_of_marked) {
+		list_remove(&lease->link_of_marked);
+		broker_happened(broker, WIRE_MONITOR_LEASE_REVOKING, lease, NULL);
+	}
+	broker_wake(broker);
+}
+
+static void tell_one(struct broker *broker, struct lease *lease)
+{
+	struct list marked;
+
+	list_init(&marked);
+	broker_mark(broker, lease, &marked);
+	broker_tell(broker, &marked);
 }
 
 void broker_step(struct broker *broker, struct lease *lease, enum lease_step step)
@@ -258,18 +293,20 @@ void broker_step(struct broker *broker, struct lease *lease, enum lease_step ste
 	uint64_t not_before_ns = 0;
 
 	if (step == LEASE_TELL) {
-		broker_journal_state(broker, lease, 0);
-		tell_requested(broker, lease);
-	} else if (step == LEASE_REVOKE) {
+		tell_one(broker, lease);
+		return;
+	}
+	if (step == LEASE_REVOKE) {
 		step = take_back(broker, lease, &result);
 		not_before_ns = broker->now_ns() + RETRY_NS;
-		/* Somebody who can't be revoked: it goes on for a while, perhaps beyond us. */
-		if (step == LEASE_NOTHING) {
+		/*
+		 * Somebody who can't be revoked: it goes on for a while, perhaps beyond us. Where
+		 * it was to go at once, its holder hears only now that it has to help.
+		 */
+		if (step == LEASE_NOTHING && lease->state == WIRE_LEASE_REVOKING && !lease->is_told)
+			tell_one(broker, lease);
+		else if (step == LEASE_NOTHING)
 			broker_journal_state(broker, lease, 0);
-			/* Where it was to go at once, its holder hears only now that it has to help. */
-			if (lease->state == WIRE_LEASE_REVOKING && !lease->is_told)
-				tell_requested(broker, lease);
-		}
 	}
 	if (step == LEASE_FREE)
 		end(broker, lease, &result);
@@ -281,17 +318,22 @@ void broker_step(struct broker *broker, struct lease *lease, enum lease_step ste
 void broker_tick(struct broker *broker)
 {
 	const struct policy_settings *settings = policy_settings(broker->policy);
+	/* The same for all: what is marked here isn't due before its holder was told. */
+	uint64_t now_ns = broker->now_ns();
 	struct deadline *first;
+	struct list marked;
 
-	while ((first = deadlines_first(&broker->deadlines))) {
+	list_init(&marked);
+	while ((first = deadlines_first(&broker->deadlines)) && first->time_ns <= now_ns) {
 		struct lease *lease = list_entry(first, struct lease, deadline);
-		uint64_t now_ns = broker->now_ns();
+		enum lease_step step = lease_tick(lease, now_ns, settings->revoke_deadline_ms);
 
-		if (first->time_ns > now_ns)
-			break;
-		broker_step(broker, lease, lease_tick(lease, now_ns, settings->revoke_deadline_ms));
+		if (step == LEASE_TELL)
+			broker_mark(broker, lease, &marked);
+		else
+			broker_step(broker, lease, step);
 	}
-	broker_wake(broker);
+	broker_tell(broker, &marked);
 }
 
 void broker_kernel_revoked(struct broker *broker, struct lease *lease, uint32_t reason)

@@ -158,6 +158,12 @@ void broker_happened(struct broker *broker, uint32_t type, const struct lease *l
 		     const struct policy_decision *decision);
 /* Lets the loop know of the first deadline. */
 void broker_wake(struct broker *broker);
+/*
+ * Of one revocation the leases are marked (LEASE_TELL), and written down all at once, before the
+ * first holder is told of it, and all of them before any of that is for monitors and the log.
+ */
+void broker_mark(struct broker *broker, struct lease *lease, struct list *marked);
+void broker_tell(struct broker *broker, struct list *marked);
 /* After a change of its state: its deadline, its journal entry, its next step. May free it. */
 void broker_step(struct broker *broker, struct lease *lease, enum lease_step step);
 /* Everything that is due. */

@@ -245,6 +245,7 @@ static struct lease *lease_new(const struct acquire_request *request,
 	list_init(&lease->link_of_holder);
 	list_init(&lease->link_of_provider);
 	list_init(&lease->link_of_nonce);
+	list_init(&lease->link_of_marked);
 	lease->provider = candidate->provider;
 	lease->mode = wire->mode;
 	lease->access = wire->access;

@@ -133,6 +133,7 @@ static int place_lease(struct broker *broker, const struct journal_lease *record
 	lease->provider = provider;
 	list_init(&lease->link_of_holder);
 	list_init(&lease->link_of_nonce);
+	list_init(&lease->link_of_marked);
 	list_append(&provider->leases, &lease->link_of_provider);
 	provider->nr_leases++;
 	/* Limits may have been lowered since; what is granted is granted. */

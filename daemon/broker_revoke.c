@@ -2,8 +2,10 @@
 /*
  * Taking back on somebody's word: an administrator's, or a new policy's.
  *
- * Each revocation marks and tells, and comes back; deadlines do the rest. A walk over all
- * leases goes by id, so that it bears what ends on the way.
+ * Each revocation marks all, tells all and comes back; deadlines do the rest. Who waits longest to
+ * be told waits for a packet to each of the others, and for nothing else. What is to go at once goes
+ * one by one: the kernel's step may take its time, and who is through with it needn't wait. A walk
+ * over all leases goes by id, so that it bears what ends on the way.
  */
 #include <string.h>
 
@@ -37,25 +39,64 @@ static bool is_drawn_in(const struct revoke_scope *scope, const struct lease *le
 	return false;
 }
 
+/* One revocation on its way. */
+struct revocation {
+	struct broker *broker;
+	uint32_t reason;
+	uint64_t deadline_ms;
+	uint64_t now_ns;
+	struct list marked;
+};
+
+static void begin(struct revocation *revocation, struct broker *broker, uint32_t reason,
+		  uint64_t deadline_ms)
+{
+	*revocation = (struct revocation){
+		.broker = broker,
+		.reason = reason,
+		.deadline_ms = deadline_ms,
+		.now_ns = broker->now_ns(),
+	};
+	list_init(&revocation->marked);
+}
+
+/* False: its time is over, and it is still there: somebody can't be revoked. */
+static bool take(struct revocation *revocation, struct lease *lease)
+{
+	struct broker *broker = revocation->broker;
+	uint64_t id = lease->id;
+	enum lease_step step;
+
+	step = lease_revoke(lease, revocation->now_ns, revocation->reason, revocation->deadline_ms);
+	if (step == LEASE_TELL) {
+		broker_mark(broker, lease, &revocation->marked);
+		return true;
+	}
+	broker_step(broker, lease, step);
+	lease = lease_table_find(&broker->leases, id);
+	return !lease || lease->deadline_ns > broker->now_ns();
+}
+
 void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint32_t reason,
 		   uint64_t deadline_ms, struct wire_revoke_reply *ret_reply)
 {
+	/* One by its id needn't be looked for. */
+	bool is_one = scope->scope == WIRE_SCOPE_LEASE && !scope->is_function;
+	uint64_t last = is_one ? scope->lease_id : UINT64_MAX;
+	uint64_t id = is_one ? scope->lease_id - 1 : 0;
+	struct revocation revocation;
 	struct lease *lease;
 
 	memset(ret_reply, 0, sizeof(*ret_reply));
-	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
+	begin(&revocation, broker, reason, deadline_ms);
+	while ((lease = lease_table_after(&broker->leases, id)) && lease->id <= last) {
 		id = lease->id;
 		if (!is_in_scope(scope, lease) && !is_drawn_in(scope, lease))
 			continue;
-		if (lease->state == WIRE_LEASE_ACTIVE)
-			ret_reply->nr_leases++;
-		broker_step(broker, lease,
-			    lease_revoke(lease, broker->now_ns(), reason, deadline_ms));
-		/* Its time is over, and it is still there: somebody can't be revoked. */
-		lease = lease_table_find(&broker->leases, id);
-		if (lease && lease->deadline_ns <= broker->now_ns())
-			ret_reply->nr_busy++;
+		ret_reply->nr_leases += lease->state == WIRE_LEASE_ACTIVE;
+		ret_reply->nr_busy += !take(&revocation, lease);
 	}
+	broker_tell(broker, &revocation.marked);
 }
 
 static void journal_drain(struct broker *broker, const struct provider *provider)
@@ -110,7 +151,7 @@ bool broker_is_allowed(struct broker *broker, const struct lease *lease)
 
 void broker_policy_replace(struct broker *broker, struct policy *policy)
 {
-	uint64_t deadline_ms = policy_settings(policy)->revoke_deadline_ms;
+	struct revocation revocation;
 	struct wire_event_monitor event = {.type = WIRE_MONITOR_POLICY_LOADED};
 	struct lease *lease;
 
@@ -120,12 +161,12 @@ void broker_policy_replace(struct broker *broker, struct policy *policy)
 	broker->accounts.limits = policy_settings(policy)->limits;
 	event.time_ns = broker->now_ns();
 	broker->ops->happened(broker->data, &event, NULL);
+	begin(&revocation, broker, WIRE_REASON_POLICY, policy_settings(policy)->revoke_deadline_ms);
 	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
 		id = lease->id;
 		if (lease->state == WIRE_LEASE_ACTIVE && lease->holder &&
 		    !broker_is_allowed(broker, lease))
-			broker_step(broker, lease,
-				    lease_revoke(lease, broker->now_ns(), WIRE_REASON_POLICY,
-						 deadline_ms));
+			take(&revocation, lease);
 	}
+	broker_tell(broker, &revocation.marked);
 }

@@ -31,6 +31,7 @@ struct lease {
 	struct list link_of_holder;
 	struct list link_of_provider;
 	struct list link_of_nonce;
+	struct list link_of_marked; /* wanted back, and its holder isn't told yet */
 	struct provider *provider;
 	struct account *account;
 	struct holder *holder; /* NULL: not come back since a restart */

@@ -155,8 +155,8 @@ static void happened(void *data, const struct wire_event_monitor *event,
 static void wake_at(void *data, uint64_t time_ns)
 {
 	struct server *server = data;
-	uint64_t now_ns = clock_now_ns();
 	struct timeval left;
+	uint64_t now_ns;
 
 	if (time_ns == server->alarm_ns)
 		return;
@@ -165,6 +165,7 @@ static void wake_at(void *data, uint64_t time_ns)
 		event_del(server->alarm);
 		return;
 	}
+	now_ns = clock_now_ns();
 	left = timeval_of(time_ns > now_ns ? time_ns - now_ns : 0);
 	event_add(server->alarm, &left);
 }

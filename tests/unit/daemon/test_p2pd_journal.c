@@ -203,6 +203,105 @@ static void back_after_snapshot_written(void **state)
 	assert_int_equal(lease_of(id)->detached_until_ns, fake_now_ns + 30 * SECOND);
 }
 
+/* -- one revocation of many -- */
+
+#define NR_MANY 900 /* more than the journal writes at once */
+
+static size_t nr_told_early;
+static off_t first_size;
+
+static void told(void *data, const struct lease *lease)
+{
+	fake_requested(data, lease);
+	if (!first_size)
+		first_size = size_of_journal();
+	nr_told_early += size_of_journal() != first_size;
+	/* Monitors and the log come after the last holder. */
+	nr_told_early += fake.happened[WIRE_MONITOR_LEASE_REVOKING];
+}
+
+static void many(void)
+{
+	static struct broker_ops ops;
+
+	ops = fake_broker_ops;
+	ops.tell_requested = told;
+	fake.broker.ops = &ops;
+	nr_told_early = 0;
+	first_size = 0;
+	for (size_t i = 0; i < NR_MANY; i++)
+		leases[i] = granted();
+}
+
+static void assert_all_told_after_all_written(void)
+{
+	assert_int_equal(nr_told_early, 0);
+	assert_int_equal(size_of_journal(), first_size);
+	assert_int_equal(fake.nr_requested, NR_MANY);
+	assert_int_equal(fake.happened[WIRE_MONITOR_LEASE_REVOKING], NR_MANY);
+	assert_int_equal(restart(), 0);
+	for (uint64_t id = 1; id <= NR_MANY; id++)
+		assert_int_equal(lease_of(id)->state, WIRE_LEASE_REVOKING);
+}
+
+static void revoke_all_written_before_first_told(void **state)
+{
+	(void)state;
+	many();
+	assert_int_equal(revoke_all(5000), NR_MANY);
+	for (size_t i = 0; i < NR_MANY; i++)
+		assert_int_equal(leases[i]->deadline_ns, fake_now_ns + 5 * SECOND);
+	assert_int_equal(fake.wake_ns, fake_now_ns + 5 * SECOND);
+	/* Again, and later: nobody is told twice. */
+	assert_int_equal(revoke_all(6000), 0);
+	assert_all_told_after_all_written();
+}
+
+static void policy_all_written_before_first_told(void **state)
+{
+	struct policy *policy;
+
+	(void)state;
+	many();
+	fake.holder.subject.uid = 1000;
+	assert_int_equal(policy_new(&policy), 0);
+	broker_policy_replace(&fake.broker, policy);
+	assert_all_told_after_all_written();
+}
+
+static void expiry_all_written_before_first_told(void **state)
+{
+	(void)state;
+	many();
+	for (size_t i = 0; i < NR_MANY; i++)
+		assert_int_equal(broker_renew(&fake.broker, leases[i], &fake.holder.subject, 1000,
+					      &cause),
+				 0);
+	fake_now_ns += SECOND;
+	broker_tick(&fake.broker);
+	assert_int_equal(fake.wake_ns, fake_now_ns + 5 * SECOND);
+	assert_all_told_after_all_written();
+}
+
+/* By id: that one, and no other. */
+static void revoke_one_by_id(void **state)
+{
+	struct revoke_scope scope = {.scope = WIRE_SCOPE_LEASE};
+	struct wire_revoke_reply reply;
+	struct lease *found[3];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(found); i++)
+		found[i] = granted();
+	for (uint64_t id = 0; id < 5; id += 2) {
+		scope.lease_id = id;
+		broker_revoke(&fake.broker, &scope, WIRE_REASON_ADMIN, 5000, &reply);
+		assert_int_equal(reply.nr_leases, id == 2);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(found); i++)
+		assert_int_equal(found[i]->state, i == 1 ? WIRE_LEASE_REVOKING : WIRE_LEASE_ACTIVE);
+}
+
 static void senseless_state_ebadmsg(void **state)
 {
 	(void)state;
@@ -299,6 +398,10 @@ int main(void)
 		CASE(changes_survive_restart),
 		CASE(unchanged_not_written_again),
 		CASE(back_after_snapshot_written),
+		CASE(revoke_all_written_before_first_told),
+		CASE(policy_all_written_before_first_told),
+		CASE(expiry_all_written_before_first_told),
+		CASE(revoke_one_by_id),
 		CASE(senseless_state_ebadmsg),
 		CASE(full_of_small_leases_all_is_written),
 		CASE(full_of_leases_of_many_ranges_all_is_written),
