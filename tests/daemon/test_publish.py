@@ -133,8 +133,8 @@ class Published(daemon_case.DaemonCase):
         """Who names no range has the whole, as often as it is shared; a part can't be had."""
         owner, client = self.client(), self.client()
         dmabuf = make_dmabuf()
-        publish(owner, "shared", dmabuf)
-        publish(owner, "alone", dmabuf, wire.EXCLUSIVE)
+        names = [publish(owner, "shared", dmabuf)[0],
+                 publish(owner, "alone", dmabuf, wire.EXCLUSIVE)[0]]
         leases = [client.acquire(SIZE, "published:shared", wire.SHARED) for _ in range(3)]
         leases.append(client.acquire(0, "published:shared", wire.SHARED, ranges=((0, SIZE),)))
         self.assertEqual([lease.offset for lease in leases], [0] * 4)
@@ -147,6 +147,8 @@ class Published(daemon_case.DaemonCase):
                                        selector="published:shared", **more))
         for lease in leases:
             client.release(lease)
+        for name in names:
+            owner.call(wire.UNPUBLISH, struct.pack("<Q", name))
         os.close(dmabuf)
         owner.close()
         client.close()
