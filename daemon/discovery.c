@@ -90,17 +90,36 @@ static void device_removed(struct discovery *discovery, struct device *device, u
 	device->ops->close(device);
 }
 
+static void look(struct discovery *discovery, const struct pci_address *address);
+
 static void on_device(evutil_socket_t fd, short what, void *data)
 {
 	struct device *device = data;
 	struct discovery *discovery = device->owner;
+	struct pci_address address = device->address;
 
 	(void)fd;
 	(void)what;
 	source_export_read(&discovery->server->broker, device);
-	/* At its end the file stays readable: the function has gone. */
-	if (source_export_is_gone(device))
-		device_removed(discovery, device, WIRE_REASON_GONE);
+	if (!source_export_is_over(device))
+		return;
+	device_removed(discovery, device, WIRE_REASON_GONE);
+	/* What came into its place was passed over so far. */
+	look(discovery, &address);
+}
+
+/* Has it left its driver, whose exports are still mapped? Then it isn't gone. */
+static bool is_held_up(struct discovery *discovery, struct device *device)
+{
+	struct broker *broker = &discovery->server->broker;
+
+	if (device->ops->backend != WIRE_BACKEND_EXPORT)
+		return false;
+	source_export_read(broker, device);
+	if (source_export_is_over(device))
+		return false;
+	source_export_leave(broker, device);
+	return true;
 }
 
 static uint32_t class_of(struct discovery *discovery, const struct pci_address *address)
@@ -279,6 +298,11 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 	int r;
 
 	r = pci_function_query(discovery->sysfs_fd, address, &function);
+	if (known &&
+	    (r || known->generation != function.generation ||
+	     !is_of_backend(&function, known->ops->backend)) &&
+	    is_held_up(discovery, known))
+		return;
 	if (known && (r || known->generation != function.generation)) {
 		device_removed(discovery, known, WIRE_REASON_GONE);
 		known = NULL;

@@ -6,9 +6,14 @@
  * file is kept across restarts, so (file, id) names a lease's export as long as it
  * lives. What the kernel revokes by itself (unbind, reset, suspend) is read from the
  * file; where events were lost, every lease is asked for its state instead.
+ *
+ * A function that leaves its driver disappears from sysfs first, and is let go of last: the
+ * kernel waits in between for importers that can't be revoked. Their leases aren't
+ * over before it says so, whatever sysfs shows.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +209,12 @@ static void ask_for_all(struct broker *broker, struct device *device)
 	}
 }
 
+void source_export_leave(struct broker *broker, struct device *device)
+{
+	ask_for_all(broker, device);
+	broker_device_wanted(broker, device);
+}
+
 static void take_event(struct broker *broker, struct device *device,
 		       const struct p2pdma_export_event *event)
 {
@@ -221,8 +232,8 @@ static void take_event(struct broker *broker, struct device *device,
 			broker_kernel_revoked(broker, lease, reason_of(event->reason));
 		break;
 	case P2PDMA_EXPORT_EVENT_REMOVAL_PENDING:
-		/* An importer that can't be revoked holds it up. */
-		broker_device_wanted(broker, device);
+		/* The function is wanted, and an importer that can't be revoked holds it up. */
+		source_export_leave(broker, device);
 		break;
 	default:
 		break;
@@ -248,9 +259,10 @@ void source_export_read(struct broker *broker, struct device *device)
 	} while (n == (ssize_t)sizeof(events));
 }
 
-bool source_export_is_gone(const struct device *device)
+bool source_export_is_over(const struct device *device)
 {
-	struct p2pdma_export_info info = {.argsz = sizeof(info)};
+	struct pollfd file = {.fd = device->fd};
 
-	return call(device, P2PDMA_EXPORT_INFO, &info) == -ENODEV;
+	/* The last thing that the driver does is to hang up. */
+	return poll(&file, 1, 0) > 0 && file.revents & POLLHUP;
 }

@@ -15,7 +15,12 @@ int source_export_open(int dev_fd, const struct pci_function *function, int fd,
 
 /* Its file is readable: hands what the kernel did by itself to the broker. */
 void source_export_read(struct broker *broker, struct device *device);
-/* Its function has gone, and all that it said has been read. */
-bool source_export_is_gone(const struct device *device);
+/*
+ * Its function has left the driver, and nothing is mapped any more. Between sysfs saying the first and
+ * this lies the time that importers take which can't be revoked.
+ */
+bool source_export_is_over(const struct device *device);
+/* That time has begun: no new leases, and what there is ends as the kernel says, or is asked for. */
+void source_export_leave(struct broker *broker, struct device *device);
 
 #endif /* SOURCE_EXPORT_H */

@@ -64,6 +64,9 @@ tap finish alice
 ok "then everything is free" wait_for 10 as bob p2pctl acquire -l 64M "$exporter/2" -- true
 hold alice alice -u -r remove rxe0 "$exporter" pinned
 spawn unbinding sh -c "echo $exporter >/sys/bus/pci/drivers/p2pdma_export/unbind"
+ok "her lease is hers while the removal is pending" \
+	wait_for 10 sh -c "p2pctl leases $exporter/2 | grep -q 'revoking.*remove'"
+ok "the function isn't bound any more by then" [ ! -e "/sys/bus/pci/drivers/p2pdma_export/$exporter" ]
 tap finish alice
 ok "the removal, which was pending, completes" finish unbinding
 ok "the function is free" [ ! -e "/sys/bus/pci/devices/$exporter/driver" ]
