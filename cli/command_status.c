@@ -13,7 +13,8 @@ static void print_status(const struct cli *cli, const struct p2pdma_broker_statu
 		{"UP", "uptime_ns", true},	  {"CLIENTS", "clients", true},
 		{"PROVIDERS", "providers", true}, {"LEASES", "leases", true},
 		{"LEASED", "leased_bytes", true}, {"POLICY", "policy_generation", true},
-		{NULL, "instance", true},	  {"ROLE", "role", false},
+		{NULL, "instance", true},	  {NULL, "policy_refused", true},
+		{"ROLE", "role", false},
 	};
 	struct table *table = table_new(cli, "status", columns, sizeof(columns) / sizeof(*columns));
 	uint64_t now = now_ns();
@@ -30,6 +31,7 @@ static void print_status(const struct cli *cli, const struct p2pdma_broker_statu
 	table_bytes(table, status->leased_bytes);
 	table_number(table, status->policy_generation);
 	table_number(table, status->instance);
+	table_number(table, status->policy_refused);
 	table_text(table, status->flags & P2PDMA_BROKER_IS_ADMIN ? "admin" : "user");
 	table_print(table);
 }
@@ -50,6 +52,12 @@ int command_status(struct cli *cli, int argc, char **argv)
 	if (r)
 		return cli_failed(cli, r, "can't ask p2pd");
 	print_status(cli, &status);
+	if (status.policy_refused)
+		fprintf(stderr,
+			"p2pctl: the policy in use isn't that of the files: they have faults, and "
+			"were refused "
+			"%" PRIu32 " times; p2pd --check shows them\n",
+			status.policy_refused);
 	return EXIT_OK;
 }
 

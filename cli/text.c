@@ -210,6 +210,7 @@ const char *monitor_name(uint32_t type)
 		[P2PDMA_MONITOR_LEASE_DENIED] = "lease-denied",
 		[P2PDMA_MONITOR_POLICY_LOADED] = "policy-loaded",
 		[P2PDMA_MONITOR_LOST] = "lost",
+		[P2PDMA_MONITOR_POLICY_REFUSED] = "policy-refused",
 	};
 
 	return name_at(names, COUNT_OF(names), type);

@@ -54,6 +54,7 @@ struct broker_ops {
 
 struct broker_counters {
 	uint64_t granted, denied, released, expired, revoked, renewed, attached, deaths;
+	uint64_t policies_refused;
 	uint64_t kernel_revoke_ns;
 };
 
@@ -67,6 +68,7 @@ struct broker {
 	struct accounts accounts;
 	struct policy *policy;
 	uint64_t policy_generation;
+	uint32_t policy_refused; /* since that one */
 	struct journal *journal;
 	struct list providers;
 	uint32_t nr_providers;
@@ -193,6 +195,8 @@ bool broker_is_allowed(struct broker *broker, const struct lease *lease);
  * judged then: only by its connection is known which groups and units it belongs to.
  */
 void broker_policy_replace(struct broker *broker, struct policy *policy);
+/* A new one had faults, or wasn't there: the one in use stays, and that is told. */
+void broker_policy_refused(struct broker *broker, int error);
 
 /* -- across restarts (broker_restore.c) -- */
 

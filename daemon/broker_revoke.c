@@ -149,6 +149,19 @@ bool broker_is_allowed(struct broker *broker, const struct lease *lease)
 	return decision.error == 0;
 }
 
+void broker_policy_refused(struct broker *broker, int error)
+{
+	struct wire_event_monitor event = {
+		.type = WIRE_MONITOR_POLICY_REFUSED,
+		.error = error,
+		.time_ns = broker->now_ns(),
+	};
+
+	broker->policy_refused++;
+	broker->counters.policies_refused++;
+	broker->ops->happened(broker->data, &event, NULL);
+}
+
 void broker_policy_replace(struct broker *broker, struct policy *policy)
 {
 	struct revocation revocation;
@@ -158,6 +171,7 @@ void broker_policy_replace(struct broker *broker, struct policy *policy)
 	policy_free(broker->policy);
 	broker->policy = policy;
 	broker->policy_generation++;
+	broker->policy_refused = 0;
 	broker->accounts.limits = policy_settings(policy)->limits;
 	event.time_ns = broker->now_ns();
 	broker->ops->happened(broker->data, &event, NULL);

@@ -53,15 +53,22 @@ static void *read_policy(void *data)
 	return NULL;
 }
 
+/* For whoever reads the log, and for whoever only looks at the service. */
 static void complain(const struct outcome *outcome)
 {
+	const char *name = strerrorname_np(-outcome->error);
 	char *rest = outcome->complaints, *line;
+	const char *first = NULL;
 
-	log_event(P2PD_LOG_ERROR, "the new policy is not used: %s",
-		  strerrorname_np(-outcome->error));
-	while (rest && (line = strsep(&rest, "\n")))
-		if (*line)
-			log_event(P2PD_LOG_ERROR, "%s", line);
+	log_event(P2PD_LOG_ERROR, "the new policy is not used: %s", name);
+	while (rest && (line = strsep(&rest, "\n"))) {
+		if (!*line)
+			continue;
+		log_event(P2PD_LOG_ERROR, "%s", line);
+		if (!first)
+			first = line;
+	}
+	service_status("The new policy is not used: %s", first ? first : name);
 }
 
 static void on_outcome(evutil_socket_t fd, short what, void *data)
@@ -75,11 +82,14 @@ static void on_outcome(evutil_socket_t fd, short what, void *data)
 	server->reload->is_running = false;
 	if (outcome.error) {
 		complain(&outcome);
+		broker_policy_refused(&server->broker, outcome.error);
 	} else {
 		broker_policy_replace(&server->broker, outcome.policy);
 		log_set_level(policy_settings(outcome.policy)->log_level);
 		log_event(P2PD_LOG_INFO, "policy loaded, number %llu",
 			  (unsigned long long)server->broker.policy_generation);
+		service_status("Policy number %llu is in use",
+			       (unsigned long long)server->broker.policy_generation);
 	}
 	free(outcome.complaints);
 	service_ready();

@@ -80,6 +80,7 @@ void request_status(struct request *request)
 		.leased_bytes = server->broker.leased_bytes,
 		.started_ns = server->started_ns,
 		.policy_generation = server->broker.policy_generation,
+		.policy_refused = server->broker.policy_refused,
 		.instance = journal_instance(server->broker.journal),
 	};
 

@@ -112,6 +112,11 @@ static void write_metrics(FILE *out, const struct server *server)
 		"Time that the kernel took to revoke", c->kernel_revoke_ns);
 	put_one(out, "policy_generation", "gauge", "Policies loaded since the start",
 		broker->policy_generation);
+	put_one(out, "policy_reload_failed", "gauge",
+		"1 while the policy in use is older than a reload that had faults",
+		broker->policy_refused != 0);
+	put_one(out, "policy_reloads_failed_total", "counter", "Reloads that had faults",
+		c->policies_refused);
 	put_providers(out, broker, SIZE, "provider_bytes", "Size of a provider");
 	put_providers(out, broker, FREE, "provider_free_bytes", "Free bytes of a provider");
 	put_providers(out, broker, LARGEST, "provider_largest_free_bytes",

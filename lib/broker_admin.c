@@ -47,6 +47,7 @@ int p2pdma_broker_query(struct p2pdma_context *context, struct p2pdma_broker_sta
 	status.leased_bytes = reply.leased_bytes;
 	status.started_ns = reply.started_ns;
 	status.policy_generation = reply.policy_generation;
+	status.policy_refused = reply.policy_refused;
 	status.instance = reply.instance;
 	memcpy(status.version, reply.version, sizeof(status.version));
 	options_store(ret_status, &status, sizeof(status));

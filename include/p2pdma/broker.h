@@ -34,6 +34,8 @@ extern "C" {
  * @policy_generation: counts the times that policy was loaded
  * @instance:          changes when it lost its state
  * @version:           of its package
+ * @policy_refused:    reloads since then whose policy had faults: it isn't the one in the files
+ * @reserved:          zero
  */
 struct p2pdma_broker_status {
 	uint32_t size_bytes;
@@ -47,6 +49,8 @@ struct p2pdma_broker_status {
 	uint64_t policy_generation;
 	uint64_t instance;
 	char version[64];
+	uint32_t policy_refused;
+	uint32_t reserved;
 };
 
 /**

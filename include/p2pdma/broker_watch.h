@@ -88,7 +88,8 @@ enum p2pdma_monitor_type {
 	P2PDMA_MONITOR_LEASE_ENDED = 6,
 	P2PDMA_MONITOR_LEASE_DENIED = 7,
 	P2PDMA_MONITOR_POLICY_LOADED = 8,
-	P2PDMA_MONITOR_LOST = 9, /* events were missed: list again */
+	P2PDMA_MONITOR_LOST = 9,	    /* events were missed: list again */
+	P2PDMA_MONITOR_POLICY_REFUSED = 10, /* it has faults (its error): the old one stays */
 };
 
 /**

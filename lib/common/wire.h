@@ -385,6 +385,8 @@ struct wire_status_reply {
 	uint64_t started_ns;
 	uint64_t policy_generation; /* counts reloads */
 	uint64_t instance;
+	uint32_t policy_refused; /* reloads since that one that had faults, and changed nothing */
+	uint32_t reserved;
 };
 
 /* EVENT_REVOKE_REQUESTED, EVENT_REVOKED. */
@@ -407,7 +409,8 @@ enum wire_monitor_type {
 	WIRE_MONITOR_LEASE_ENDED = 6,
 	WIRE_MONITOR_LEASE_DENIED = 7,
 	WIRE_MONITOR_POLICY_LOADED = 8,
-	WIRE_MONITOR_LOST = 9, /* events were dropped: list again */
+	WIRE_MONITOR_LOST = 9,		  /* events were dropped: list again */
+	WIRE_MONITOR_POLICY_REFUSED = 10, /* its error: the old one stays */
 };
 
 struct wire_event_monitor {

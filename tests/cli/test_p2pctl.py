@@ -93,6 +93,12 @@ class Looking(Case):
         self.assertEqual(status["pid"], self.daemon.pid())
         self.assertEqual(status["providers"], 1)
         self.assertIn("VERSION", self.run_it(OK, "status").stdout)
+        self.daemon.config.write_text("nonsense = 1\n", encoding="utf-8")
+        os.kill(self.daemon.pid(), signal.SIGHUP)
+        end = time.monotonic() + 10
+        while "refused 1 times" not in self.run_it(OK, "status").stderr:
+            self.assertLess(time.monotonic(), end)
+        self.assertEqual(self.json("status", "status")[0]["policy_refused"], 1)
         self.assertNotIn("VERSION", self.run_it(OK, "--no-headings", "status").stdout)
 
     def test_list(self) -> None:

@@ -129,7 +129,8 @@ static void names_of_unknown_numbers(void **state)
 	assert_string_equal(force_name(UINT32_MAX), "unknown");
 	assert_string_equal(backend_name(0), "unknown");
 	assert_string_equal(monitor_name(P2PDMA_MONITOR_LOST), "lost");
-	assert_string_equal(monitor_name(10), "unknown");
+	assert_string_equal(monitor_name(P2PDMA_MONITOR_POLICY_REFUSED), "policy-refused");
+	assert_string_equal(monitor_name(P2PDMA_MONITOR_POLICY_REFUSED + 1), "unknown");
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import struct
 import time
@@ -182,8 +183,10 @@ class Policies(daemon_case.DaemonCase):
 
     def test_bad_file(self) -> None:
         """Changes nothing, and is said with file and line."""
-        client = self.client()
+        client, monitor = self.client(), self.client()
+        monitor.call(wire.MONITOR, struct.pack("<II", 1, 0))
         lease = client.acquire()
+        monitor.event(wire.EVENT_MONITOR)
         before = self.generation()
         bad_ones = ("[daemon]\nno-such-key = 1\n", "[rule\n", "\xff\xfe", "[rule x]\nallow = 7\n")
         for count, bad in enumerate(bad_ones, 1):
@@ -200,8 +203,31 @@ class Policies(daemon_case.DaemonCase):
         self.until(lambda: self.daemon.text().count("the new policy is not used") == 5)
         self.assertIn(f"{self.daemon.config}: was there and is gone", self.daemon.text())
         self.assertEqual(self.generation(), before)
+        self.until(lambda: self.refusals() == (5, 1, 5))
+        for _ in range(5):
+            # The policy's: no lease, an errno.
+            event = monitor.event(wire.EVENT_MONITOR)
+            while event.lease_id:
+                event = monitor.event(wire.EVENT_MONITOR)
+            self.assertEqual(event.reason, 10)
+            self.assertLess(wire.S_MONITOR.unpack(event.body)[6], 0)
+        self.load(OPEN)
+        self.until(lambda: self.refusals() == (0, 0, 5))
         client.close()
+        monitor.close()
         self.still_serves()
+
+    def refusals(self) -> tuple[int, int, int]:
+        """Since the last policy, by STATUS; now and in all, by the metrics."""
+        client = self.daemon.client()
+        reply, _ = client.call(wire.STATUS)
+        _, fd = client.call(wire.STATS, bytes(8))
+        client.close()
+        text = os.pread(fd, 1 << 20, 0).decode()
+        os.close(fd)
+        return (wire.S_STATUS.unpack(reply)[9],
+                *(int(re.findall(rf"^p2pd_policy_{name} (\d+)$", text, re.M)[0])
+                  for name in ("reload_failed", "reloads_failed_total")))
         self.is_clean()
 
     def test_forbidden_leases(self) -> None:

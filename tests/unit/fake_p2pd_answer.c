@@ -151,7 +151,8 @@ static void stats(struct reply *reply)
 void p2pd_answer(const struct message *message, struct reply *reply)
 {
 	struct wire_hello_reply hello = {.version = 1, .flags = WIRE_HELLO_IS_ADMIN, .instance = 1};
-	struct wire_status_reply status = {.version = "0.1.0", .pid = 7, .nr_leases = 3};
+	struct wire_status_reply status = {
+		.version = "0.1.0", .pid = 7, .nr_leases = 3, .policy_refused = 2};
 	struct wire_policy_test_reply policy = {.error = -EACCES,
 						.rule = "nobody",
 						.source = "p2pd.conf:3",

@@ -26,6 +26,7 @@ static void query_tells(void **state)
 	assert_int_equal(p2pdma_broker_query(*state, &status), 0);
 	assert_string_equal(status.version, "0.1.0");
 	assert_int_equal(status.pid, 7);
+	assert_int_equal(status.policy_refused, 2);
 	assert_int_equal(status.flags, P2PDMA_BROKER_IS_ADMIN);
 	p2pd_last(WIRE_HELLO, &hello, sizeof(hello));
 	assert_int_equal(hello.version_min, WIRE_VERSION_MIN);

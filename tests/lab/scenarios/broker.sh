@@ -49,16 +49,21 @@ ok "metrics are written for node_exporter to read" \
 
 hold alice alice -r policy rxe0 "$exporter" ack
 echo "nonsense = 1" >/etc/p2pd/conf.d/broken.conf
-systemctl reload $UNIT
+ok "reloading a policy with faults fails" sh -c "! systemctl reload $UNIT"
 ok "a policy with faults is told with its line" wait_for 10 in_journal PRIORITY=3 --grep=broken.conf:1
+ok "also by the service" sh -c "systemctl show -P StatusText $UNIT | grep -q broken.conf:1"
+ok "by p2pctl" sh -c "p2pctl status 2>&1 | grep -q 'refused 1 times'"
+ok "and by its metrics" sh -c "p2pctl stats | grep -q '^p2pd_policy_reload_failed 1'"
 ok "and nobody loses anything" says alice READY
 rm /etc/p2pd/conf.d/broken.conf
 sed -i 's/^user = alice, bob/user = bob/' /etc/p2pd/p2pd.conf
 ok "the policy is read again" systemctl reload $UNIT
+ok "and nobody complains any more" wait_for 10 \
+	sh -c "p2pctl stats | grep -q '^p2pd_policy_reload_failed 0'"
 tap finish alice
 ok "what the policy forbids is denied" exits 4 as alice p2pctl acquire -l 4096 "$exporter" -- true
 mkdir -p /etc/systemd/system/p2pd.service.d
-printf '[Service]\nType=notify-reload\nExecReload=\n' >/etc/systemd/system/p2pd.service.d/type.conf
+printf '[Service]\nType=notify-reload\nExecReload=\nExecReload=/usr/sbin/p2pd --check\n' >/etc/systemd/system/p2pd.service.d/type.conf
 ok "as newer systemd does it, too" sh -c "systemctl daemon-reload && systemctl restart $UNIT"
 sed -i 's/^user = bob/user = alice, bob/' /etc/p2pd/p2pd.conf
 ok "reloading waits until it is done" systemctl reload $UNIT
