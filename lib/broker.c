@@ -82,8 +82,10 @@ int broker_new(struct p2pdma_context *context, const char *path, uint32_t timeou
 	pthread_condattr_destroy(&attributes);
 	list_init(&broker->leases);
 	list_init(&broker->publications);
-	for (size_t i = 0; i < BROKER_BUCKETS; i++)
+	for (size_t i = 0; i < BROKER_BUCKETS; i++) {
 		list_init(&broker->by_id[i]);
+		list_init(&broker->functions[i]);
+	}
 	*ret_broker = broker;
 	return 0;
 }

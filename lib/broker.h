@@ -73,12 +73,13 @@ struct broker {
 	struct message incoming;
 
 	/* What makes a connection worth restoring. */
-	struct list leases;		   /* struct broker_lease */
-	struct list by_id[BROKER_BUCKETS]; /* the same */
-	struct list publications;	   /* struct p2pdma_publication */
-	uint32_t restoring_serial;	   /* whose reply the restoring waits for */
-	uint64_t restoring_id;		   /* of the lease, or the publication's key */
-	uint64_t next_key;		   /* of publications */
+	struct list leases;		       /* struct broker_lease */
+	struct list by_id[BROKER_BUCKETS];     /* the same */
+	struct list functions[BROKER_BUCKETS]; /* struct broker_function */
+	struct list publications;	       /* struct p2pdma_publication */
+	uint32_t restoring_serial;	       /* whose reply the restoring waits for */
+	uint64_t restoring_id;		       /* of the lease, or the publication's key */
+	uint64_t next_key;		       /* of publications */
 	struct broker_early early;
 	struct p2pdma_monitor *monitor; /* NULL: not a monitor's */
 };
@@ -87,14 +88,28 @@ struct broker_lease {
 	struct device device; /* first; its link is in broker->leases */
 	struct list id_link;  /* in broker->by_id */
 	struct broker *broker;
-	struct wire_lease wire; /* as p2pd told it last; under context->lock */
-	bool is_attached;	/* to the connection that is there now */
+	struct broker_function *function; /* NULL: not known, or a publication */
+	struct wire_lease wire;		  /* as p2pd told it last; under context->lock */
+	bool is_attached;		  /* to the connection that is there now */
 };
 
 static inline struct broker_lease *broker_lease_of(struct device *device)
 {
 	return list_entry(device, struct broker_lease, device);
 }
+
+/* broker_function.c, under context->lock but for the first two. */
+
+/* One to spare, NULL for no memory. */
+struct broker_function *broker_function_new(void);
+/* NULL is allowed. */
+void broker_function_free(struct broker_function *function);
+/* A live lease of its function, which may be the spare one from now on. */
+void broker_function_join(struct broker_lease *lease, struct broker_function **spare);
+/* The lease is live no more; the last one tells, where any of them went with the function. */
+void broker_function_lease_ended(struct broker_lease *lease, bool is_gone);
+/* The lease is forgotten. */
+void broker_function_leave(struct broker_lease *lease);
 
 struct p2pdma_publication {
 	struct list link;

@@ -79,22 +79,6 @@ static void tell_requested(struct broker_lease *lease, uint32_t reason, uint64_t
 	event_queue_push(lease->broker->context, &event);
 }
 
-/* The function has gone for every lease on it: tell that once. */
-static void tell_gone(struct broker_lease *lease)
-{
-	struct p2pdma_event event = P2PDMA_EVENT_INIT;
-
-	list_for_each_entry(other, &lease->broker->leases, struct broker_lease, device.link) {
-		if (other->wire.state < WIRE_LEASE_REVOKED &&
-		    !strcmp(other->device.name, lease->device.name))
-			return;
-	}
-	event.type = P2PDMA_EVENT_DEVICE_GONE;
-	event.reason = P2PDMA_REASON_REMOVE;
-	memcpy(event.function, lease->device.name, sizeof(event.function));
-	event_queue_push(lease->broker->context, &event);
-}
-
 void broker_lease_ended(struct broker_lease *lease, uint32_t reason, uint64_t time_ns)
 {
 	struct p2pdma_buffer *buffer = buffer_of(lease);
@@ -103,8 +87,8 @@ void broker_lease_ended(struct broker_lease *lease, uint32_t reason, uint64_t ti
 	lease->wire.state = WIRE_LEASE_REVOKED;
 	if (buffer)
 		buffer_revoked(buffer, reason, time_ns);
-	if (is_first && reason == P2PDMA_REASON_REMOVE && lease->device.name[0])
-		tell_gone(lease);
+	if (is_first)
+		broker_function_lease_ended(lease, reason == P2PDMA_REASON_REMOVE);
 }
 
 static void apply(struct broker_lease *lease, uint16_t opcode, const struct wire_event_lease *event)
@@ -184,13 +168,16 @@ static void set_device(struct broker_lease *lease, struct broker *broker,
 }
 
 /* Between begin and end: events that came early are still there. */
-static void publish(struct broker_lease *lease, struct p2pdma_buffer *buffer, uint32_t connection)
+static void publish(struct broker_lease *lease, struct p2pdma_buffer *buffer, uint32_t connection,
+		    struct broker_function **spare)
 {
 	struct broker *broker = lease->broker;
 
 	pthread_mutex_lock(&broker->context->lock);
 	list_append(&lease->device.buffers, &buffer->link);
 	list_append(&broker->by_id[lease->wire.id % BROKER_BUCKETS], &lease->id_link);
+	if (lease->device.name[0])
+		broker_function_join(lease, spare);
 	lease->is_attached = broker->connection == connection && broker->state != BROKER_CLOSED;
 	broker_lease_linked(broker, lease);
 	if (broker->early.has_requested && broker->early.requested.lease_id == lease->wire.id)
@@ -208,18 +195,23 @@ static int make_buffer(struct broker *broker, const struct wire_lease *wire,
 	struct p2pdma_context *context = broker->context;
 	struct export_request request = {.nr_ranges = 0};
 	struct export_result result = {.fd = reply->fd, .size_bytes = wire->size_bytes};
+	struct broker_function *spare = broker_function_new();
 	struct broker_lease *lease = calloc(1, sizeof(*lease));
 	struct p2pdma_buffer *buffer;
 	uint32_t connection;
 	int r;
 
-	if (!lease)
+	if (!lease || !spare) {
+		free(lease);
+		broker_function_free(spare);
 		return context_fail(context, -ENOMEM, "no memory for a lease");
+	}
 	if (!(wanted->access & WIRE_ACCESS_WRITE))
 		request.flags |= P2PDMA_BUFFER_READ_ONLY;
 	r = buffer_create(context, &backend_broker, &request, &result, &buffer);
 	if (r) {
 		free(lease);
+		broker_function_free(spare);
 		return r;
 	}
 	reply->fd = -1;
@@ -230,7 +222,8 @@ static int make_buffer(struct broker *broker, const struct wire_lease *wire,
 	pthread_mutex_lock(&context->lock);
 	connection = broker->request.connection;
 	pthread_mutex_unlock(&context->lock);
-	publish(lease, buffer, connection);
+	publish(lease, buffer, connection, &spare);
+	broker_function_free(spare);
 	*ret_buffer = buffer;
 	return 0;
 }
@@ -299,6 +292,9 @@ static void unwatch(struct device *device)
 	/* RELEASE failed in time, and yet this connection has it: at least say so. */
 	if (lease->is_attached && lease->wire.state < WIRE_LEASE_REVOKED)
 		broker_send(lease->broker, WIRE_RELEASE, &id, sizeof(id), -1, NULL);
+	if (lease->wire.state < WIRE_LEASE_REVOKED)
+		broker_function_lease_ended(lease, false);
+	broker_function_leave(lease);
 }
 
 /*

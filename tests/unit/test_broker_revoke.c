@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* Leases that have been granted: what p2pd says about them, and their end. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <infiniband/verbs.h>
 #include <p2pdma/p2pdma.h>
 
+#include "broker.h"
 #include "fake_p2pd.h"
 
 static void revoke_requested_then_ack(void **state)
@@ -97,6 +100,67 @@ static void gone_is_enodev_and_told_after_all(void **state)
 	assert_int_equal(p2pdma_buffer_map(a, 0, 4096, P2PDMA_MAP_READ, &address), -ENODEV);
 	p2pdma_buffer_free(a);
 	p2pdma_buffer_free(b);
+}
+
+/* The last lease of it needn't be lost: its owner gave it back in the meantime, or frees it. */
+static void gone_is_told_however_the_last_ends(void **state)
+{
+	for (int is_freed = 0; is_freed < 2; is_freed++) {
+		struct p2pdma_buffer *a = p2pd_acquire(), *b = p2pd_acquire();
+		struct p2pdma_event event = P2PDMA_EVENT_INIT;
+
+		p2pd_send_lease_event(WIRE_EVENT_REVOKED, p2pd_lease_info(a).id, WIRE_REASON_GONE,
+				      0);
+		assert_int_equal(p2pd_next_event().type, P2PDMA_EVENT_REVOKED);
+		assert_int_equal(p2pdma_next_event(*state, &event), -EAGAIN);
+		if (!is_freed)
+			assert_int_equal(p2pdma_buffer_revoke(b, 0, 100, NULL), 0);
+		p2pdma_buffer_free(b);
+		p2pd_wait_for(p2pd_next_event().type == P2PDMA_EVENT_DEVICE_GONE);
+		assert_int_equal(p2pdma_next_event(*state, &event), -EAGAIN);
+		p2pdma_buffer_free(a);
+	}
+}
+
+/* Leases on two functions that both go, in turn; the processor time that their ends take. */
+static uint64_t time_of_losing(struct p2pdma_context *context, unsigned int nr_leases)
+{
+	struct broker_lease *leases = calloc(nr_leases, sizeof(*leases));
+	struct p2pdma_event event = P2PDMA_EVENT_INIT;
+	struct timespec before, after;
+
+	for (unsigned int i = 0; i < nr_leases; i++) {
+		struct broker_function *spare = broker_function_new();
+
+		leases[i].broker = context->broker;
+		leases[i].device.function.generation = 70 + i % 2;
+		broker_function_join(&leases[i], &spare);
+		broker_function_free(spare);
+	}
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+	for (unsigned int i = 0; i < nr_leases; i++)
+		broker_function_lease_ended(&leases[i], true);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+	for (unsigned int i = 0; i < nr_leases; i++)
+		broker_function_leave(&leases[i]);
+	free(leases);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(p2pdma_next_event(context, &event), 0);
+		assert_int_equal(event.type, P2PDMA_EVENT_DEVICE_GONE);
+	}
+	assert_int_equal(p2pdma_next_event(context, &event), -EAGAIN);
+	return (uint64_t)(after.tv_sec - before.tv_sec) * 1000000000 + (uint64_t)after.tv_nsec -
+	       (uint64_t)before.tv_nsec;
+}
+
+static void gone_with_many_costs_each_the_same(void **state)
+{
+	uint64_t few, many;
+
+	p2pdma_buffer_free(p2pd_acquire());
+	few = time_of_losing(*state, 4000);
+	many = time_of_losing(*state, 40000);
+	assert_true(many < 10 * 5 * few);
 }
 
 static void events_behind_the_reply_are_kept(void **state)
@@ -214,6 +278,8 @@ int main(void)
 		CASE(revoke_requested_then_ack),
 		CASE(revoked_is_stale),
 		CASE(gone_is_enodev_and_told_after_all),
+		CASE(gone_is_told_however_the_last_ends),
+		CASE(gone_with_many_costs_each_the_same),
 		CASE(events_behind_the_reply_are_kept),
 		CASE(events_before_a_reply_take_effect),
 		CASE(requested_again_is_one_event),
