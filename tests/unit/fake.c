@@ -3,7 +3,6 @@
  * The fake machine: a sysfs and a /dev in a temporary directory, events, and the
  * fixtures that every test begins and ends with.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -178,18 +177,6 @@ void fake_leave(void)
 	fake.event_fd = -1;
 }
 
-int fake_count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
 struct p2pdma_context *fake_open_context(uint32_t flags)
 {
 	struct p2pdma_context_options options = P2PDMA_CONTEXT_OPTIONS_INIT;
@@ -210,7 +197,7 @@ struct p2pdma_context *fake_open_context(uint32_t flags)
 
 int fake_setup(void **state)
 {
-	fds_before = fake_count_fds();
+	fds_before = count_fds();
 	memset(&fake, 0, sizeof(fake));
 	fake.event_fd = fake.req_fd = fake.err_fd = -1;
 	fake.bar_fd = memfd_create("bar", MFD_CLOEXEC);
@@ -246,7 +233,7 @@ int fake_teardown(void **state)
 		close(fake.event_fd);
 	remove_tree(fake.root);
 	assert_int_equal(fake.nr_mrs, 0);
-	assert_int_equal(fake_count_fds(), fds_before);
+	assert_int_equal(count_fds(), fds_before);
 	return 0;
 }
 

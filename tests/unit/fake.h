@@ -2,20 +2,11 @@
 #ifndef FAKE_H
 #define FAKE_H
 
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-/* cmocka wants the four above before it. */
-#include <cmocka.h>
-
 #include <linux/p2pdma_export.h>
 
 #include "buffer.h"
 #include "context.h"
-
-#define MIB 0x100000ULL
+#include "unit.h"
 
 /*
  * A kernel for unit tests: the other side of struct sys_ops and struct verbs_ops.
@@ -140,7 +131,5 @@ void fake_no_event(void);
 
 /* The cause of the last failure must contain @text. */
 void assert_cause(const char *text);
-
-int fake_count_fds(void);
 
 #endif /* FAKE_H */

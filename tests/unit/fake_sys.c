@@ -42,7 +42,7 @@ static pthread_mutex_t *lock(void)
 
 void fake_fail(unsigned long request, int error, int countdown)
 {
-	for (size_t i = 0; i < sizeof(fake.failures) / sizeof(fake.failures[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(fake.failures); i++) {
 		if (fake.failures[i].error)
 			continue;
 		fake.failures[i] = (struct fake_failure){request, error, countdown};
@@ -53,7 +53,7 @@ void fake_fail(unsigned long request, int error, int countdown)
 
 static int take_failure(unsigned long request)
 {
-	for (size_t i = 0; i < sizeof(fake.failures) / sizeof(fake.failures[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(fake.failures); i++) {
 		struct fake_failure *failure = &fake.failures[i];
 		int error = failure->error;
 

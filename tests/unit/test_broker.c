@@ -149,7 +149,7 @@ static void call_broken_reply_eproto(void **state)
 						 TWIST_BODY,   TWIST_TWO_FDS};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(twists) / sizeof(twists[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(twists); i++) {
 		assert_int_equal(ask(), 0);
 		p2pd_twist(WIRE_STATUS, twists[i], 0, 1);
 		assert_int_equal(ask(), -EPROTO);

@@ -59,7 +59,7 @@ static void list_broken_reply_eproto(void **state)
 	struct p2pdma_broker_list *list = NULL;
 
 	p2pd_set_records(8, 3);
-	for (size_t i = 0; i < sizeof(twists) / sizeof(twists[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(twists); i++) {
 		/* On the second page. */
 		p2pd_twist(WIRE_LEASES, TWIST_NONE, 0, 1);
 		p2pd_twist(WIRE_LEASES, twists[i], 0, 1);

@@ -191,7 +191,7 @@ static void acquire_refused_has_p2pds_answer(void **state)
 	struct p2pdma_buffer *buffer = NULL;
 
 	request.length_bytes = MIB;
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		p2pd_twist(WIRE_ACQUIRE, TWIST_ERROR, errors[i], 1);
 		assert_int_equal(p2pdma_lease_acquire(*state, &request, &buffer), errors[i]);
 		assert_string_equal(p2pdma_context_error(*state), "p2pd's own sentence");
@@ -209,15 +209,15 @@ static void acquire_broken_reply_eproto(void **state)
 	int before;
 
 	p2pdma_buffer_free(p2pd_acquire());
-	before = fake_count_fds();
+	before = count_fds();
 	request.length_bytes = MIB;
-	for (size_t i = 0; i < sizeof(twists) / sizeof(twists[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(twists); i++) {
 		p2pd_twist(WIRE_ACQUIRE, twists[i], 0, 1);
 		assert_int_equal(p2pdma_lease_acquire(*state, &request, &buffer), -EPROTO);
 		assert_null(buffer);
 		p2pdma_buffer_free(p2pd_acquire());
 	}
-	p2pd_wait_for(fake_count_fds() == before);
+	p2pd_wait_for(count_fds() == before);
 }
 
 static void acquire_without_room_emfile(void **state)
@@ -229,7 +229,7 @@ static void acquire_without_room_emfile(void **state)
 
 	/* Its answer says that what came with the one before is closed over there. */
 	assert_int_equal(p2pdma_lease_renew(kept, 0), 0);
-	before = fake_count_fds();
+	before = count_fds();
 	getrlimit(RLIMIT_NOFILE, &limit);
 	request.length_bytes = MIB;
 	p2pd_twist(WIRE_ACQUIRE, TWIST_FULL, 0, 1);
@@ -246,7 +246,7 @@ static void acquire_without_room_emfile(void **state)
 	/* The lost reply cost the connection, but no lease. */
 	assert_int_equal(p2pdma_lease_renew(kept, 0), 0);
 	assert_int_equal(p2pd_count(WIRE_ATTACH), 1);
-	p2pd_wait_for(fake_count_fds() == before);
+	p2pd_wait_for(count_fds() == before);
 	p2pdma_buffer_free(kept);
 }
 

@@ -180,7 +180,7 @@ static void attach_broken_reply_is_tried_again(void **state)
 	struct p2pdma_buffer *buffer = acquire();
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(twists) / sizeof(twists[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(twists); i++) {
 		p2pd_twist(WIRE_ATTACH, twists[i], 0, 1);
 		p2pd_stop();
 		p2pd_start();

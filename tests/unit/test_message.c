@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Packets and what both sides check in them: every descriptor that came is accounted for. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,30 +11,17 @@
 #include "common/message.h"
 #include "fake.h"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MAX_FDS	      253 /* that the kernel lets through at once */
+#define MAX_FDS 253 /* that the kernel lets through at once */
 
 struct fixture {
 	int out, in;
-	size_t nr_fds;
+	int nr_fds;
 	struct message message;
 	union {
 		struct wire_header header;
 		uint8_t bytes[WIRE_MESSAGE_MAX + 64];
 	} packet;
 };
-
-static size_t count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	size_t count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
 
 static int setup(void **state)
 {

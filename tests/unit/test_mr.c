@@ -158,7 +158,7 @@ static void register_bad_access_einval(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_int_equal(try_register(0, MIB, 0, cases[i].access), -EINVAL);
 		assert_cause(cases[i].says);
 	}

@@ -54,7 +54,7 @@ static void address_parse_bad_einval(void **state)
 	struct pci_address address;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(pci_address_parse(bad[i], &address), -EINVAL);
 }
 
@@ -78,7 +78,7 @@ static void name_parse_with_generation_round_trips(void **state)
 	char text[PCI_PROVIDER_NAME_SIZE];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		assert_int_equal(pci_provider_name_parse(names[i], &name), 0);
 		assert_int_equal(name.has_generation, !!strchr(names[i], '@'));
 		pci_provider_name_format(&name, text);
@@ -105,7 +105,7 @@ static void name_parse_bad_einval(void **state)
 	struct pci_provider_name name;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(pci_provider_name_parse(bad[i], &name), -EINVAL);
 }
 

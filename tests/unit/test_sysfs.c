@@ -117,7 +117,7 @@ static void parse_resource_bad_eio(void **state)
 	struct pci_bar bars[PCI_NR_BARS];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(pci_parse_resource(bad[i], strlen(bad[i]), bars), -EIO);
 }
 

@@ -153,7 +153,7 @@ static void new_group_errors_leave_nothing_open(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
 		fake_fail(requests[i], -EPERM, 0);
 		assert_int_equal(try_new(0),
 				 requests[i] == VFIO_DEVICE_FEATURE ? -EOPNOTSUPP : -EPERM);
@@ -236,12 +236,12 @@ static void new_after_revoke_opens_again(void **state)
 static void revoke_decode_stuck_closes_all_the_same(void **state)
 {
 	struct p2pdma_buffer *buffer = fake_buffer(0, MIB, 0);
-	int fds = fake_count_fds();
+	int fds = count_fds();
 
 	(void)state;
 	fake.is_decode_stuck = true;
 	assert_int_equal(p2pdma_buffer_revoke(buffer, 0, 0, NULL), 0);
-	assert_true(fake_count_fds() < fds);
+	assert_true(count_fds() < fds);
 	p2pdma_buffer_free(buffer);
 }
 
