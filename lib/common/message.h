@@ -27,7 +27,7 @@ struct message {
 
 /*
  * @fd_to_send: borrowed, or -1. 0, or -EAGAIN when the peer doesn't read, -ETOOMANYREFS when too
- * many descriptors are in flight, -EPIPE, -ECONNRESET.
+ * many descriptors are in flight, -ECONNRESET where the connection has ended.
  */
 int message_send(int socket_fd, const void *packet, size_t size_bytes, int fd_to_send);
 
@@ -47,7 +47,7 @@ int message_receive_warily(int socket_fd, struct message *ret_message);
 
 /*
  * What is next, not taken: its opcode, and whether descriptors came along. They are not let in. 0;
- * -EAGAIN; -ECONNRESET.
+ * -EAGAIN; -ECONNRESET. What is no packet has opcode 0: message_receive() says what it is.
  */
 int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds);
 
