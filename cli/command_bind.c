@@ -181,6 +181,21 @@ static void undo(const struct function *function)
 		fprintf(stderr, "p2pctl: %s is as it was\n", function->name);
 }
 
+/* From the driver that it had, or all is as it was. */
+static int let_go(const struct function *function)
+{
+	int r;
+
+	if (!*function->driver)
+		return EXIT_OK;
+	r = unbind(function);
+	if (!r)
+		return EXIT_OK;
+	r = failed(r, "%s doesn't let go of %s", function->driver, function->name);
+	undo(function);
+	return r;
+}
+
 static int bind_to(const struct function *function, const char *driver)
 {
 	char path[96], now[64];
@@ -195,14 +210,9 @@ static int bind_to(const struct function *function, const char *driver)
 	r = set_override(function, driver);
 	if (r)
 		return failed(r, "can't set driver_override of %s", function->name);
-	if (*function->driver) {
-		r = unbind(function);
-		if (r) {
-			r = failed(r, "%s doesn't let go of %s", function->driver, function->name);
-			undo(function);
-			return r;
-		}
-	}
+	r = let_go(function);
+	if (r)
+		return r;
 	r = probe(function);
 	read_driver(function, now, sizeof(now));
 	if (!strcmp(now, driver))
@@ -217,6 +227,15 @@ static bool is_harmless(const char *driver)
 {
 	return !*driver || !strcmp(driver, "vfio-pci") || !strcmp(driver, "p2pdma_export") ||
 	       !strcmp(driver, "pci-stub");
+}
+
+static int in_use(const struct function *function)
+{
+	fprintf(stderr,
+		"p2pctl: %s is in use by %s, which would lose it\n"
+		"  try: --force, where nothing needs it any more\n",
+		function->name, function->driver);
+	return EXIT_NOT_POSSIBLE;
 }
 
 static void print_binding(const struct cli *cli, const struct function *function)
@@ -263,15 +282,10 @@ int command_bind(struct cli *cli, int argc, char **argv)
 	r = open_function(cli, argv[optind], &function);
 	if (r)
 		return r;
-	if (!is_forced && !is_harmless(function.driver) && strcmp(function.driver, driver)) {
-		fprintf(stderr,
-			"p2pctl: %s is in use by %s, which would lose it\n"
-			"  try: --force, where nothing needs it any more\n",
-			function.name, function.driver);
-		r = EXIT_NOT_POSSIBLE;
-	} else if (strcmp(function.driver, driver)) {
+	if (!is_forced && !is_harmless(function.driver) && strcmp(function.driver, driver))
+		r = in_use(&function);
+	else if (strcmp(function.driver, driver))
 		r = bind_to(&function, driver);
-	}
 	if (!r)
 		print_binding(cli, &function);
 	close_function(&function);
@@ -286,14 +300,9 @@ static int give_back(const struct function *function, bool is_probing)
 	r = set_override(function, "");
 	if (r)
 		return failed(r, "can't clear driver_override of %s", function->name);
-	if (*function->driver) {
-		r = unbind(function);
-		if (r) {
-			r = failed(r, "%s doesn't let go of %s", function->driver, function->name);
-			undo(function);
-			return r;
-		}
-	}
+	r = let_go(function);
+	if (r)
+		return r;
 	if (!is_probing)
 		return EXIT_OK;
 	/* A function that no driver wants is a function without a driver. */
@@ -324,15 +333,10 @@ int command_unbind(struct cli *cli, int argc, char **argv)
 	r = open_function(cli, argv[optind], &function);
 	if (r)
 		return r;
-	if (!is_forced && !is_harmless(function.driver)) {
-		fprintf(stderr,
-			"p2pctl: %s is in use by %s, which would lose it\n"
-			"  try: --force, where nothing needs it any more\n",
-			function.name, function.driver);
-		r = EXIT_NOT_POSSIBLE;
-	} else {
+	if (!is_forced && !is_harmless(function.driver))
+		r = in_use(&function);
+	else
 		r = give_back(&function, is_probing);
-	}
 	if (!r)
 		print_binding(cli, &function);
 	close_function(&function);
