@@ -186,7 +186,7 @@ int broker_acquire(struct p2pdma_context *context, const struct wire_acquire *re
 int broker_export(struct p2pdma_context *context, const char *selector,
 		  const struct export_request *request, void *user_data,
 		  struct p2pdma_buffer **ret_buffer);
-/* The lease of a buffer; -EOPNOTSUPP with the cause for another's. */
+/* The lease of a buffer; -EINVAL for NULL, -EOPNOTSUPP with the cause for another's. */
 int broker_lease_query(const struct p2pdma_buffer *buffer, struct broker_lease **ret_lease);
 /* Under context->lock. */
 void broker_lease_event(struct broker *broker, const struct message *message);

@@ -42,6 +42,8 @@ struct broker_lease *broker_lease_find(struct broker *broker, uint64_t id)
 
 int broker_lease_query(const struct p2pdma_buffer *buffer, struct broker_lease **ret_lease)
 {
+	if (!buffer)
+		return -EINVAL;
 	if (buffer->backend != &backend_broker)
 		return context_fail(buffer->context, -EOPNOTSUPP, "%s is no lease of p2pd",
 				    buffer->name);

@@ -182,8 +182,6 @@ int p2pdma_lease_renew(struct p2pdma_buffer *buffer, uint64_t ttl_ms)
 	struct broker_lease *lease;
 	int r;
 
-	if (!buffer)
-		return -EINVAL;
 	r = broker_lease_query(buffer, &lease);
 	if (r)
 		return r;
@@ -227,8 +225,6 @@ int p2pdma_lease_ack(struct p2pdma_buffer *buffer, uint32_t timeout_ms)
 	uint64_t now;
 	int r;
 
-	if (!buffer)
-		return -EINVAL;
 	r = broker_lease_query(buffer, &lease);
 	if (r)
 		return r;
