@@ -54,15 +54,16 @@ static inline uint64_t shuffled(unsigned int i, unsigned int count)
 	return i < count / 2 ? 2 * i + 1 : 2 * (i - count / 2);
 }
 
-static inline void udmabuf_init(struct buffer *buf)
+/* A udmabuf of @count pages, each an item of its own; *ret_memfd has them in their order. */
+static inline int udmabuf_create(unsigned int count, int *ret_memfd)
 {
-	const unsigned int count = BUFFER_SIZE / PAGE;
 	struct udmabuf_create_list *list = calloc(1, sizeof(*list) + count * sizeof(list->list[0]));
 	int memfd = memfd_create("rxe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int device = open_or_die("/dev/udmabuf");
 	unsigned int i;
+	int fd;
 
-	if (!list || memfd < 0 || ftruncate(memfd, BUFFER_SIZE) ||
+	if (!list || memfd < 0 || ftruncate(memfd, count * PAGE) ||
 	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
 		die(-errno, "memfd");
 
@@ -74,18 +75,28 @@ static inline void udmabuf_init(struct buffer *buf)
 			.offset = shuffled(i, count) * PAGE,
 			.size = PAGE,
 		};
-	buf->fd = ioctl(device, UDMABUF_CREATE_LIST, list);
-	if (buf->fd < 0)
+	fd = ioctl(device, UDMABUF_CREATE_LIST, list);
+	if (fd < 0)
 		die(-errno, "udmabuf");
+	close(device);
+	free(list);
+	*ret_memfd = memfd;
+	return fd;
+}
 
+static inline void udmabuf_init(struct buffer *buf)
+{
+	const unsigned int count = BUFFER_SIZE / PAGE;
+	unsigned int i;
+	int memfd;
+
+	buf->fd = udmabuf_create(count, &memfd);
 	buf->cpu = mmap(NULL, BUFFER_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (i = 0; i < count; i++)
 		if (mmap((uint8_t *)buf->cpu + i * PAGE, PAGE, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_FIXED, memfd, shuffled(i, count) * PAGE) == MAP_FAILED)
 			die(-errno, "mmap of a page");
-	close(device);
 	close(memfd);
-	free(list);
 }
 
 /* One export of p2pdma_export on the file @owner; 0 or -errno. */

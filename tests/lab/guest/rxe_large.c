@@ -21,34 +21,18 @@ static double milliseconds(int64_t start)
 	return (now_ns() - start) / 1e6;
 }
 
-/* Every page an item of its own, in shuffled order; the CPU sees the memfd's. */
 static void many_pages_init(struct buffer *buf, unsigned int count)
 {
-	struct udmabuf_create_list *list = calloc(1, sizeof(*list) + count * sizeof(list->list[0]));
-	int memfd = memfd_create("rxe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int limit = open_or_die("/sys/module/udmabuf/parameters/list_limit");
-	int device = open_or_die("/dev/udmabuf");
-	unsigned int i;
+	int memfd;
 
-	if (!list || memfd < 0 || ftruncate(memfd, count * PAGE) ||
-	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK) || write(limit, "1000000", 7) != 7)
-		die(-errno, "memfd");
-	list->count = count;
-	for (i = 0; i < count; i++)
-		list->list[i] = (struct udmabuf_create_item){
-			.memfd = memfd,
-			.offset = shuffled(i, count) * PAGE,
-			.size = PAGE,
-		};
+	if (write(limit, "1000000", 7) != 7)
+		die(-errno, "list_limit");
 	*buf = (struct buffer){
-		.fd = ioctl(device, UDMABUF_CREATE_LIST, list), .size = count * PAGE, .owner = -1};
-	if (buf->fd < 0)
-		die(-errno, "udmabuf");
+		.fd = udmabuf_create(count, &memfd), .size = count * PAGE, .owner = -1};
 	buf->cpu = map_cpu(buf->fd, buf->size, 0);
-	close(device);
 	close(limit);
 	close(memfd);
-	free(list);
 }
 
 static void big_export_init(struct buffer *buf, const char *bdf, unsigned int bar, uint64_t size)
