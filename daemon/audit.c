@@ -14,10 +14,10 @@
 #include <stdlib.h>
 
 #include "audit.h"
+#include "common/clock.h"
 #include "common/list.h"
 
 #define NR_BUCKETS 256U
-#define NS_PER_S   1000000000ULL
 
 enum purpose {
 	LEASES,

@@ -28,8 +28,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 #define MAX_KEPT   16384
 #define NAME_SIZE  64
@@ -263,14 +264,6 @@ static int start(char **command)
 	return 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* -1: it was started again; else the keeper's exit code. */
 static int ended(int status, char **command, bool is_stopping, uint64_t *started_ms)
 {
@@ -288,12 +281,12 @@ static int ended(int status, char **command, bool is_stopping, uint64_t *started
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), keeper.count);
 	/* Killed is no reason to wait; failing or crashing at once, again and again, is. */
 	if ((WIFEXITED(status) || WTERMSIG(status) != SIGKILL) &&
-	    now_ms() - *started_ms < SETTLED_MS) {
+	    clock_now_ns() / NS_PER_MS - *started_ms < SETTLED_MS) {
 		struct timespec pause = {.tv_nsec = BACKOFF_MS * 1000000L};
 
 		nanosleep(&pause, NULL);
 	}
-	*started_ms = now_ms();
+	*started_ms = clock_now_ns() / NS_PER_MS;
 	return start(command) ? EXIT_FAILURE : -1;
 }
 
@@ -320,7 +313,7 @@ static int loop(char **command)
 {
 	struct pollfd fds[] = {{.fd = keeper.notify_fd, .events = POLLIN},
 			       {.fd = keeper.signal_fd, .events = POLLIN}};
-	uint64_t started_ms = now_ms();
+	uint64_t started_ms = clock_now_ns() / NS_PER_MS;
 	bool is_stopping = false;
 	int code = -1;
 

@@ -20,9 +20,8 @@
  */
 #include <errno.h>
 
+#include "common/clock.h"
 #include "lease.h"
-
-#define NS_PER_MS 1000000ULL
 
 /* Far enough is for ever. */
 static uint64_t after_ms(uint64_t now_ns, uint64_t ms)

@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "audit.h"
@@ -26,14 +25,6 @@
 #define BACKLOG		256
 #define ACCEPTS_AT_ONCE 16
 #define PAUSE_MS	100
-
-uint64_t clock_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 struct timeval timeval_of(uint64_t ns)
 {

@@ -6,6 +6,7 @@
 
 #include "audit.h"
 #include "broker.h"
+#include "common/clock.h"
 
 struct discovery;
 struct disposal;
@@ -53,7 +54,6 @@ struct server {
 
 extern const char p2pd_version[];
 
-uint64_t clock_now_ns(void);
 /* Rounded up: a timer never fires early. */
 struct timeval timeval_of(uint64_t ns);
 

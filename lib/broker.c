@@ -31,10 +31,8 @@
 
 #include "broker.h"
 #include "common/cleanup.h"
-#include "guard.h"
+#include "common/clock.h"
 
-#define NS_PER_MS	1000000ULL
-#define NS_PER_S	1000000000ULL
 #define FIRST_RETRY_MS	20ULL
 #define LAST_RETRY_MS	2000ULL
 #define READS_AT_ONCE	64
@@ -159,8 +157,7 @@ static void arm(struct broker *broker)
 {
 	uint64_t when = next_ns(broker);
 	struct itimerspec at = {
-		.it_value = {.tv_sec = (time_t)(when / NS_PER_S),
-			     .tv_nsec = (long)(when % NS_PER_S)},
+		.it_value = clock_timespec(when),
 	};
 
 	if (broker->timer.fd >= 0)

@@ -21,10 +21,8 @@
 #include <time.h>
 
 #include "broker.h"
-#include "guard.h"
+#include "common/clock.h"
 
-#define NS_PER_MS     1000000ULL
-#define NS_PER_S      1000000000ULL
 #define MAX_RESENT    4
 #define READS_AT_ONCE 64
 
@@ -51,10 +49,7 @@ int broker_of(struct p2pdma_context *context, struct broker **ret_broker)
 int broker_begin(struct broker *broker, uint64_t *ret_deadline_ns)
 {
 	uint64_t deadline = clock_now_ns() + broker->timeout_ms * NS_PER_MS;
-	struct timespec until = {
-		.tv_sec = (time_t)(deadline / NS_PER_S),
-		.tv_nsec = (long)(deadline % NS_PER_S),
-	};
+	struct timespec until = clock_timespec(deadline);
 	int r = 0;
 
 	pthread_mutex_lock(&broker->context->lock);

@@ -18,7 +18,7 @@
 #include <p2pdma/broker_watch.h>
 
 #include "broker.h"
-#include "guard.h"
+#include "common/clock.h"
 #include "options.h"
 
 #define MAX_ROUNDS 16

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "broker.h"
-#include "guard.h"
+#include "common/clock.h"
 
 #define MAX_REFUSED 5
 
@@ -106,7 +106,7 @@ void broker_restore(struct broker *broker)
 
 	broker->restoring_id = 0;
 	/* Each answer is waited for as long; the timer finds the new time by itself. */
-	broker->deadline_ns = clock_now_ns() + broker->timeout_ms * 1000000ULL;
+	broker->deadline_ns = clock_now_ns() + broker->timeout_ms * NS_PER_MS;
 	if (lease) {
 		r = send_attach(broker, lease);
 	} else if ((publication = next_publication(broker))) {

@@ -23,11 +23,10 @@
 #include <string.h>
 
 #include "buffer.h"
+#include "common/clock.h"
 #include "guard.h"
 #include "mr.h"
 #include "options.h"
-
-#define NS_PER_MS 1000000ULL
 
 /* Is @other revoked together with @buffer? */
 static bool is_together(const struct p2pdma_buffer *buffer, const struct p2pdma_buffer *other)

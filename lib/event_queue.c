@@ -16,8 +16,8 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "event_queue.h"
-#include "guard.h"
 
 #define MAX_INFORMATIVE 1024
 

@@ -27,17 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "guard.h"
-
-#define NS_PER_S 1000000000ULL
-
-uint64_t clock_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 void guard_shut(struct p2pdma_mr_guard *guard, uint32_t bit)
 {
@@ -61,8 +52,7 @@ int guard_wait(const struct p2pdma_mr_guard *guard, uint64_t deadline_ns)
 		now = clock_now_ns();
 		if (now >= deadline_ns)
 			return -ETIMEDOUT;
-		left.tv_sec = (time_t)((deadline_ns - now) / NS_PER_S);
-		left.tv_nsec = (long)((deadline_ns - now) % NS_PER_S);
+		left = clock_timespec(deadline_ns - now);
 		/* Woken, changed, interrupted or timed out: the loop looks again. */
 		syscall(SYS_futex, &guard->word, FUTEX_WAIT_PRIVATE, word, &left, NULL, 0);
 	}

@@ -6,8 +6,6 @@
 
 #include <p2pdma/mr.h>
 
-uint64_t clock_now_ns(void);
-
 /* From now on nobody enters. @bit: P2PDMA_MR_GUARD_STALE or _GONE. */
 void guard_shut(struct p2pdma_mr_guard *guard, uint32_t bit);
 

@@ -16,10 +16,9 @@
 
 #include "broker.h"
 #include "buffer.h"
-#include "guard.h"
+#include "common/clock.h"
 #include "options.h"
 
-#define NS_PER_MS 1000000ULL
 #define KNOWN_FLAGS                                                                                \
 	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
 

@@ -12,6 +12,7 @@
 #include <p2pdma/mr.h>
 
 #include "fake.h"
+#include "common/clock.h"
 #include "guard.h"
 
 #define NR_THREADS 4
