@@ -22,10 +22,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
+
 #include "log.h"
 #include "publication.h"
-
-#define DMA_BUF_MAGIC 0x444d4142
 
 struct publication {
 	struct device device; /* its fd is the DMABUF */

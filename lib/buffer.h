@@ -2,14 +2,12 @@
 #ifndef BUFFER_H
 #define BUFFER_H
 
+#include <linux/magic.h>
+
 #include <p2pdma/buffer.h>
 #include <p2pdma/event.h>
 
 #include "device.h"
-
-#ifndef DMA_BUF_MAGIC
-#define DMA_BUF_MAGIC 0x444d4142
-#endif
 
 #define BUFFER_NAME_SIZE 64 /* a provider's name, also a published one's */
 

@@ -9,7 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define DMA_BUF_MAGIC 0x444d4142
+#include <linux/magic.h>
 
 __attribute__((visibility("default"))) int fstatfs(int fd, struct statfs *ret_status)
 {

@@ -12,6 +12,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
+
 #include "discovery.h"
 #include "disposal.h"
 #include "emulated.h"
@@ -51,7 +53,7 @@ int __wrap_fstatfs(int fd, struct statfs *ret_status)
 	int r = __real_fstatfs(fd, ret_status);
 
 	if (!r && passes_for_dmabuf(fd))
-		ret_status->f_type = 0x444d4142;
+		ret_status->f_type = DMA_BUF_MAGIC;
 	return r;
 }
 

@@ -326,7 +326,7 @@ static int sys_fs_type(int fd, uint64_t *ret_type)
 
 	if (fcntl(fd, F_GETFD) < 0)
 		return -errno;
-	*ret_type = is_dmabuf(fd) ? 0x444d4142 : fake.fs_type;
+	*ret_type = is_dmabuf(fd) ? DMA_BUF_MAGIC : fake.fs_type;
 	return 0;
 }
 
