@@ -119,7 +119,9 @@ struct acquire_request {
 
 int broker_acquire(struct broker *broker, const struct acquire_request *request,
 		   struct lease **ret_lease, int *ret_fd, struct cause *cause);
-/* The lease, if this holder has it; else -ESTALE or -ENOENT. */
+/* An id that was given out once and is over is -ESTALE; one that never was, -ENOENT. */
+int broker_lease_missing(const struct broker *broker, uint64_t id, struct cause *cause);
+/* The lease, if this holder has it; else one of the two. */
 int broker_lease_of(struct broker *broker, const struct holder *holder, uint64_t id,
 		    struct lease **ret_lease, struct cause *cause);
 /* May free the lease. */

@@ -13,8 +13,7 @@
 
 #include "broker.h"
 
-/* An id that was given out once and is over is stale; one that never was doesn't exist. */
-static int not_there(const struct broker *broker, uint64_t id, struct cause *cause)
+int broker_lease_missing(const struct broker *broker, uint64_t id, struct cause *cause)
 {
 	if (id && id < broker->next_lease_id)
 		return cause_fail(cause, -ESTALE, "lease %" PRIu64 " is over", id);
@@ -27,7 +26,7 @@ int broker_lease_of(struct broker *broker, const struct holder *holder, uint64_t
 	struct lease *lease = lease_table_find(&broker->leases, id);
 
 	if (!lease || lease->holder != holder)
-		return not_there(broker, id, cause);
+		return broker_lease_missing(broker, id, cause);
 	*ret_lease = lease;
 	return 0;
 }
@@ -123,7 +122,7 @@ int broker_attach(struct broker *broker, struct holder *holder, const struct wir
 
 	if (!lease || !token_is_same(lease->token, attach->token) ||
 	    lease->uid != holder->account->uid)
-		return not_there(broker, attach->lease_id, cause);
+		return broker_lease_missing(broker, attach->lease_id, cause);
 	before = lease->holder;
 	if (before == holder) {
 		*ret_lease = lease;

@@ -27,13 +27,16 @@ struct request {
 	} body;
 };
 
-/* The two ways in which every handler ends. */
+/* The ways in which every handler ends; request_failed() says the cause that is there already. */
 #define request_done(request, body)                                                                \
 	client_reply((request)->client, &(request)->header, body, sizeof(*(body)), -1)
 static inline void request_failed(const struct request *request, int error)
 {
 	client_fail(request->client, &request->header, error, request->cause.text);
 }
+
+#define request_refuse(request, error, ...)                                                        \
+	request_failed(request, cause_fail(&(request)->cause, error, __VA_ARGS__))
 
 /* A text of the body; an unsound one has been answered. */
 bool request_text_is_sound(struct request *request, const char *text, size_t size_bytes);

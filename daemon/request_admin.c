@@ -14,8 +14,7 @@ static bool nothing_matches(struct request *request, const struct selector *sele
 	list_for_each_entry(provider, &request->server->broker.providers, struct provider, link)
 		if (selector_matches(selector, &provider->identity))
 			return false;
-	cause_fail(&request->cause, -ENODEV, "no provider matches");
-	request_failed(request, -ENODEV);
+	request_refuse(request, -ENODEV, "no provider matches");
 	return true;
 }
 
@@ -35,17 +34,12 @@ void request_revoke(struct request *request)
 		return;
 	if (revoke->scope < WIRE_SCOPE_LEASE || revoke->scope > WIRE_SCOPE_ALL ||
 	    revoke->flags & ~WIRE_REVOKE_FUNCTION || revoke->reserved) {
-		cause_fail(&request->cause, -EINVAL, "the scope, a flag or a reserved field");
-		request_failed(request, -EINVAL);
+		request_refuse(request, -EINVAL, "the scope, a flag or a reserved field");
 		return;
 	}
 	if (scope.scope == WIRE_SCOPE_LEASE && !lease_table_find(&broker->leases, scope.lease_id)) {
-		int error = scope.lease_id && scope.lease_id < broker->next_lease_id ? -ESTALE :
-										       -ENOENT;
-
-		cause_fail(&request->cause, error, "lease %" PRIu64 " %s", scope.lease_id,
-			   error == -ESTALE ? "is over" : "never was");
-		request_failed(request, error);
+		request_failed(request,
+			       broker_lease_missing(broker, scope.lease_id, &request->cause));
 		return;
 	}
 	if (scope.scope == WIRE_SCOPE_PROVIDER && nothing_matches(request, &scope.selector))
@@ -68,8 +62,7 @@ void request_drain(struct request *request)
 	if (!request_selector(request, drain->selector, &selector))
 		return;
 	if (drain->is_on > 1 || drain->reserved) {
-		cause_fail(&request->cause, -EINVAL, "DRAIN is switched with 0 or 1");
-		request_failed(request, -EINVAL);
+		request_refuse(request, -EINVAL, "DRAIN is switched with 0 or 1");
 		return;
 	}
 	if (nothing_matches(request, &selector))
@@ -112,14 +105,12 @@ void request_policy_test(struct request *request)
 	    !request_text_is_sound(request, test->unit, sizeof(test->unit)))
 		return;
 	if (!policy_is_admin(policy, self) && test->uid != self->uid) {
-		cause_fail(&request->cause, -EPERM, "for others only administrators may ask");
-		request_failed(request, -EPERM);
+		request_refuse(request, -EPERM, "for others only administrators may ask");
 		return;
 	}
 	provider = provider_for(request, &selector);
 	if (!provider) {
-		cause_fail(&request->cause, -ENODEV, "no provider matches \"%s\"", test->selector);
-		request_failed(request, -ENODEV);
+		request_refuse(request, -ENODEV, "no provider matches \"%s\"", test->selector);
 		return;
 	}
 	if (test->uid == self->uid) {

@@ -42,8 +42,7 @@ static bool list_is_sound(struct request *request, struct selector *ret_selector
 		return false;
 	if (!request->body.list.reserved)
 		return true;
-	cause_fail(&request->cause, -EINVAL, "a reserved field is set");
-	request_failed(request, -EINVAL);
+	request_refuse(request, -EINVAL, "a reserved field is set");
 	return false;
 }
 
@@ -150,9 +149,8 @@ void request_leases(struct request *request)
 		return;
 	if (!policy_is_admin(broker->policy, &holder->subject)) {
 		if (uid != UINT32_MAX && uid != holder->subject.uid) {
-			cause_fail(&request->cause, -EPERM,
-				   "the leases of others are for administrators");
-			request_failed(request, -EPERM);
+			request_refuse(request, -EPERM,
+				       "the leases of others are for administrators");
 			return;
 		}
 		uid = holder->subject.uid;

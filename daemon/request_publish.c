@@ -21,13 +21,11 @@ void request_publish(struct request *request)
 	if ((publish->mode != WIRE_MODE_EXCLUSIVE && publish->mode != WIRE_MODE_SHARED) ||
 	    !(publish->access & WIRE_ACCESS_READ) ||
 	    publish->access & ~(WIRE_ACCESS_READ | WIRE_ACCESS_WRITE)) {
-		cause_fail(&request->cause, -EINVAL, "the mode or the access");
-		request_failed(request, -EINVAL);
+		request_refuse(request, -EINVAL, "the mode or the access");
 		return;
 	}
 	if (request->message->fd >= 0 && !fd_is_dmabuf(request->message->fd)) {
-		cause_fail(&request->cause, -EINVAL, "the descriptor is no DMABUF");
-		request_failed(request, -EINVAL);
+		request_refuse(request, -EINVAL, "the descriptor is no DMABUF");
 		return;
 	}
 	r = holder_watch(request->server, request->client->holder, request->client->fd);
@@ -49,8 +47,7 @@ void request_unpublish(struct request *request)
 	int r = publication_end(request->client->holder, request->body.lease_id.lease_id);
 
 	if (r) {
-		cause_fail(&request->cause, r, "this connection published nothing of that id");
-		request_failed(request, r);
+		request_refuse(request, r, "this connection published nothing of that id");
 		return;
 	}
 	client_reply(request->client, &request->header, NULL, 0, -1);

@@ -16,9 +16,8 @@ bool request_text_is_sound(struct request *request, const char *text, size_t siz
 {
 	if (wire_text_is_sound(text, size_bytes))
 		return true;
-	cause_fail(&request->cause, -EINVAL,
-		   "a text of the request isn't ended, or has characters that no text has");
-	request_failed(request, -EINVAL);
+	request_refuse(request, -EINVAL,
+		       "a text of the request isn't ended, or has characters that no text has");
 	return false;
 }
 
@@ -28,8 +27,7 @@ bool request_selector(struct request *request, const char *text, struct selector
 		return false;
 	if (!selector_parse(*text ? text : "*", ret_selector))
 		return true;
-	cause_fail(&request->cause, -EINVAL, "\"%s\" selects nothing: see p2pd(8)", text);
-	request_failed(request, -EINVAL);
+	request_refuse(request, -EINVAL, "\"%s\" selects nothing: see p2pd(8)", text);
 	return false;
 }
 
@@ -48,12 +46,11 @@ void request_hello(struct request *request)
 		return;
 	if (hello->version_min > WIRE_VERSION_MAX || hello->version_max < WIRE_VERSION_MIN ||
 	    hello->version_min > hello->version_max) {
-		cause_fail(&request->cause, -EPROTONOSUPPORT,
-			   "the client speaks versions %" PRIu32 " to %" PRIu32
-			   " of the protocol, this p2pd %d to %d",
-			   hello->version_min, hello->version_max, WIRE_VERSION_MIN,
-			   WIRE_VERSION_MAX);
-		request_failed(request, -EPROTONOSUPPORT);
+		request_refuse(request, -EPROTONOSUPPORT,
+			       "the client speaks versions %" PRIu32 " to %" PRIu32
+			       " of the protocol, this p2pd %d to %d",
+			       hello->version_min, hello->version_max, WIRE_VERSION_MIN,
+			       WIRE_VERSION_MAX);
 		return;
 	}
 	reply.version =
@@ -93,8 +90,7 @@ void request_monitor(struct request *request)
 	const struct wire_monitor *monitor = &request->body.monitor;
 
 	if (monitor->is_on > 1 || monitor->reserved) {
-		cause_fail(&request->cause, -EINVAL, "MONITOR is switched with 0 or 1");
-		request_failed(request, -EINVAL);
+		request_refuse(request, -EINVAL, "MONITOR is switched with 0 or 1");
 		return;
 	}
 	list_remove(&request->client->link_of_monitors);
@@ -111,28 +107,24 @@ void request_stats(struct request *request)
 	int fd, r;
 
 	if (stats->what > WIRE_STATS_DUMP || stats->reserved) {
-		cause_fail(&request->cause, -EINVAL, "there are no statistics of that kind");
-		request_failed(request, -EINVAL);
+		request_refuse(request, -EINVAL, "there are no statistics of that kind");
 		return;
 	}
 	if (is_dump &&
 	    !policy_is_admin(request->server->broker.policy, &request->client->holder->subject)) {
-		cause_fail(&request->cause, -EPERM, "the whole state is for administrators");
-		request_failed(request, -EPERM);
+		request_refuse(request, -EPERM, "the whole state is for administrators");
 		return;
 	}
 	r = client_may_get_fd(request->client);
 	if (r) {
-		cause_fail(&request->cause, r, "read the descriptors that were sent first");
-		request_failed(request, r);
+		request_refuse(request, r, "read the descriptors that were sent first");
 		return;
 	}
 	r = is_dump ? stats_dump(request->server, &fd, &reply.size_bytes) :
 		      stats_metrics(request->server, &fd, &reply.size_bytes);
 	if (r) {
 		client_fd_unneeded(request->client);
-		cause_fail(&request->cause, r, "the text can't be written");
-		request_failed(request, r);
+		request_refuse(request, r, "the text can't be written");
 		return;
 	}
 	client_reply(request->client, &request->header, &reply, sizeof(reply), fd);
