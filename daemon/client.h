@@ -35,6 +35,11 @@ void client_doom(struct client *client, const char *why);
 /* Now. */
 void client_free(struct client *client);
 
+/* The alarm of the server for this heap of deadlines went off. */
+void client_deadlines_due(struct server *server);
+
+/* -- what goes to it (client_send.c) -- */
+
 /* Each request is answered by exactly one of these. @fd: consumed, or -1. */
 void client_reply(struct client *client, const struct wire_header *request, const void *body,
 		  size_t size_bytes, int fd);
@@ -48,9 +53,8 @@ void client_event(struct client *client, uint16_t opcode, const void *body, size
 int client_may_get_fd(struct client *client);
 /* After all there is none to send. */
 void client_fd_unneeded(struct client *client);
-
-/* The alarm of the server for this heap of deadlines went off. */
-void client_deadlines_due(struct server *server);
+/* What it hasn't read by now it never gets. */
+void client_send_done(struct client *client);
 
 /* -- the table of requests (dispatch.c) -- */
 
