@@ -28,7 +28,7 @@ struct holder {
 	struct list publications;
 	struct client *client; /* NULL: the connection is lost */
 	struct account *account;
-	struct policy_subject subject; /* as it was when it connected */
+	struct policy_subject subject; /* as it was when it connected, see holder.c */
 	struct server *server;
 	pid_t pid;
 	int pidfd;	     /* -1: not needed yet */

@@ -69,7 +69,7 @@ int holder_new(struct server *server, int socket_fd, struct holder **ret_holder)
 void holder_free(struct server *server, struct holder *holder);
 /* From now on its death is noticed. -ESRCH: it is dead. */
 int holder_watch(struct server *server, struct holder *holder, int socket_fd);
-/* The control group, looked up on first use. */
-void holder_learn_cgroup(struct holder *holder);
+/* Its control group, where it isn't known and @policy has rules by it. */
+void holder_learn_cgroup(struct holder *holder, const struct policy *policy);
 
 #endif /* CLIENT_H */

@@ -8,7 +8,11 @@
  * and a peer that had died by then, and whose pid was taken, is noticed by nothing but its
  * closed connection.
  *
- * A pidfd costs a descriptor, so it is opened with the first lease only.
+ * A pidfd costs a descriptor, so it is opened with the first lease only. A control group costs a
+ * look into procfs, and only policies that go by it need it: it is learnt when the first lease is asked
+ * for, or when the first such policy is loaded if that is later, and then stays what it was. Until
+ * then only systemd, or whoever else the administrator lets do so, can have moved the process out of
+ * the part of the path that policy goes by.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -168,14 +172,14 @@ int holder_watch(struct server *server, struct holder *holder, int socket_fd)
  * procfs answers from memory. The pid is that of the peer as long as its pidfd says, after
  * the reading, that it lives.
  */
-void holder_learn_cgroup(struct holder *holder)
+void holder_learn_cgroup(struct holder *holder, const struct policy *policy)
 {
 	cleanup_fd int fd = -1;
 	char path[64], text[4096];
 	char *begin, *end;
 	ssize_t n;
 
-	if (holder->subject.cgroup || holder->pidfd < 0)
+	if (!policy_needs_cgroup(policy) || holder->subject.cgroup || holder->pidfd < 0)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)holder->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -105,6 +105,11 @@ void rule_done(struct rule *rule)
 	rule_init(rule);
 }
 
+static bool goes_by_place(const struct rule *rule)
+{
+	return rule->nr_cgroups || rule->nr_units || rule->nr_jobs;
+}
+
 int policy_append(struct policy *policy, struct rule *rule)
 {
 	if (policy->nr_rules == policy->room) {
@@ -116,9 +121,15 @@ int policy_append(struct policy *policy, struct rule *rule)
 		policy->rules = grown;
 		policy->room = room;
 	}
+	policy->needs_cgroup |= goes_by_place(rule);
 	policy->rules[policy->nr_rules++] = *rule;
 	rule_init(rule);
 	return 0;
+}
+
+bool policy_needs_cgroup(const struct policy *policy)
+{
+	return policy->needs_cgroup;
 }
 
 bool policy_is_member(const struct policy_subject *subject, gid_t gid)
@@ -267,7 +278,7 @@ static bool matches_jobs(const struct rule *rule, const char *cgroup)
 
 static bool matches_place(const struct rule *rule, const char *cgroup)
 {
-	if (!rule->nr_cgroups && !rule->nr_units && !rule->nr_jobs)
+	if (!goes_by_place(rule))
 		return true;
 	if (!*cgroup)
 		return !rule->is_allowed;

@@ -17,7 +17,10 @@
  */
 struct policy;
 
-/* Who asks. Groups and the control group are those at the time of the connection. */
+/*
+ * Who asks. Groups are those at the time of the connection; the control group is the one at the time
+ * at which policy needs it first.
+ */
 struct policy_subject {
 	uid_t uid;
 	gid_t gid;
@@ -82,6 +85,9 @@ void policy_decide(const struct policy *policy, const struct policy_subject *sub
 
 /* By its first group or another. */
 bool policy_is_member(const struct policy_subject *subject, gid_t gid);
+
+/* Does any rule go by control group, unit or job? */
+bool policy_needs_cgroup(const struct policy *policy);
 
 /* Root, or in the administrators' group. */
 bool policy_is_admin(const struct policy *policy, const struct policy_subject *subject);

@@ -48,6 +48,7 @@ struct policy {
 	struct rule *rules;
 	size_t nr_rules;
 	size_t room;
+	bool needs_cgroup;
 };
 
 /* Matches everything and says no. */

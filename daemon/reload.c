@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "log.h"
 #include "policy_file.h"
 #include "reload.h"
@@ -71,6 +72,19 @@ static void complain(const struct outcome *outcome)
 	service_status("The new policy is not used: %s", first ? first : name);
 }
 
+/* The first policy that goes by control groups judges leases whose holders' aren't known yet. */
+static void learn_cgroups(struct server *server, const struct policy *policy)
+{
+	struct lease *lease;
+
+	if (!policy_needs_cgroup(policy))
+		return;
+	for (uint64_t id = 0; (lease = lease_table_after(&server->broker.leases, id));
+	     id = lease->id)
+		if (lease->holder)
+			holder_learn_cgroup(lease->holder, policy);
+}
+
 static void on_outcome(evutil_socket_t fd, short what, void *data)
 {
 	struct server *server = data;
@@ -84,6 +98,7 @@ static void on_outcome(evutil_socket_t fd, short what, void *data)
 		complain(&outcome);
 		broker_policy_refused(&server->broker, outcome.error);
 	} else {
+		learn_cgroups(server, outcome.policy);
 		broker_policy_replace(&server->broker, outcome.policy);
 		log_set_level(policy_settings(outcome.policy)->log_level);
 		log_event(P2PD_LOG_INFO, "policy loaded, number %llu",

@@ -117,7 +117,7 @@ void request_policy_test(struct request *request)
 		/* What ACQUIRE would know of it; where it isn't to be known, policy has a rule. */
 		if (holder_watch(request->server, request->client->holder, request->client->fd) ==
 		    0)
-			holder_learn_cgroup(request->client->holder);
+			holder_learn_cgroup(request->client->holder, policy);
 		subject = *self;
 	}
 	if (*test->unit)

@@ -87,7 +87,7 @@ static int watch_holder(struct request *request)
 	if (r)
 		return cause_fail(&request->cause, r, "the process that connected %s",
 				  r == -ESRCH ? "has ended" : "can't be watched now");
-	holder_learn_cgroup(request->client->holder);
+	holder_learn_cgroup(request->client->holder, request->server->broker.policy);
 	return 0;
 }
 

@@ -257,6 +257,20 @@ class Policies(daemon_case.DaemonCase):
         self.assertEqual(client.event(wire.EVENT_REVOKE_REQUESTED).reason, 6)
         self.assertEqual(client.event(wire.EVENT_REVOKED).reason, 6)
 
+    def test_first_rule_by_cgroup(self) -> None:
+        """Judges who has leases by where they are, not as somebody of whom nothing is known."""
+        client = self.client()
+        lease = client.acquire()
+        elsewhere = "[rule elsewhere]\nallow = no\ncgroup = /no-such.slice/**\n"
+        self.load(OPEN.replace("[rule everybody]", elsewhere + "[rule everybody]"))
+        self.assertEqual([found.state for found in client.leases()], [wire.ACTIVE])
+        client.release(client.acquire())
+        self.load(OPEN.replace("allow = yes", "allow = no\ncgroup = **"))
+        self.assertEqual(client.event(wire.EVENT_REVOKE_REQUESTED).lease_id, lease.id)
+        self.refused(errno.EACCES, client.acquire)
+        client.close()
+        self.is_clean()
+
     def test_many_reloads(self) -> None:
         """A storm of them, under load, ends with the last one."""
         client = self.client()

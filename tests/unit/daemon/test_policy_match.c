@@ -87,6 +87,30 @@ static void match_cgroup_unknown_matches_not_even_all(void **state)
 	assert_true(is_matched(f));
 }
 
+static void needs_cgroup_with_each_kind_of_place(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int which = 0; which < 3; which++) {
+		struct policy *policy;
+
+		assert_int_equal(policy_new(&policy), 0);
+		assert_int_equal(policy_append(policy, &f->rule), 0);
+		assert_false(policy_needs_cgroup(policy));
+		if (which == 0)
+			set_list(f->rule, cgroups, nr_cgroups, strdup("/a.slice/b"));
+		else if (which == 1)
+			set_list(f->rule, units, nr_units, strdup("a.slice"));
+		else
+			set_list(f->rule, jobs, nr_jobs, {42, 42});
+		assert_int_equal(policy_append(policy, &f->rule), 0);
+		assert_true(policy_needs_cgroup(policy));
+		assert_int_equal(policy_append(policy, &f->rule), 0);
+		assert_true(policy_needs_cgroup(policy));
+		policy_free(policy);
+	}
+}
+
 /* What denies must not be gone around by not being known, and what allows not be had by it. */
 static void match_cgroup_unknown_by_rules_that_deny_only(void **state)
 {
@@ -245,6 +269,7 @@ int main(void)
 		test(match_group_primary_or_supplementary),
 		test(match_cgroup_whole_path),
 		test(match_cgroup_unknown_matches_not_even_all),
+		test(needs_cgroup_with_each_kind_of_place),
 		test(match_cgroup_unknown_by_rules_that_deny_only),
 		test(match_unit_only_where_systemd_makes_it),
 		test(match_job_only_where_slurm_makes_it),
