@@ -5,6 +5,7 @@
  *
  *	lost		a new lease is written down after its answer, not before it
  *	shortened	a renewal is never written down
+ *	forgotten	holders are told of a revocation that isn't written down
  *	doubled		a restored lease doesn't take its slice
  *	leaked		the descriptor of a holder's process is forgotten, not closed
  */
@@ -23,6 +24,10 @@ int __real_journal_append(struct journal *journal, uint16_t type, const void *bo
 			  size_t size_bytes, size_t nr_live);
 int __wrap_journal_append(struct journal *journal, uint16_t type, const void *body,
 			  size_t size_bytes, size_t nr_live);
+int __real_journal_hold(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
+			size_t nr_live);
+int __wrap_journal_hold(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
+			size_t nr_live);
 int __real_slices_take(struct slices *slices, uint64_t offset_bytes, uint64_t length_bytes,
 		       bool is_shared);
 int __wrap_slices_take(struct slices *slices, uint64_t offset_bytes, uint64_t length_bytes,
@@ -63,8 +68,6 @@ int __wrap_journal_append(struct journal *journal, uint16_t type, const void *bo
 	is_new = id > newest_id;
 	if (is_new)
 		newest_id = id;
-	if (is_broken("shortened") && type == JOURNAL_LEASE_STATE && nr_live)
-		return 0;
 	if (is_broken("lost") && late.size_bytes) {
 		__real_journal_append(journal, JOURNAL_LEASE, late.body, late.size_bytes, nr_live);
 		late.size_bytes = 0;
@@ -75,6 +78,21 @@ int __wrap_journal_append(struct journal *journal, uint16_t type, const void *bo
 		return 0;
 	}
 	return __real_journal_append(journal, type, body, size_bytes, nr_live);
+}
+
+int __wrap_journal_hold(struct journal *journal, uint16_t type, const void *body, size_t size_bytes,
+			size_t nr_live)
+{
+	struct journal_lease_state state;
+
+	if (type == JOURNAL_LEASE_STATE) {
+		memcpy(&state, body, sizeof(state));
+		if (is_broken("shortened") && nr_live)
+			return 0;
+		if (is_broken("forgotten") && state.state == WIRE_LEASE_REVOKING)
+			return 0;
+	}
+	return __real_journal_hold(journal, type, body, size_bytes, nr_live);
 }
 
 int __wrap_slices_take(struct slices *slices, uint64_t offset_bytes, uint64_t length_bytes,

@@ -6,13 +6,14 @@
 
 $P2PDMA_KILLS is how often without --kills; 300 where that says nothing, either.
 
-Each worker acquires, renews, releases and takes up again; p2pd is killed by SIGKILL at random
+Each worker acquires, renews, releases, takes up again and revokes; p2pd is killed by SIGKILL at random
 moments, also while it starts. Found out is:
 
     lost       a lease that a worker holds, and that p2pd no longer knows
     doubled    a page that two workers were granted exclusively at the same time
     disturbed  a lease that the (emulated) kernel no longer exports, or that has moved
     shortened  a renewal that was answered and is forgotten
+    forgotten  a revocation that a worker was told of, or that was answered, and isn't under way
     kept       leases of p2pd that no worker holds, after their time to be taken up again
     leaked     descriptors of p2pd or p2pd-keeper that weren't open at the beginning
     stuck      a worker that got no answer, or a wrong one
@@ -181,7 +182,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=int(os.environ.get("P2PDMA_KILLS", "300")))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--expect", choices=("lost", "doubled", "leaked", "shortened"))
+    parser.add_argument("--expect", choices=("lost", "doubled", "leaked", "shortened", "forgotten"))
     options = parser.parse_args()
     begin = time.monotonic()
     harness = Harness(options)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""One of the processes of the kill harness: it acquires, renews, releases and takes up again, and
-notes each page that it was granted in a map that all of them share."""
+"""One of the processes of the kill harness: it acquires, renews, releases, takes up again and now
+and then wants everybody's leases back, and notes each page that it was granted in a map that all of
+them share."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ import p2pd_wire as wire
 PAGE = 4096
 MOST = 6
 TTL_MS = 600_000
+DEADLINE_MS = 3_600_000
 RUN, SETTLE, END = 0, 1, 2
 EXPORTS_AT, EXPORT, NR_EXPORTS = 24, struct.Struct("<IIQQ"), 131072
 
@@ -67,14 +69,16 @@ class Worker:
         self.random = random.Random(seed * 1000 + number)
         self.held: dict[int, wire.Lease] = {}
         self.ending: list[wire.Lease] = []
+        self.told: set[int] = set()
         self.faults: list[str] = []
-        self.done = {"acquired": 0, "renewed": 0, "released": 0, "attached": 0}
+        self.done = {"acquired": 0, "renewed": 0, "released": 0, "attached": 0, "revoked": 0,
+                     "told": 0}
         self.client: wire.Client | None = None
         with open(kernel, "rb") as handle:
             self.kernel = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
 
     def fault(self, kind: str, lease: wire.Lease, more: str = "") -> None:
-        """Lost, doubled, disturbed, shortened or stuck."""
+        """Lost, doubled, disturbed, shortened, forgotten or stuck."""
         self.faults.append(f"{kind}: worker {self.number}, lease {lease.id} at "
                            f"{lease.offset:#x} {more}")
 
@@ -95,9 +99,19 @@ class Worker:
 
     def drop(self) -> None:
         """Without a word."""
+        self.learn()
         if self.client:
             self.client.close()
         self.client = None
+
+    def learn(self) -> None:
+        """Which leases are wanted back: whoever is told so is told for ever."""
+        for event in self.client.events if self.client else []:
+            if event.opcode == wire.EVENT_REVOKE_REQUESTED and event.lease_id in self.held:
+                self.done["told"] += event.lease_id not in self.told
+                self.told.add(event.lease_id)
+        if self.client:
+            self.client.events.clear()
 
     def attach(self, lease: wire.Lease) -> wire.Lease | None:
         """None: it is over."""
@@ -128,8 +142,10 @@ class Worker:
             if found.expires_ns < lease.expires_ns:
                 self.fault("shortened", lease, f"{found.expires_ns} < {lease.expires_ns}")
             lease.expires_ns = found.expires_ns
-            if found.offset != lease.offset or found.state != wire.ACTIVE or \
-                    not self.is_exported(lease):
+            if lease.id in self.told and found.state == wire.ACTIVE:
+                self.fault("forgotten", lease)
+            if found.offset != lease.offset or not self.is_exported(lease) or \
+                    found.state not in (wire.ACTIVE, wire.REVOKING):
                 self.fault("disturbed", lease, f"state {found.state}")
         for lease in list(self.ending):
             if self.attach(lease):
@@ -149,6 +165,7 @@ class Worker:
         """It is no longer its owner, and closes the descriptor."""
         self.shared.claim(lease.offset // PAGE, 0)
         self.held.pop(lease.id, None)
+        self.told.discard(lease.id)
         if lease.fd >= 0:
             os.close(lease.fd)
             lease.fd = -1
@@ -174,11 +191,26 @@ class Worker:
         self.done["released"] += 1
 
     def renew(self) -> None:
-        """Once it is said, it is true."""
+        """Once it is said, it is true. What is wanted back can't be, and that was told before."""
         assert self.client
         lease = self.random.choice(list(self.held.values()))
-        lease.expires_ns = self.client.renew(lease, TTL_MS)
-        self.done["renewed"] += 1
+        try:
+            lease.expires_ns = self.client.renew(lease, TTL_MS)
+            self.done["renewed"] += 1
+        except wire.Refused as refused:
+            self.learn()
+            if refused.error != errno.ESTALE or lease.id not in self.told:
+                raise
+
+    def revoke(self) -> None:
+        """All leases of everybody: there is time, but from now on they are wanted back."""
+        assert self.client
+        self.client.revoke(wire.SCOPE_ALL, deadline_ms=DEADLINE_MS)
+        self.learn()
+        for lease in self.held.values():
+            if lease.id not in self.told:
+                self.fault("forgotten", lease, "by who was to be told")
+        self.done["revoked"] += 1
 
     def step(self) -> None:
         """One of them."""
@@ -187,8 +219,10 @@ class Worker:
             self.acquire()
         elif dice < 0.75:
             self.release()
-        elif dice < 0.99:
+        elif dice < 0.98:
             self.renew()
+        elif dice < 0.99:
+            self.revoke()
         else:
             self.drop()
             self.connect()
