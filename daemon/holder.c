@@ -139,7 +139,7 @@ static int open_pidfd(const struct holder *holder, int socket_fd, int *ret_fd)
 		if (fd < 0)
 			return -errno;
 	}
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	/* The kernel makes every pidfd close-on-exec. */
 	*ret_fd = fd;
 	return 0;
 }

@@ -136,8 +136,10 @@ int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return is_broken(errno) ? -ECONNRESET : -errno;
-	*ret_opcode = begin.opcode;
 	*ret_has_fds = (header.msg_flags & MSG_CTRUNC) != 0;
+	if (n == 0 && !*ret_has_fds)
+		return -ECONNRESET;
+	*ret_opcode = begin.opcode;
 	return 0;
 }
 
