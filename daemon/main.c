@@ -18,13 +18,12 @@
 #include <unistd.h>
 
 #include "client.h"
-#include "common/cleanup.h"
 #include "discovery.h"
 #include "log.h"
 #include "policy_file.h"
 #include "reload.h"
 #include "service.h"
-#include "stats.h"
+#include "writer.h"
 
 #define CONFIG_PATH   "/etc/p2pd/p2pd.conf"
 #define METRICS_EVERY 15
@@ -117,34 +116,20 @@ static void on_reload(evutil_socket_t number, short what, void *data)
 
 static void on_dump(evutil_socket_t number, short what, void *data)
 {
-	cleanup_fd int fd = -1;
-	char text[4096];
-	uint64_t size;
-	ssize_t n;
-
 	(void)number;
 	(void)what;
-	if (stats_dump(data, &fd, &size))
-		return;
-	while ((n = read(fd, text, sizeof(text))) > 0)
-		if (write(STDERR_FILENO, text, (size_t)n) < 0)
-			return;
+	writer_dump(data);
 }
 
 static void on_metrics(evutil_socket_t fd, short what, void *data)
 {
 	struct server *server = data;
 	const char *path = policy_settings(server->broker.policy)->metrics_path;
-	int r;
 
 	(void)fd;
 	(void)what;
-	if (!*path)
-		return;
-	r = stats_write_textfile(server, path);
-	if (r && !server->is_metrics_broken)
-		log_event(P2PD_LOG_WARNING, "%s can't be written: %s", path, strerrorname_np(-r));
-	server->is_metrics_broken = r != 0;
+	if (*path)
+		writer_metrics(server, path);
 }
 
 /* The events live as long as the process. */
@@ -166,7 +151,11 @@ static int listen_to_signals(struct server *server)
 		server->signals[i] = event;
 	}
 	server->metrics = event_new(server->base, -1, EV_PERSIST, on_metrics, server);
-	return server->metrics && !event_add(server->metrics, &every) ? 0 : -ENOMEM;
+	if (!server->metrics || event_add(server->metrics, &every))
+		return -ENOMEM;
+	/* The first of them now: what is left of the last p2pd is old. */
+	on_metrics(-1, EV_TIMEOUT, server);
+	return 0;
 }
 
 /* -- starting -- */
@@ -249,6 +238,8 @@ static int start(struct server *server, struct service_fds *kept, const char *so
 	server_await_publishers(server);
 	r = reload_init(server);
 	if (!r)
+		r = writer_init(server);
+	if (!r)
 		r = listen_to_signals(server);
 	if (!r)
 		r = start_listening(server, kept, socket_path);
@@ -280,6 +271,7 @@ static void stop(struct server *server)
 	if (server->metrics)
 		event_free(server->metrics);
 	reload_done(server);
+	writer_done(server);
 }
 
 int main(int argc, char **argv)

@@ -11,6 +11,7 @@
 struct discovery;
 struct disposal;
 struct reload;
+struct writer;
 
 /* The one loop of the daemon and all that hangs on it. */
 struct server {
@@ -40,12 +41,12 @@ struct server {
 		int fd; /* -1: nobody has asked yet */
 		uint64_t size_bytes;
 		uint64_t written_ns;
-	} told; /* the metrics that clients were told last */
-	bool is_metrics_broken;
+	} told;	     /* the metrics that clients were told last */
 	int lock_fd; /* on our own socket's name, -1: it was passed to us */
 	struct discovery *discovery;
 	struct disposal *disposal;
 	struct reload *reload;
+	struct writer *writer;
 	const char *config_path;
 	uint64_t started_ns;
 	uint64_t nr_requests;

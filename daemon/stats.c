@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -229,25 +228,4 @@ int stats_metrics(struct server *server, int *ret_fd, uint64_t *ret_size_bytes)
 int stats_dump(const struct server *server, int *ret_fd, uint64_t *ret_size_bytes)
 {
 	return to_memfd(server, write_dump, ret_fd, ret_size_bytes);
-}
-
-int stats_write_textfile(const struct server *server, const char *path)
-{
-	char beside[280];
-	FILE *out;
-
-	snprintf(beside, sizeof(beside), "%s.new", path);
-	out = fopen(beside, "we");
-	if (!out)
-		return -errno;
-	/* It is there to be read by another user, whatever our umask is. */
-	fchmod(fileno(out), 0644);
-	write_metrics(out, server);
-	if (fclose(out) || rename(beside, path) < 0) {
-		int r = -errno;
-
-		unlink(beside);
-		return r;
-	}
-	return 0;
 }

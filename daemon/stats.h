@@ -10,7 +10,4 @@ struct server;
 int stats_metrics(struct server *server, int *ret_fd, uint64_t *ret_size_bytes);
 int stats_dump(const struct server *server, int *ret_fd, uint64_t *ret_size_bytes);
 
-/* The metrics for node_exporter: written beside @path and renamed over it. */
-int stats_write_textfile(const struct server *server, const char *path);
-
 #endif /* STATS_H */

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""p2pd where those it writes for don't take what it writes: nobody else notices."""
+
+import os
+import re
+import select
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import daemon_case
+import p2pd_run
+
+EVERY = 15
+
+
+def read_for(fd: int, is_enough: str, seconds: float = 20.0) -> str:
+    """What comes from a pipe until this is in it."""
+    got, end = b"", time.monotonic() + seconds
+    while is_enough.encode() not in got:
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([fd], [], [], left)[0]:
+            raise AssertionError(f"no {is_enough!r} in {got[-500:]!r}")
+        got += os.read(fd, 65536)
+    return got.decode()
+
+
+class Metrics(daemon_case.DaemonCase):
+    """The file for node_exporter is on what hangs: a FIFO is there, and whoever opens it waits."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="p2pd-metrics-")
+        self.addCleanup(folder.cleanup)
+        self.file = Path(folder.name, "p2pd.prom")
+        self.fifo = Path(folder.name, "p2pd.prom.new")
+        os.mkfifo(self.fifo)
+        self.POLICY = p2pd_run.DEFAULT_POLICY.replace(
+            "[daemon]", f"[daemon]\nmetrics-file = {self.file}")
+        super().setUp()
+
+    def nr_threads(self) -> int:
+        """Of p2pd."""
+        return len(os.listdir(f"/proc/{self.daemon.pid()}/task"))
+
+    def test_hangs_and_goes_on(self) -> None:
+        """p2pd serves, says so once, starts no second writer; the metrics come when they can."""
+        self.until(lambda: self.nr_threads() == 2)
+        self.still_serves()
+        os.kill(self.first_pid, signal.SIGUSR1)
+        self.until(lambda: '"schema":"p2pd-dump"' in self.daemon.text())
+        said = f"{self.file} hangs"
+        self.until(lambda: said in self.daemon.text(), 1.5 * EVERY)
+        self.still_serves()
+        self.assertEqual(self.nr_threads(), 2)
+        reader = os.open(self.fifo, os.O_RDONLY)
+        self.assertIn("p2pd_leases 0", read_for(reader, "p2pd_user_used gauge"))
+        os.close(reader)
+        self.until(lambda: "is written again" in self.daemon.text())
+        self.assertEqual(self.nr_threads(), 1)
+        self.assertEqual(self.daemon.text().count(said), 1)
+        # What was the FIFO took the name of the file. From now on it is one.
+        self.file.unlink()
+        self.until(self.file.exists, 1.5 * EVERY)
+        self.until(lambda: re.search(r"^p2pd_granted_total 2$", self.file.read_text("ascii"), re.M))
+        self.assertEqual(self.file.stat().st_mode & 0o777, 0o644)
+        self.assertFalse(self.fifo.exists())
+        self.is_clean()
+
+    def test_ends_all_the_same(self) -> None:
+        """SIGTERM ends p2pd although a thread of it waits."""
+        self.until(lambda: self.nr_threads() == 2)
+        os.kill(self.first_pid, signal.SIGTERM)
+        self.assertEqual(self.daemon.process.wait(10), 0)
+
+
+if __name__ == "__main__":
+    daemon_case.main()
