@@ -3,13 +3,15 @@
  * The log: for people, one line an event, and for programs the same as fields of the
  * system journal where that reads our standard error ($JOURNAL_STREAM).
  *
- * The journal is written to without waiting for it (sd_journal_send() would wait): when it is
- * slower than some user is busy, or hangs, lines are lost and counted, and nobody waits.
+ * The journal is written to without waiting for it (sd_journal_send() would wait), and so is standard
+ * error where it is a pipe or a terminal: when whoever reads is slower than some user is busy, or
+ * hangs, lines are lost and counted, and nobody waits.
  *
  * Text that a peer chose is quoted and has no control characters (it was refused
  * otherwise). Lines about one user are limited to a burst and then a few a second, so that nobody can
  * fill a disk or hide what others did; of what had none the sums are told (audit.h).
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "audit.h"
 #include "client.h"
@@ -27,7 +30,9 @@
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 static int to_journal_fd = -1;
-static uint32_t nr_lost; /* lines that the journal had no room for */
+static int to_stderr_fd = STDERR_FILENO;
+static bool is_stderr_socket;
+static uint32_t nr_lost; /* lines that there was no room for */
 static uint32_t most_verbose = P2PD_LOG_INFO;
 
 /* Is our standard error a stream of the journal? */
@@ -41,10 +46,28 @@ static bool is_read_by_journal(void)
 	       fstat(2, &status) == 0 && status.st_dev == device && status.st_ino == inode;
 }
 
+/* Opened once more: the open file that we have is others', too, and O_NONBLOCK would be for them all. */
+static void open_stderr(void)
+{
+	struct stat status;
+	int fd;
+
+	if (fstat(STDERR_FILENO, &status) < 0)
+		return;
+	is_stderr_socket = S_ISSOCK(status.st_mode);
+	if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))
+		return;
+	fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd >= 0)
+		to_stderr_fd = fd;
+}
+
 void log_open(void)
 {
 	if (is_read_by_journal())
 		to_journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (to_journal_fd < 0)
+		open_stderr();
 }
 
 static bool is_journal(void)
@@ -84,6 +107,36 @@ __attribute__((format(printf, 1, 2))) static void journal_put(const char *format
 		nr_lost++;
 }
 
+/* One line, shorter than PIPE_BUF: whole or not at all. */
+static bool stderr_takes(const char *line, size_t length)
+{
+	ssize_t n = is_stderr_socket ?
+			    send(STDERR_FILENO, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) :
+			    write(to_stderr_fd, line, length);
+
+	return n >= 0;
+}
+
+__attribute__((format(printf, 1, 2))) static void stderr_put(const char *format, ...)
+{
+	char line[2048], lost[80];
+	va_list arguments;
+	int length;
+
+	if (nr_lost) {
+		length = snprintf(lost, sizeof(lost),
+				  "p2pd: %u lines were lost, standard error didn't take them\n",
+				  nr_lost);
+		if (stderr_takes(lost, (size_t)length))
+			nr_lost = 0;
+	}
+	va_start(arguments, format);
+	length = vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	if (length < 0 || (size_t)length >= sizeof(line) || !stderr_takes(line, (size_t)length))
+		nr_lost++;
+}
+
 void log_set_level(uint32_t level)
 {
 	most_verbose = level;
@@ -107,7 +160,7 @@ static void put(int level, char *text)
 		journal_put("SYSLOG_IDENTIFIER=p2pd\nPRIORITY=%d\nMESSAGE=%s\n", priority_of(level),
 			    text);
 	else
-		fprintf(stderr, "p2pd: %s\n", text);
+		stderr_put("p2pd: %s\n", text);
 }
 
 void log_event(int level, const char *format, ...)
@@ -141,8 +194,7 @@ void log_client(const struct client *client, int level, const char *format, ...)
 			    priority_of(level), holder->subject.uid, holder->pid,
 			    holder->subject.uid, holder->pid, text);
 	else
-		fprintf(stderr, "p2pd: uid %u pid %d: %s\n", holder->subject.uid, holder->pid,
-			text);
+		stderr_put("p2pd: uid %u pid %d: %s\n", holder->subject.uid, holder->pid, text);
 }
 
 void log_audit(const struct wire_event_monitor *event, const struct policy_decision *decision)
@@ -177,12 +229,11 @@ void log_audit(const struct wire_event_monitor *event, const struct policy_decis
 			    *error ? ", " : "", error);
 		return;
 	}
-	fprintf(stderr,
-		"p2pd: audit %s lease=%llu provider=\"%s\" bytes=%llu uid=%u pid=%d "
-		"label=\"%s\" reason=%s error=%s rule=\"%s\" at=\"%s\"\n",
-		word, (unsigned long long)event->lease_id, event->provider,
-		(unsigned long long)event->size_bytes, event->uid, event->pid, event->label, reason,
-		error, rule, source);
+	stderr_put("p2pd: audit %s lease=%llu provider=\"%s\" bytes=%llu uid=%u pid=%d "
+		   "label=\"%s\" reason=%s error=%s rule=\"%s\" at=\"%s\"\n",
+		   word, (unsigned long long)event->lease_id, event->provider,
+		   (unsigned long long)event->size_bytes, event->uid, event->pid, event->label,
+		   reason, error, rule, source);
 }
 
 void log_audit_sum(const struct audit_sum *sum)
@@ -204,11 +255,10 @@ void log_audit_sum(const struct audit_sum *sum)
 			    bytes[AUDIT_GRANTED], count[AUDIT_REVOKING], count[AUDIT_ENDED],
 			    bytes[AUDIT_ENDED], count[AUDIT_DENIED], count[AUDIT_LINE]);
 	else
-		fprintf(stderr,
-			"p2pd: audit left-out uid=%u granted=%" PRIu64 " granted-bytes=%" PRIu64
-			" revoking=%" PRIu64 " ended=%" PRIu64 " ended-bytes=%" PRIu64
-			" denied=%" PRIu64 " lines=%" PRIu64 "\n",
-			sum->uid, count[AUDIT_GRANTED], bytes[AUDIT_GRANTED], count[AUDIT_REVOKING],
-			count[AUDIT_ENDED], bytes[AUDIT_ENDED], count[AUDIT_DENIED],
-			count[AUDIT_LINE]);
+		stderr_put("p2pd: audit left-out uid=%u granted=%" PRIu64 " granted-bytes=%" PRIu64
+			   " revoking=%" PRIu64 " ended=%" PRIu64 " ended-bytes=%" PRIu64
+			   " denied=%" PRIu64 " lines=%" PRIu64 "\n",
+			   sum->uid, count[AUDIT_GRANTED], bytes[AUDIT_GRANTED],
+			   count[AUDIT_REVOKING], count[AUDIT_ENDED], bytes[AUDIT_ENDED],
+			   count[AUDIT_DENIED], count[AUDIT_LINE]);
 }

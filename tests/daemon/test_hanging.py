@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """p2pd where those it writes for don't take what it writes: nobody else notices."""
 
+import fcntl
 import os
 import re
 import select
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import daemon_case
 import p2pd_run
+import p2pd_wire as wire
 
 EVERY = 15
 
@@ -73,6 +75,44 @@ class Metrics(daemon_case.DaemonCase):
         self.until(lambda: self.nr_threads() == 2)
         os.kill(self.first_pid, signal.SIGTERM)
         self.assertEqual(self.daemon.process.wait(10), 0)
+
+
+class StandardError(daemon_case.DaemonCase):
+    """A pipe that nobody reads."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="p2pd-pipe-")
+        self.addCleanup(folder.cleanup)
+        fifo = str(Path(folder.name, "stderr"))
+        os.mkfifo(fifo)
+        self.reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, self.reader)
+        fcntl.fcntl(self.reader, fcntl.F_SETPIPE_SZ, 65536)
+        self.OPTIONS = {"prefix": ("sh", "-c", 'exec "$@" 2>"$0"', fifo)}
+        super().setUp()
+
+    def test_full(self) -> None:
+        """Lines are lost and counted, the dump waits, clients don't; both come when it is read."""
+        client = self.client(5.0)
+        for _ in range(1000):
+            client.release(client.acquire())
+        os.kill(self.first_pid, signal.SIGUSR1)
+        for _ in range(1000):
+            client.release(client.acquire())
+        self.still_serves()
+        text = read_for(self.reader, '"leases":[')
+        self.assertIn("p2pd: audit granted lease=1 ", text)
+        self.assertNotIn("lease=2000 ", text)
+        client.release(client.acquire())
+        text += read_for(self.reader, "lease=2002 ")
+        lost = sum(map(int, re.findall(r"^p2pd: (\d+) lines were lost, standard error", text, re.M)))
+        self.assertGreater(lost, 1000)
+        # Each lease has a line when it is granted, and one when it has ended; there are a few others.
+        told = len(re.findall(r"^p2pd: audit (granted|ended) lease=\d+ .* at=\".*\"$", text, re.M))
+        self.assertGreaterEqual(told + lost, 4002)
+        self.assertLessEqual(told + lost, 4020)
+        client.close()
+        self.is_clean()
 
 
 if __name__ == "__main__":
