@@ -8,9 +8,11 @@
  * Which providers somebody means: in requests, in rules and on the command line.
  *
  *	*				every provider, published ones too
- *	0000:41:00.0			every BAR of a function
+ *	0000:41:00.0			everything of a function
  *	0000:41:00.0/2			one BAR, whatever is in the slot now
  *	0000:41:00.0/2@77		one BAR of one arrival
+ *	0000:43:00.0/vram		memory of a DRM device
+ *	0000:42:00.0/p2pmem		memory that the kernel has struct pages for
  *	10ee:903f   10ee:*		vendor and device
  *	class:0302  class:03		PCI class, or class and subclass, or all three bytes
  *	backend:vfio			export, vfio, drm, p2pmem, published

@@ -178,6 +178,12 @@ int p2pdma_provider_find(struct p2pdma_context *context, const char *name,
 				    "%s is arrival %" PRIu64 ", not %" PRIu64
 				    ": the device was exchanged or plugged in again",
 				    function_name, function.generation, wanted.generation);
+	if (wanted.bar >= PCI_NR_BARS)
+		return context_fail(
+			context, -EOPNOTSUPP,
+			"%.80s is no BAR: its driver divides it up, and who owns a part of it "
+			"exports that; see p2pdma_buffer_adopt()",
+			name);
 	if (!is_provider(&function, wanted.bar))
 		return context_fail(context, -ENOENT, "%s has no memory BAR %" PRIu32,
 				    function_name, wanted.bar);

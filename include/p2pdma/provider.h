@@ -111,7 +111,8 @@ P2PDMA_API void p2pdma_provider_list_free(struct p2pdma_provider_list *list);
  * Since:    0.1
  *
  * Return: 0, or -EINVAL when @name isn't a name; -ENODEV when there is no such
- * function; -ENOENT when the function has no such memory BAR; -ESTALE when the
+ * function; -ENOENT when the function has no such memory BAR; -EOPNOTSUPP for memory
+ * that isn't a BAR ("0000:43:00.0/vram", "0000:42:00.0/p2pmem"); -ESTALE when the
  * name has a generation and the function in the slot is another one; -EIO when
  * sysfs can't be made sense of; -EMFILE, -ENFILE, -ENOMEM
  */

@@ -8,7 +8,11 @@
 
 #define PCI_NR_BARS	       6
 #define PCI_ADDRESS_SIZE       24 /* "ffffffff:ff:1f.7" and room */
-#define PCI_PROVIDER_NAME_SIZE 56 /* "ffffffff:ff:1f.7/5@18446744073709551615" and room */
+#define PCI_PROVIDER_NAME_SIZE 56 /* "ffffffff:ff:1f.7/p2pmem@18446744073709551615" and room */
+
+/* In the place of a BAR: memory of a function that its driver divides up, wherever it lies. */
+#define PCI_MEMORY_P2PMEM      16 /* "p2pmem", that of pci_alloc_p2pmem() */
+#define PCI_MEMORY_VRAM	       17 /* "vram", of a DRM device */
 
 struct pci_address {
 	uint32_t domain;
@@ -39,7 +43,7 @@ struct pci_function {
 /* What a provider name says. */
 struct pci_provider_name {
 	struct pci_address address;
-	uint32_t bar;
+	uint32_t bar; /* 0 to 5, or PCI_MEMORY_* */
 	bool has_generation;
 	uint64_t generation;
 };

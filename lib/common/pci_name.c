@@ -4,15 +4,27 @@
  *
  * A function is dddd:bb:dd.f in hexadecimal, with four to eight digits of
  * domain, as the kernel prints it. A provider adds /BAR, and /BAR@GENERATION
- * where one arrival of the function is meant. Names come from command lines,
+ * where one arrival of the function is meant; in the place of a BAR may be "vram"
+ * or "p2pmem". Names come from command lines,
  * configuration files and peers, so the parser accepts exactly this and nothing
  * around it; it is fuzzed. Pure functions, no state.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "pci.h"
+
+static const struct {
+	const char *word;
+	uint32_t bar;
+} memories[] = {
+	{"p2pmem", PCI_MEMORY_P2PMEM},
+	{"vram", PCI_MEMORY_VRAM},
+};
+
+#define NR_MEMORIES (sizeof(memories) / sizeof(memories[0]))
 
 static int hex_digit(char c)
 {
@@ -114,15 +126,32 @@ int pci_address_compare(const struct pci_address *a, const struct pci_address *b
 	return (int)a->devfn - (int)b->devfn;
 }
 
+static int take_bar(const char **cursor, uint32_t *ret_bar)
+{
+	uint64_t bar;
+
+	for (size_t i = 0; i < NR_MEMORIES; i++) {
+		size_t length = strlen(memories[i].word);
+
+		if (strncmp(*cursor, memories[i].word, length) != 0)
+			continue;
+		*cursor += length;
+		*ret_bar = memories[i].bar;
+		return 0;
+	}
+	if (take_decimal(cursor, &bar) || bar >= PCI_NR_BARS)
+		return -EINVAL;
+	*ret_bar = (uint32_t)bar;
+	return 0;
+}
+
 int pci_provider_name_parse(const char *text, struct pci_provider_name *ret_name)
 {
 	struct pci_provider_name name = {.has_generation = false};
-	uint64_t bar;
 
 	if (take_address(&text, &name.address) || take_char(&text, '/') ||
-	    take_decimal(&text, &bar) || bar >= PCI_NR_BARS)
+	    take_bar(&text, &name.bar))
 		return -EINVAL;
-	name.bar = (uint32_t)bar;
 	if (*text == '@') {
 		text++;
 		if (take_decimal(&text, &name.generation))
@@ -138,12 +167,16 @@ int pci_provider_name_parse(const char *text, struct pci_provider_name *ret_name
 void pci_provider_name_format(const struct pci_provider_name *name,
 			      char text[PCI_PROVIDER_NAME_SIZE])
 {
-	char address[PCI_ADDRESS_SIZE];
+	char address[PCI_ADDRESS_SIZE], bar[16];
 
 	pci_address_format(&name->address, address);
+	snprintf(bar, sizeof(bar), "%" PRIu32, name->bar);
+	for (size_t i = 0; i < NR_MEMORIES; i++)
+		if (memories[i].bar == name->bar)
+			snprintf(bar, sizeof(bar), "%s", memories[i].word);
 	if (name->has_generation)
-		snprintf(text, PCI_PROVIDER_NAME_SIZE, "%s/%" PRIu32 "@%" PRIu64, address,
-			 name->bar, name->generation);
+		snprintf(text, PCI_PROVIDER_NAME_SIZE, "%s/%s@%" PRIu64, address, bar,
+			 name->generation);
 	else
-		snprintf(text, PCI_PROVIDER_NAME_SIZE, "%s/%" PRIu32, address, name->bar);
+		snprintf(text, PCI_PROVIDER_NAME_SIZE, "%s/%s", address, bar);
 }

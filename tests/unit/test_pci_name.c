@@ -72,8 +72,13 @@ static void compare_orders_by_domain_bus_devfn(void **state)
 
 static void name_parse_with_generation_round_trips(void **state)
 {
-	static const char *const names[] = {"0000:41:00.0/2", "0000:41:00.0/0@0",
-					    "ffffffff:ff:1f.7/5@18446744073709551615"};
+	static const char *const names[] = {"0000:41:00.0/2",
+					    "0000:41:00.0/0@0",
+					    "ffffffff:ff:1f.7/5@18446744073709551615",
+					    "0000:43:00.0/vram",
+					    "0000:43:00.0/vram@7",
+					    "0000:42:00.0/p2pmem",
+					    "ffffffff:ff:1f.7/p2pmem@18446744073709551615"};
 	struct pci_provider_name name;
 	char text[PCI_PROVIDER_NAME_SIZE];
 
@@ -84,6 +89,19 @@ static void name_parse_with_generation_round_trips(void **state)
 		pci_provider_name_format(&name, text);
 		assert_string_equal(text, names[i]);
 	}
+}
+
+static void name_parse_memory_is_no_bar(void **state)
+{
+	struct pci_provider_name vram, p2pmem;
+
+	(void)state;
+	assert_int_equal(pci_provider_name_parse("0000:43:00.0/vram", &vram), 0);
+	assert_int_equal(vram.bar, PCI_MEMORY_VRAM);
+	assert_int_equal(pci_provider_name_parse("0000:43:00.0/p2pmem@3", &p2pmem), 0);
+	assert_int_equal(p2pmem.bar, PCI_MEMORY_P2PMEM);
+	assert_int_equal(p2pmem.generation, 3);
+	assert_true(vram.bar >= PCI_NR_BARS && p2pmem.bar >= PCI_NR_BARS);
 }
 
 static void name_parse_bad_einval(void **state)
@@ -99,7 +117,13 @@ static void name_parse_bad_einval(void **state)
 		"0000:41:00.0/2@1 ",
 		"0000:41:00.0/2@18446744073709551616",
 		"0000:41:00.0/2/",
-		"0000:41:00.0/vram",
+		"0000:41:00.0/VRAM",
+		"0000:41:00.0/vra",
+		"0000:41:00.0/vram2",
+		"0000:41:00.0/vram@",
+		"0000:41:00.0/p2pmem ",
+		"0000:41:00.0/16",
+		"vram",
 		"0000:41:00.0/99999999999999999999999",
 	};
 	struct pci_provider_name name;
@@ -117,6 +141,7 @@ int main(void)
 		cmocka_unit_test(address_parse_bad_einval),
 		cmocka_unit_test(compare_orders_by_domain_bus_devfn),
 		cmocka_unit_test(name_parse_with_generation_round_trips),
+		cmocka_unit_test(name_parse_memory_is_no_bar),
 		cmocka_unit_test(name_parse_bad_einval),
 	};
 

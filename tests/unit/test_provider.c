@@ -115,6 +115,15 @@ static void find_no_memory_bar_enoent(void **state)
 	assert_cause("no memory BAR 4");
 }
 
+static void find_memory_of_a_driver_eopnotsupp(void **state)
+{
+	assert_int_equal(find(*state, "0000:01:00.0/vram"), -EOPNOTSUPP);
+	assert_cause("0000:01:00.0/vram is no BAR");
+	assert_int_equal(find(*state, "0000:01:00.0/p2pmem"), -EOPNOTSUPP);
+	assert_int_equal(find(*state, "0000:01:00.0/vram@1"), -ESTALE);
+	assert_int_equal(find(*state, "0000:09:00.0/vram"), -ENODEV);
+}
+
 static void find_broken_sysfs_eio(void **state)
 {
 	fake_write("sys/bus/pci/devices/0000:01:00.0/vendor", "0x12345\n");
@@ -219,6 +228,7 @@ int main(void)
 		CASE(find_bad_name_einval),
 		CASE(find_no_function_enodev),
 		CASE(find_no_memory_bar_enoent),
+		CASE(find_memory_of_a_driver_eopnotsupp),
 		CASE(find_broken_sysfs_eio),
 		CASE(find_old_generation_estale),
 		CASE(can_export_by_device_node),

@@ -109,6 +109,27 @@ static void matches_function_every_bar(void **state)
 	assert_false(matches("0000:00:00.0", &some_publication));
 }
 
+static void matches_memory_of_a_driver(void **state)
+{
+	struct identity gpu = {.name = "0000:43:00.0/vram@5",
+			       .backend = WIRE_BACKEND_DRM,
+			       .address = {.bus = 0x43},
+			       .bar = PCI_MEMORY_VRAM,
+			       .generation = 5,
+			       .pci_class = 0x030200};
+
+	(void)state;
+	assert_true(matches("0000:43:00.0/vram", &gpu));
+	assert_true(matches("0000:43:00.0/vram@5", &gpu));
+	assert_false(matches("0000:43:00.0/vram@6", &gpu));
+	assert_false(matches("0000:43:00.0/p2pmem", &gpu));
+	assert_false(matches("0000:43:00.0/0", &gpu));
+	assert_true(matches("0000:43:00.0", &gpu));
+	assert_true(matches("class:0302", &gpu));
+	assert_true(matches("backend:drm", &gpu));
+	assert_false(matches("backend:p2pmem", &gpu));
+}
+
 static void matches_bar_with_and_without_generation(void **state)
 {
 	(void)state;
@@ -213,6 +234,7 @@ int main(void)
 		cmocka_unit_test(parse_published_name_length_limited),
 		cmocka_unit_test(matches_all_everything),
 		cmocka_unit_test(matches_function_every_bar),
+		cmocka_unit_test(matches_memory_of_a_driver),
 		cmocka_unit_test(matches_bar_with_and_without_generation),
 		cmocka_unit_test(matches_id_vendor_and_device),
 		cmocka_unit_test(matches_class_by_its_bytes),
