@@ -50,7 +50,7 @@ int broker_provider_add(struct broker *broker, const struct identity *identity, 
 	if (provider) {
 		/* What the journal didn't know. */
 		provider->identity = *identity;
-		if (provider->slices.size_bytes < size_bytes)
+		if (provider->slices.size_bytes < size_bytes || !provider->nr_leases)
 			provider->slices.size_bytes = size_bytes;
 		*ret_provider = provider;
 		return 0;
@@ -85,12 +85,16 @@ void broker_provider_ready(struct broker *broker, struct provider *provider, boo
 	/* The last close of the old device file revoked them. */
 	if (!is_kept && provider->nr_leases)
 		end_leases(broker, provider, WIRE_REASON_KERNEL);
-	broker_provider_tell(broker, provider, WIRE_MONITOR_PROVIDER_ADDED);
+	broker_provider_tell(broker, provider,
+			     provider->is_announced ? WIRE_MONITOR_PROVIDER_CHANGED :
+						      WIRE_MONITOR_PROVIDER_ADDED);
+	provider->is_announced = true;
 }
 
 void broker_provider_remove(struct broker *broker, struct provider *provider, uint32_t reason)
 {
 	broker_provider_tell(broker, provider, WIRE_MONITOR_PROVIDER_REMOVED);
+	provider->is_announced = false;
 	list_remove(&provider->link_of_device);
 	provider->device = NULL;
 	if (!provider->nr_leases) {

@@ -3,12 +3,13 @@
  * Discovery: PCI functions that can be leased from, as they come, change drivers and go.
  *
  * Sysfs is the truth and an event only says where to look, so events may be late,
- * doubled or out of order. When the kernel says that some were lost, everything is
- * looked at. A function that is there with a generation or driver other than
- * the one known is first removed and then added.
+ * doubled or out of order. When some were lost, everything is looked at, once for all that
+ * are lost within a moment: in a storm the loop has other work, too. A function that is there with a
+ * generation or driver other than the one known is first removed and then added.
  *
- * Where udevd runs we listen to it instead of the kernel, because the permissions of a
- * device node are its work; a node that can't be opened yet is tried again a few times.
+ * What is there but can't be leased from (function.h, or a device node that can't be opened) is a
+ * provider with the cause and without a device. A node that can't be opened yet is tried again a
+ * few times.
  *
  * The descriptor of a device goes to the service manager before anything is exported from
  * it, so that no lease ever depends on one that would die with us.
@@ -16,33 +17,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libudev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/sysfs.h"
 #include "discovery.h"
+#include "inventory.h"
 #include "log.h"
 #include "source_export.h"
 #include "source_vfio.h"
+#include "uevents.h"
 
-#define RECEIVE_BUFFER (8 << 20)
-#define MAX_AT_ONCE    64
-#define RETRIES	       10
-#define RETRY_MS       200
+#define RETRIES	      10
+#define RETRY_MS      200
+#define AFTER_LOSS_MS 100
 
 struct discovery {
 	struct server *server;
 	struct service_fds *kept; /* only while starting */
 	bool is_distrusted;
-	struct udev *udev;
-	struct udev_monitor *monitor;
-	struct event *event;
+	struct uevents *uevents;
 	struct event *retry;
+	struct event *after_loss;
 	int nr_retries;
 	int sysfs_fd;
 	int dev_fd;
@@ -122,78 +120,6 @@ static bool is_held_up(struct discovery *discovery, struct device *device)
 	return true;
 }
 
-static uint32_t class_of(struct discovery *discovery, const struct pci_address *address)
-{
-	char path[64], name[PCI_ADDRESS_SIZE];
-	uint64_t value;
-
-	pci_address_format(address, name);
-	snprintf(path, sizeof(path), "bus/pci/devices/%s/class", name);
-	return sysfs_read_u64(discovery->sysfs_fd, path, &value) ? 0 : (uint32_t)value;
-}
-
-static void add_bar(struct discovery *discovery, const struct pci_function *function, uint32_t bar,
-		    uint32_t backend, struct device *device, bool is_kept, const char *cause)
-{
-	struct broker *broker = &discovery->server->broker;
-	struct pci_provider_name name = {.address = function->address,
-					 .bar = bar,
-					 .has_generation = true,
-					 .generation = function->generation};
-	struct identity identity = {
-		.backend = backend,
-		.address = function->address,
-		.bar = bar,
-		.generation = function->generation,
-		.vendor_id = function->vendor_id,
-		.device_id = function->device_id,
-		.pci_class = class_of(discovery, &function->address),
-	};
-	char text[PCI_PROVIDER_NAME_SIZE];
-	struct provider *provider;
-
-	pci_provider_name_format(&name, text);
-	wire_text_set(identity.name, sizeof(identity.name), text);
-	if (broker_provider_add(broker, &identity, function->bars[bar].size_bytes, &provider)) {
-		log_event(P2PD_LOG_ERROR, "no memory for provider %s", text);
-		return;
-	}
-	provider->numa_node = function->numa_node;
-	wire_text_set(provider->driver, sizeof(provider->driver), function->driver);
-	wire_text_set(provider->cause, sizeof(provider->cause), cause);
-	provider->device = device;
-	provider->is_gone = false;
-	if (device) {
-		list_remove(&provider->link_of_device);
-		list_append(&device->providers, &provider->link_of_device);
-	}
-	broker_provider_ready(broker, provider, is_kept);
-}
-
-static void add_bars(struct discovery *discovery, const struct pci_function *function,
-		     uint32_t backend, struct device *device, bool is_kept, const char *cause)
-{
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-
-	for (uint32_t bar = 0; bar < PCI_NR_BARS; bar++) {
-		const struct pci_bar *b = &function->bars[bar];
-
-		if (b->is_memory && b->size_bytes && b->size_bytes % page == 0)
-			add_bar(discovery, function, bar, backend, device, is_kept, cause);
-	}
-}
-
-/* Known as something that can't be leased from; the reason may have changed. */
-static void forget_unavailable(struct discovery *discovery, const struct pci_address *address)
-{
-	struct broker *broker = &discovery->server->broker;
-
-	list_for_each_entry_safe(provider, &broker->providers, struct provider, link)
-		if (!provider->device && !provider->identity.is_published && *provider->cause &&
-		    !pci_address_compare(&provider->identity.address, address))
-			broker_provider_remove(broker, provider, WIRE_REASON_GONE);
-}
-
 /* Keeps the device's file, or says why leases from it would not outlive us. */
 static void keep(const struct device *device, const char *name)
 {
@@ -211,12 +137,24 @@ static void try_again(struct discovery *discovery)
 {
 	struct timeval soon = {.tv_usec = RETRY_MS * 1000};
 
-	if (discovery->nr_retries++ < RETRIES)
+	if (!event_pending(discovery->retry, EV_TIMEOUT, NULL) && discovery->nr_retries++ < RETRIES)
 		event_add(discovery->retry, &soon);
 }
 
-static void look_at_export(struct discovery *discovery, const struct pci_function *function)
+static void list_providers(struct discovery *discovery, const struct sighting *seen,
+			   struct device *device, bool is_kept, const char *cause)
 {
+	char name[PCI_ADDRESS_SIZE];
+
+	if (!inventory_add(&discovery->server->broker, seen, device, is_kept, cause))
+		return;
+	pci_address_format(&seen->function->address, name);
+	log_event(P2PD_LOG_ERROR, "no memory for the providers of %s", name);
+}
+
+static void look_at_export(struct discovery *discovery, const struct sighting *seen)
+{
+	const struct pci_function *function = seen->function;
 	struct device *device;
 	bool is_kept = false;
 	char name[64];
@@ -238,7 +176,7 @@ static void look_at_export(struct discovery *discovery, const struct pci_functio
 
 		snprintf(cause, sizeof(cause), "its device node can't be opened (%s): see p2pd(8)",
 			 strerrorname_np(-r));
-		add_bars(discovery, function, WIRE_BACKEND_EXPORT, NULL, false, cause);
+		list_providers(discovery, seen, NULL, false, cause);
 		if (r == -EACCES || r == -ENOENT || r == -EPERM)
 			try_again(discovery);
 		return;
@@ -257,18 +195,13 @@ static void look_at_export(struct discovery *discovery, const struct pci_functio
 		return;
 	}
 	list_append(&discovery->devices, &device->link);
-	add_bars(discovery, function, WIRE_BACKEND_EXPORT, device, is_kept, "");
-}
-
-static bool is_of_backend(const struct pci_function *function, uint32_t backend)
-{
-	return backend == WIRE_BACKEND_VFIO ? vfio_is_bound(function) :
-					      !strcmp(function->driver, "p2pdma_export");
+	list_providers(discovery, seen, device, is_kept, "");
 }
 
 /* Looked at, not opened: that is for the first lease. */
-static void look_at_vfio(struct discovery *discovery, const struct pci_function *function)
+static void look_at_vfio(struct discovery *discovery, const struct sighting *seen)
 {
+	const struct pci_function *function = seen->function;
 	struct server *server = discovery->server;
 	struct device *device;
 	char name[64];
@@ -285,9 +218,30 @@ static void look_at_vfio(struct discovery *discovery, const struct pci_function 
 	if (fd >= 0 && discovery->is_distrusted)
 		device->ops->revoke_all(device);
 	list_append(&discovery->devices, &device->link);
-	add_bars(discovery, function, WIRE_BACKEND_VFIO, device, fd >= 0, "");
+	list_providers(discovery, seen, device, fd >= 0, "");
 	if (fd >= 0)
 		source_vfio_restored(device);
+}
+
+static int see(struct discovery *discovery, const struct pci_address *address,
+	       struct pci_function *function, struct sighting *seen)
+{
+	int r = pci_function_query(discovery->sysfs_fd, address, function);
+
+	if (!r)
+		r = function_offers(discovery->sysfs_fd, function, seen->offers, &seen->nr_offers);
+	return r;
+}
+
+/* It says nothing about a function that we can't look now: another time. */
+static bool is_shortage(struct discovery *discovery, int error)
+{
+	if (error != -EMFILE && error != -ENFILE && error != -ENOMEM)
+		return false;
+	log_event(P2PD_LOG_DEBUG, "can't look at PCI functions now: %s", strerrorname_np(-error));
+	discovery->nr_retries = 0;
+	try_again(discovery);
+	return true;
 }
 
 /* What one slot holds now. */
@@ -295,46 +249,54 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 {
 	struct device *known = device_at(discovery, address);
 	struct pci_function function;
+	struct sighting seen = {.function = &function};
+	uint32_t backend;
 	int r;
 
-	r = pci_function_query(discovery->sysfs_fd, address, &function);
+	r = see(discovery, address, &function, &seen);
+	if (is_shortage(discovery, r))
+		return;
+	backend = r ? 0 : function_backend(&function);
 	if (known &&
-	    (r || known->generation != function.generation ||
-	     !is_of_backend(&function, known->ops->backend)) &&
+	    (r || known->generation != function.generation || backend != known->ops->backend) &&
 	    is_held_up(discovery, known))
 		return;
-	if (known && (r || known->generation != function.generation)) {
+	if (known && (r || known->generation != function.generation))
 		device_removed(discovery, known, WIRE_REASON_GONE);
-		known = NULL;
-	} else if (known && !is_of_backend(&function, known->ops->backend)) {
+	else if (known && backend != known->ops->backend)
 		device_removed(discovery, known, WIRE_REASON_REMOVAL);
-		known = NULL;
-	}
-	if (known)
+	else if (known)
 		return;
-	forget_unavailable(discovery, address);
-	if (r)
-		return;
-	if (!strcmp(function.driver, "p2pdma_export"))
-		look_at_export(discovery, &function);
-	else if (vfio_is_bound(&function))
-		look_at_vfio(discovery, &function);
+	inventory_forget(&discovery->server->broker, address, &seen);
+	if (backend == WIRE_BACKEND_EXPORT)
+		look_at_export(discovery, &seen);
+	else if (backend == WIRE_BACKEND_VFIO)
+		look_at_vfio(discovery, &seen);
+	else
+		list_providers(discovery, &seen, NULL, false, "");
 }
 
 void discovery_rescan(struct server *server)
 {
 	struct discovery *discovery = server->discovery;
 	cleanup_free struct pci_address *addresses = NULL;
+	const struct provider *provider;
 	size_t count = 0;
 	int r;
 
 	r = pci_list_query(discovery->sysfs_fd, &addresses, &count);
-	if (r && r != -ENOENT)
+	if (r && r != -ENOENT && !is_shortage(discovery, r))
 		log_event(P2PD_LOG_ERROR, "PCI functions can't be listed: %s", strerrorname_np(-r));
 	/* Those that have gone, then those that are there. */
 	list_for_each_entry_safe(device, &discovery->devices, struct device, link) {
 		struct pci_address address = device->address;
 
+		look(discovery, &address);
+	}
+	for (uint64_t last = 0; (provider = inventory_unavailable_after(&server->broker, last));) {
+		struct pci_address address = provider->identity.address;
+
+		last = provider->serial;
 		look(discovery, &address);
 	}
 	for (size_t i = 0; i < count; i++)
@@ -350,54 +312,39 @@ static void on_retry(evutil_socket_t fd, short what, void *data)
 	discovery_rescan(discovery->server);
 }
 
-static void on_uevent(evutil_socket_t fd, short what, void *data)
+static void on_after_loss(evutil_socket_t fd, short what, void *data)
 {
 	struct discovery *discovery = data;
 
 	(void)fd;
 	(void)what;
-	discovery->nr_retries = 0;
-	for (int i = 0; i < MAX_AT_ONCE; i++) {
-		struct udev_device *device;
-		struct pci_address address;
-		const char *name;
-
-		errno = 0;
-		device = udev_monitor_receive_device(discovery->monitor);
-		if (!device) {
-			if (errno == ENOBUFS) {
-				log_event(P2PD_LOG_WARNING, "uevents were lost: looking again");
-				discovery_rescan(discovery->server);
-			}
-			return;
-		}
-		name = udev_device_get_sysname(device);
-		if (name && !pci_address_parse(name, &address))
-			look(discovery, &address);
-		udev_device_unref(device);
-	}
+	log_event(P2PD_LOG_WARNING, "uevents were lost: looking again");
+	discovery_rescan(discovery->server);
 }
 
-static int listen_to_udev(struct discovery *discovery)
+static void on_look(void *data, const struct pci_address *address)
 {
-	const char *group = access("/run/udev/control", F_OK) ? "kernel" : "udev";
+	struct discovery *discovery = data;
 
-	discovery->udev = udev_new();
-	if (!discovery->udev)
-		return -ENOMEM;
-	discovery->monitor = udev_monitor_new_from_netlink(discovery->udev, group);
-	if (!discovery->monitor)
-		return errno ? -errno : -ENOMEM;
-	udev_monitor_filter_add_match_subsystem_devtype(discovery->monitor, "pci", NULL);
-	udev_monitor_filter_add_match_subsystem_devtype(discovery->monitor, "p2pdma_export", NULL);
-	udev_monitor_set_receive_buffer_size(discovery->monitor, RECEIVE_BUFFER);
-	if (udev_monitor_enable_receiving(discovery->monitor) < 0)
-		return -EIO;
-	discovery->event =
-		event_new(discovery->server->base, udev_monitor_get_fd(discovery->monitor),
-			  EV_READ | EV_PERSIST, on_uevent, discovery);
-	return discovery->event && !event_add(discovery->event, NULL) ? 0 : -ENOMEM;
+	discovery->nr_retries = 0;
+	look(discovery, address);
 }
+
+static void on_lost(void *data)
+{
+	struct timeval soon = {.tv_usec = AFTER_LOSS_MS * 1000};
+	struct discovery *discovery = data;
+
+	discovery->nr_retries = 0;
+	/* One that is pending looks later than now, too. */
+	if (!event_pending(discovery->after_loss, EV_TIMEOUT, NULL))
+		event_add(discovery->after_loss, &soon);
+}
+
+static const struct uevents_ops uevents_ops = {
+	.look = on_look,
+	.lost = on_lost,
+};
 
 int discovery_new(struct server *server, struct service_fds *kept, bool is_distrusted)
 {
@@ -413,11 +360,13 @@ int discovery_new(struct server *server, struct service_fds *kept, bool is_distr
 	discovery->sysfs_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	discovery->dev_fd = open("/dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	discovery->retry = evtimer_new(server->base, on_retry, discovery);
-	if (discovery->sysfs_fd < 0 || discovery->dev_fd < 0 || !discovery->retry)
+	discovery->after_loss = evtimer_new(server->base, on_after_loss, discovery);
+	if (discovery->sysfs_fd < 0 || discovery->dev_fd < 0 || !discovery->retry ||
+	    !discovery->after_loss)
 		return -EIO;
 	vfio_nodes_init(&discovery->vfio, &sys_real, discovery->dev_fd);
 	/* First listen, then look: what happens in between is seen twice, not never. */
-	r = listen_to_udev(discovery);
+	r = uevents_new(server->base, &uevents_ops, discovery, &discovery->uevents);
 	if (r)
 		log_event(P2PD_LOG_ERROR, "no uevents (%s): hot-plug is noticed on SIGHUP only",
 			  strerrorname_np(-r));
@@ -445,12 +394,11 @@ void discovery_free(struct server *server)
 		list_remove(&device->link);
 		device->ops->close(device);
 	}
-	if (discovery->event)
-		event_free(discovery->event);
+	uevents_free(discovery->uevents);
 	if (discovery->retry)
 		event_free(discovery->retry);
-	udev_monitor_unref(discovery->monitor);
-	udev_unref(discovery->udev);
+	if (discovery->after_loss)
+		event_free(discovery->after_loss);
 	cleanup_close(&discovery->sysfs_fd);
 	cleanup_close(&discovery->dev_fd);
 	free(discovery);

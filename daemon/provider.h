@@ -74,6 +74,7 @@ struct provider {
 	int32_t numa_node;
 	uint32_t publisher_uid;	     /* published ones */
 	uint64_t publisher_until_ns; /* it has until then to come back; 0: it is there */
+	bool is_announced;	     /* monitors have heard of it */
 	bool is_draining;
 	bool is_gone; /* no new leases; freed with the last one */
 	char driver[WIRE_NAME_SIZE];

@@ -125,14 +125,15 @@ enum wire_backend {
 
 /* One provider, in replies to PROVIDERS and in monitor events. */
 struct wire_provider {
-	char name[WIRE_NAME_SIZE]; /* with its generation; published ones: the name */
+	/* "0000:41:00.0/2@7", ".../vram@7", ".../p2pmem@7"; published ones: the name */
+	char name[WIRE_NAME_SIZE];
 	char driver[WIRE_NAME_SIZE];
 	char cause[WIRE_TEXT_SIZE];
 	uint32_t backend; /* enum wire_backend */
 	uint32_t force;	  /* enum wire_force */
 	uint32_t flags;	  /* WIRE_PROVIDER_* */
 	uint32_t nr_leases;
-	uint64_t size_bytes;
+	uint64_t size_bytes; /* 0: not known */
 	uint64_t free_bytes;
 	uint64_t largest_free_bytes;
 	uint32_t nr_free_extents; /* more than one: fragmented */
