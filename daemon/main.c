@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "client.h"
 #include "discovery.h"
 #include "log.h"
@@ -35,28 +36,46 @@ struct options {
 	const char *config;
 	const char *socket;
 	bool is_check;
+	struct check check;
 };
 
 static int usage(FILE *out, int code)
 {
 	fputs("usage: p2pd [--config FILE] [--socket PATH]\n"
 	      "       p2pd [--config FILE] --check\n"
+	      "       p2pd [--config FILE] --check --uid USER --provider SELECTOR [--gid GROUP]\n"
+	      "            [--unit UNIT] [--length SIZE] [--shared] [--read-only]\n"
+	      "            [--allow-unrevocable] [--ttl TIME]\n"
 	      "       p2pd --help | --version\n",
 	      out);
 	return code;
 }
 
+static const struct option known[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"socket", required_argument, NULL, 's'},
+	{"check", no_argument, NULL, 'k'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'v'},
+	{"uid", required_argument, NULL, CHECK_UID},
+	{"gid", required_argument, NULL, CHECK_GID},
+	{"provider", required_argument, NULL, CHECK_PROVIDER},
+	{"unit", required_argument, NULL, CHECK_UNIT},
+	{"length", required_argument, NULL, CHECK_LENGTH},
+	{"shared", no_argument, NULL, CHECK_SHARED},
+	{"read-only", no_argument, NULL, CHECK_READ_ONLY},
+	{"allow-unrevocable", no_argument, NULL, CHECK_UNREVOCABLE},
+	{"ttl", required_argument, NULL, CHECK_TTL},
+	{0},
+};
+
 /* -1: go on; else the exit code. */
 static int parse(int argc, char **argv, struct options *ret_options)
 {
-	static const struct option known[] = {
-		{"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
-		{"check", no_argument, NULL, 'k'},	  {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},	  {0},
-	};
 	int option;
 
 	*ret_options = (struct options){.config = CONFIG_PATH, .socket = WIRE_SOCKET_PATH};
+	check_init(&ret_options->check);
 	while ((option = getopt_long(argc, argv, "c:s:h", known, NULL)) != -1) {
 		switch (option) {
 		case 'c':
@@ -74,10 +93,14 @@ static int parse(int argc, char **argv, struct options *ret_options)
 			printf("p2pd %s\n", p2pd_version);
 			return 0;
 		default:
-			return usage(stderr, EXIT_USAGE);
+			if (!check_take_option(&ret_options->check, option, optarg))
+				return usage(stderr, EXIT_USAGE);
 		}
 	}
-	return optind == argc ? -1 : usage(stderr, EXIT_USAGE);
+	if (optind != argc || (ret_options->check.has_question && !ret_options->is_check) ||
+	    !check_is_complete(&ret_options->check))
+		return usage(stderr, EXIT_USAGE);
+	return -1;
 }
 
 static int load_policy(const char *path, struct policy **ret_policy)
@@ -289,9 +312,13 @@ int main(int argc, char **argv)
 	if (load_policy(options.config, &policy))
 		return EXIT_FAILURE;
 	if (options.is_check) {
+		r = EXIT_SUCCESS;
+		if (options.check.has_question)
+			r = check_run(&options.check, policy);
+		else
+			printf("%s: no faults\n", options.config);
 		policy_free(policy);
-		printf("%s: no faults\n", options.config);
-		return EXIT_SUCCESS;
+		return r;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	/* A file that may not grow is an error of whoever writes it. */

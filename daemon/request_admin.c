@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "log.h"
+#include "policy_test.h"
 #include "request.h"
 
 /* Where nothing matches, there is nobody to tell: a name that was mistyped must not look like success. */
@@ -89,15 +90,7 @@ void request_policy_test(struct request *request)
 	const struct policy_subject *self = &request->client->holder->subject;
 	const struct policy *policy = request->server->broker.policy;
 	struct policy_subject subject = {.uid = test->uid, .gid = test->gid};
-	struct policy_request asked = {
-		.mode = test->mode,
-		.access = test->access,
-		.flags = test->flags,
-		.size_bytes = test->length_bytes,
-		.ttl_ms = test->ttl_ms,
-	};
-	struct wire_policy_test_reply reply = {0};
-	struct policy_decision decision;
+	struct wire_policy_test_reply reply;
 	const struct provider *provider;
 	struct selector selector;
 
@@ -120,13 +113,6 @@ void request_policy_test(struct request *request)
 			holder_learn_cgroup(request->client->holder, policy);
 		subject = *self;
 	}
-	if (*test->unit)
-		subject.cgroup = test->unit;
-	asked.provider = &provider->identity;
-	policy_decide(policy, &subject, &asked, &decision);
-	reply.error = decision.error;
-	wire_text_set(reply.rule, sizeof(reply.rule), decision.rule ? decision.rule : "");
-	wire_text_set(reply.source, sizeof(reply.source), decision.source ? decision.source : "");
-	wire_text_set(reply.because, sizeof(reply.because), decision.because);
+	policy_test(policy, &subject, &provider->identity, test, &reply);
 	request_done(request, &reply);
 }

@@ -134,6 +134,7 @@ class Function:
     node: bool = True
     vram: Optional[int] = None
     p2pmem: int = 0
+    pci_class: int = 0x050000
 
     @property
     def path(self) -> str:
@@ -165,7 +166,8 @@ class Machine:
         """It comes, with its driver."""
         new = Path("/sys/new")
         new.mkdir()
-        files = {"vendor": "0x10ee", "device": "0x903f", "class": "0x050000", "numa_node": "-1"}
+        files = {"vendor": "0x10ee", "device": "0x903f", "class": f"{function.pci_class:#08x}",
+                 "numa_node": "-1"}
         for name, value in files.items():
             (new / name).write_text(value + "\n", encoding="ascii")
         lines = []
