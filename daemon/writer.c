@@ -112,8 +112,11 @@ static int write_text(const struct writing *writing)
 static void *run(void *data)
 {
 	struct writing *writing = data;
-	struct outcome outcome = {writing->target, write_text(writing)};
+	struct outcome outcome = {.target = writing->target};
 
+	/* For whoever looks at what waits there. */
+	pthread_setname_np(pthread_self(), outcome.target == DUMP ? "p2pd-dump" : "p2pd-metrics");
+	outcome.error = write_text(writing);
 	close(writing->text_fd);
 	/* Smaller than PIPE_BUF, and there are never more than two: whole, and at once. */
 	if (write(writing->pipe_fd, &outcome, sizeof(outcome)) < 0)
