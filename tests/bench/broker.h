@@ -64,8 +64,10 @@ void bare_stop(pid_t pid, const char *path);
 
 struct broker_dbus;
 
-/* A bus and a service that gives out descriptors. NULL: there is no dbus-daemon. */
+/* A bus and a service that gives out descriptors. NULL: there is neither dbus-broker nor dbus-daemon. */
 struct broker_dbus *broker_dbus_start(const char *folder);
+/* Which of them it is. */
+const char *broker_dbus_name(const struct broker_dbus *dbus);
 /* One descriptor, and giving it back. */
 void broker_dbus_lease(struct broker_dbus *dbus);
 void broker_dbus_stop(struct broker_dbus *dbus);

@@ -97,7 +97,7 @@ int main(int argc, char **argv)
 	figure.value = bench_median(value, options.rounds);
 	figure.floor = bench_median(floor, options.rounds);
 	if (dbus) {
-		figure.peer = "dbus-daemon";
+		figure.peer = broker_dbus_name(dbus);
 		figure.peer_value = bench_median(peer, options.rounds);
 	}
 	broker_dbus_stop(dbus);

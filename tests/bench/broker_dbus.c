@@ -4,7 +4,6 @@
  * returns it, and one that takes its number back; a bus of its own between that service and its
  * caller, both of which use sd-bus.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,26 +15,16 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "broker_bus.h"
 
 #define NAME	    "org.p2pdma.Bench"
 #define OBJECT	    "/org/p2pdma/Bench"
 #define TRIES	    200
 #define PAUSE_US    10000
 #define PATIENCE_US 2000000
-#define NO_SUCH	    127
-
-static const char config[] =
-	"<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\"\n"
-	" \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n"
-	"<busconfig><type>session</type><listen>unix:path=%s</listen>\n"
-	"<policy context=\"default\"><allow send_destination=\"*\"/>"
-	"<allow receive_sender=\"*\"/><allow own=\"*\"/></policy>\n"
-	"</busconfig>\n";
 
 struct broker_dbus {
-	char socket[128];
-	char config[128];
-	pid_t bus;
+	struct broker_bus bus;
 	pid_t service;
 	sd_bus *caller;
 };
@@ -45,7 +34,7 @@ static sd_bus *connect_to(const struct broker_dbus *dbus)
 	char address[160];
 	sd_bus *bus = NULL;
 
-	snprintf(address, sizeof(address), "unix:path=%s", dbus->socket);
+	snprintf(address, sizeof(address), "unix:path=%s", dbus->bus.socket);
 	if (sd_bus_new(&bus) < 0 || sd_bus_set_address(bus, address) < 0 ||
 	    sd_bus_set_bus_client(bus, 1) < 0 || sd_bus_negotiate_fds(bus, 1) < 0 ||
 	    sd_bus_start(bus) < 0)
@@ -106,29 +95,7 @@ __attribute__((noreturn)) static void serve(const struct broker_dbus *dbus)
 	}
 }
 
-/* -- the bus -- */
-
-static pid_t start_bus(const struct broker_dbus *dbus)
-{
-	FILE *file = fopen(dbus->config, "we");
-	char argument[160];
-	pid_t pid;
-
-	if (!file || fprintf(file, config, dbus->socket) < 0 || fclose(file))
-		return -1;
-	snprintf(argument, sizeof(argument), "--config-file=%s", dbus->config);
-	pid = fork();
-	if (pid == 0) {
-		int nowhere = open("/dev/null", O_WRONLY);
-
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		dup2(nowhere, STDERR_FILENO);
-		execlp("dbus-daemon", "dbus-daemon", argument, "--nofork", "--nopidfile",
-		       (char *)NULL);
-		_exit(NO_SUCH);
-	}
-	return pid;
-}
+/* -- the caller -- */
 
 static int try_lease(sd_bus *bus)
 {
@@ -151,10 +118,8 @@ static int try_lease(sd_bus *bus)
 static int wait_for(struct broker_dbus *dbus)
 {
 	for (int i = 0; i < TRIES; i++) {
-		if (waitpid(dbus->bus, NULL, WNOHANG) == dbus->bus) {
-			dbus->bus = -1;
+		if (broker_bus_has_ended(&dbus->bus))
 			return -1;
-		}
 		if (!dbus->caller)
 			dbus->caller = connect_to(dbus);
 		if (dbus->caller && try_lease(dbus->caller) >= 0)
@@ -170,13 +135,14 @@ struct broker_dbus *broker_dbus_start(const char *folder)
 
 	if (!dbus)
 		return NULL;
-	snprintf(dbus->socket, sizeof(dbus->socket), "%s/bus", folder);
-	snprintf(dbus->config, sizeof(dbus->config), "%s/bus.conf", folder);
-	dbus->bus = start_bus(dbus);
+	if (broker_bus_start(&dbus->bus, folder)) {
+		free(dbus);
+		return NULL;
+	}
 	dbus->service = fork();
 	if (dbus->service == 0)
 		serve(dbus);
-	if (dbus->bus > 0 && !wait_for(dbus))
+	if (!wait_for(dbus))
 		return dbus;
 	broker_dbus_stop(dbus);
 	return NULL;
@@ -190,12 +156,9 @@ void broker_dbus_lease(struct broker_dbus *dbus)
 	exit(1);
 }
 
-static void end(pid_t pid)
+const char *broker_dbus_name(const struct broker_dbus *dbus)
 {
-	if (pid <= 0)
-		return;
-	kill(pid, SIGTERM);
-	waitpid(pid, NULL, 0);
+	return dbus->bus.name;
 }
 
 void broker_dbus_stop(struct broker_dbus *dbus)
@@ -203,9 +166,10 @@ void broker_dbus_stop(struct broker_dbus *dbus)
 	if (!dbus)
 		return;
 	sd_bus_flush_close_unref(dbus->caller);
-	end(dbus->service);
-	end(dbus->bus);
-	unlink(dbus->socket);
-	unlink(dbus->config);
+	if (dbus->service > 0) {
+		kill(dbus->service, SIGTERM);
+		waitpid(dbus->service, NULL, 0);
+	}
+	broker_bus_stop(&dbus->bus);
 	free(dbus);
 }
