@@ -107,12 +107,20 @@ static const char *receive_failed(int error)
 	}
 }
 
+/*
+ * A descriptor that no request takes is to stay in its socket, where the kernel lets go of it by
+ * itself. Most requests bring none, and to look before each is a system call: of who has said
+ * HELLO, and of whose descriptors there is room to close one more, it is found in the message.
+ */
 static int brings_unwanted_fd(struct client *client, bool *ret_is_unwanted)
 {
 	uint16_t opcode;
 	bool has_fds;
 	int r;
 
+	*ret_is_unwanted = false;
+	if (client->is_greeted && disposal_has_room(client))
+		return 0;
 	r = message_peek(client->fd, &opcode, &has_fds);
 	if (!r)
 		*ret_is_unwanted = has_fds && (!client->is_greeted || !dispatch_takes_fd(opcode) ||

@@ -88,13 +88,13 @@ void dispatch(struct client *client, struct message *message)
 		client_doom(client, "it didn't begin with HELLO");
 		return;
 	}
+	if (message->fd >= 0 && (!type || !type->nr_fds)) {
+		client_doom(client, "a descriptor came with a request that takes none");
+		return;
+	}
 	if (!type) {
 		client_fail(client, &request.header, -ENOTTY,
 			    "this p2pd doesn't know the request: it is older than its client");
-		return;
-	}
-	if (message->fd >= 0 && !type->nr_fds) {
-		client_doom(client, "a descriptor came with a request that takes none");
 		return;
 	}
 	if (type->privilege == ADMIN &&

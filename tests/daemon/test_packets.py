@@ -171,6 +171,7 @@ class Packets(daemon_case.DaemonCase):
             for count in (1, 2, 253):
                 self.dropped_for(wire.packet(wire.STATUS), one * count)
                 self.dropped_for(wire.packet(wire.ACQUIRE, acquire), one * count)
+                self.dropped_for(wire.packet(63), one * count)
                 self.dropped_for(wire.packet(wire.HELLO, HELLO_BODY), one * count, hello=False)
                 self.dropped_for(b"\0", one * count, hello=False)
             self.dropped_for(wire.packet(wire.PUBLISH, bytes(80)), one * 2)
