@@ -59,6 +59,13 @@ struct broker_counters {
 };
 
 #define BROKER_NONCES 4096 /* a power of two */
+#define BROKER_TOKENS 16   /* 256 bytes, which getrandom() gives whole or not at all */
+
+/* Random numbers that no lease has yet. */
+struct tokens {
+	size_t count;
+	uint8_t bytes[BROKER_TOKENS][WIRE_TOKEN_SIZE];
+};
 
 struct broker {
 	const struct broker_ops *ops;
@@ -77,6 +84,7 @@ struct broker {
 	struct list by_nonce[BROKER_NONCES];
 	uint64_t nonce_key[2];
 	uint64_t next_lease_id;
+	struct tokens tokens;
 	struct deadlines deadlines;
 	uint64_t leased_bytes;
 	struct broker_counters counters;

@@ -289,10 +289,21 @@ static int charge(struct broker *broker, struct account *account, uint64_t size_
 	return 0;
 }
 
-static int make_token(uint8_t *ret_token, struct cause *cause)
+/* Several from one call; what was given out isn't kept here. */
+static int make_token(struct broker *broker, uint8_t *ret_token, struct cause *cause)
 {
-	if (getrandom(ret_token, WIRE_TOKEN_SIZE, GRND_NONBLOCK) != WIRE_TOKEN_SIZE)
-		return cause_fail(cause, -EAGAIN, "the kernel has no random numbers yet");
+	struct tokens *tokens = &broker->tokens;
+	uint8_t *next;
+
+	if (!tokens->count) {
+		if (getrandom(tokens->bytes, sizeof(tokens->bytes), GRND_NONBLOCK) !=
+		    sizeof(tokens->bytes))
+			return cause_fail(cause, -EAGAIN, "the kernel has no random numbers yet");
+		tokens->count = BROKER_TOKENS;
+	}
+	next = tokens->bytes[--tokens->count];
+	memcpy(ret_token, next, WIRE_TOKEN_SIZE);
+	explicit_bzero(next, WIRE_TOKEN_SIZE);
 	return 0;
 }
 
@@ -383,7 +394,7 @@ static int acquire(struct broker *broker, const struct acquire_request *request,
 		free(lease);
 		return cause_fail(cause, -ENOMEM, "no memory for a lease");
 	}
-	r = make_token(lease->token, cause);
+	r = make_token(broker, lease->token, cause);
 	if (r)
 		goto err_free;
 	r = charge(broker, account, lease->size_bytes, cause);
