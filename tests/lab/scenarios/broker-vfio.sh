@@ -6,6 +6,9 @@
 #: needs = broker_hold p2pctl rdma_link
 #: iommu = on
 #: topology = switch
+#: file = twin:32
+#: device = ivshmem-plain,id=twin0,bus=spare0,addr=0.0,multifunction=on,memdev=spare
+#: device = ivshmem-plain,id=twin1,bus=spare0,addr=0.1,memdev=twin
 #: leaks = dma_buf_phys_vec_to_sgt
 #: timeout = 240
 . /lab/broker.sh
@@ -32,14 +35,18 @@ open_devices() {
 	ls -l "/proc/$(main_pid)/fd" | grep -c 'anon_inode:.*vfio-device'
 }
 
-ok "nothing is open before the first lease" [ "$(open_devices)" = 0 ]
+are_open() {
+	[ "$(open_devices)" = "$1" ]
+}
+
+ok "nothing is open before the first lease" are_open 0
 
 hold alice alice rxe0 "$exporter" term
 ok "SIGKILL of p2pd" kill -KILL "$(main_pid)"
 ok "the next p2pd answers" wait_for 30 as carol p2pctl status
 prints 1001 "it has her lease" as carol p2pctl leases
 done_with alice
-ok "with the last lease the function is closed" wait_for 5 [ "$(open_devices)" = 0 ]
+ok "with the last lease the function is closed" wait_for 5 are_open 0
 
 hold alice alice -r admin rxe0 "$exporter" ack
 hold bob bob -r admin rxe0 "$exporter" ack
@@ -52,4 +59,29 @@ spawn unbinding sh -c "echo $exporter >/sys/bus/pci/drivers/vfio-pci/unbind"
 tap finish alice
 ok "the unbind completes by itself" finish unbinding
 ok "the function is free" [ ! -e "/sys/bus/pci/devices/$exporter/driver" ]
+
+# Of a group that can be open only once, and two functions of it at a time.
+twin0=$(bdf_of twin0)
+twin1=$(bdf_of twin1)
+group_of() {
+	readlink "/sys/bus/pci/devices/$1/iommu_group"
+}
+
+sees() {
+	as alice p2pctl -b list | grep -q "$1"
+}
+
+ok "two functions are of one IOMMU group" [ "$(group_of "$twin0")" = "$(group_of "$twin1")" ]
+ok "the first of them binds to vfio-pci" bind "$twin0" vfio-pci
+ok "so does the second" bind "$twin1" vfio-pci
+ok "the group's node becomes p2pd's" wait_for 10 is_of_p2pd
+ok "a user sees the first" wait_for 10 sees "$twin0"
+ok "a user sees the second" wait_for 10 sees "$twin1"
+hold alice alice rxe0 "$twin0" term
+hold bob bob rxe0 "$twin1" term
+ok "both are open" are_open 2
+done_with alice
+ok "the first is closed with its lease" wait_for 5 are_open 1
+done_with bob
+ok "the second as well" wait_for 5 are_open 0
 ok "no unit has failed in the end" [ -z "$(systemctl --failed --plain --no-legend)" ]
