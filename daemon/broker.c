@@ -49,17 +49,22 @@ int broker_init(struct broker *broker, const struct broker_ops *ops, void *data,
 	return accounts_init(&broker->accounts, &policy_settings(policy)->limits);
 }
 
-/* Everything is let go of, and nothing taken back: the next daemon goes on from the journal. */
-void broker_done(struct broker *broker)
+void broker_forget_all(struct broker *broker)
 {
 	struct lease *lease;
 
+	/* By id: from the beginning each time would be a walk over all that is gone. */
 	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
 		id = lease->id;
 		lease_forget(broker, lease);
 	}
 	list_for_each_entry_safe(provider, &broker->providers, struct provider, link)
 		provider_free(broker, provider);
+}
+
+void broker_done(struct broker *broker)
+{
+	broker_forget_all(broker);
 	lease_table_done(&broker->leases);
 	deadlines_done(&broker->deadlines);
 	accounts_done(&broker->accounts);

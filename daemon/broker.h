@@ -93,6 +93,7 @@ struct broker {
 /* Takes over the policy and the journal, whose leases broker_restore() has brought. */
 int broker_init(struct broker *broker, const struct broker_ops *ops, void *data,
 		uint64_t (*now_ns)(void), struct policy *policy);
+/* The next daemon goes on from the journal. */
 void broker_done(struct broker *broker);
 
 /* -- providers (broker_provider.c) -- */
@@ -164,6 +165,8 @@ int broker_journal_lease(struct broker *broker, struct lease *lease, size_t nr_l
 int broker_journal_state(struct broker *broker, struct lease *lease, size_t nr_live);
 /* From whoever had it, if anybody. */
 void broker_lease_move(struct broker *broker, struct lease *lease, struct holder *holder);
+/* All leases and providers; nothing is taken back. */
+void broker_forget_all(struct broker *broker);
 /* Slices, account and object; neither the kernel nor the journal hears of it. */
 void lease_forget(struct broker *broker, struct lease *lease);
 void broker_happened(struct broker *broker, uint32_t type, const struct lease *lease,

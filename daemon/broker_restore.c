@@ -284,19 +284,6 @@ static int begin(struct broker *broker, struct cause *cause)
 	return r ? cause_fail(cause, r, "no journal: %s", strerrorname_np(-r)) : 0;
 }
 
-static void forget_all(struct broker *broker)
-{
-	struct lease *lease;
-
-	/* By id: from the beginning each time would be a walk over all that is gone. */
-	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
-		id = lease->id;
-		lease_forget(broker, lease);
-	}
-	list_for_each_entry_safe(provider, &broker->providers, struct provider, link)
-		provider_free(broker, provider);
-}
-
 int broker_restore(struct broker *broker, int journal_fd, struct cause *cause)
 {
 	uint64_t until_ns;
@@ -307,7 +294,7 @@ int broker_restore(struct broker *broker, int journal_fd, struct cause *cause)
 		return begin(broker, cause);
 	r = journal_open(journal_fd, read_record, broker, &broker->journal);
 	if (r) {
-		forget_all(broker);
+		broker_forget_all(broker);
 		cause_fail(cause, r, "the journal %s",
 			   r == -EPROTONOSUPPORT ? "was written by a newer version" :
 			   r == -EBADMSG	 ? "is damaged" :
