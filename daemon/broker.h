@@ -201,6 +201,17 @@ void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint
 		   uint64_t deadline_ms, struct wire_revoke_reply *ret_reply);
 void broker_drain(struct broker *broker, const struct selector *selector, bool is_on,
 		  uint64_t deadline_ms, struct wire_revoke_reply *ret_reply);
+/* What policy is asked about a lease that is there. */
+static inline struct policy_request broker_request_of(const struct lease *lease)
+{
+	return (struct policy_request){
+		.provider = &lease->provider->identity,
+		.mode = lease->mode,
+		.access = lease->access,
+		.flags = lease->flags,
+		.size_bytes = lease->size_bytes,
+	};
+}
 /* Would policy grant it now? What one user holds in all is for new leases only. */
 bool broker_is_allowed(struct broker *broker, const struct lease *lease);
 /*

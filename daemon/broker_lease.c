@@ -44,17 +44,7 @@ void broker_ack(struct broker *broker, struct lease *lease)
 int broker_renew(struct broker *broker, struct lease *lease, const struct policy_subject *subject,
 		 uint64_t ttl_ms, struct cause *cause)
 {
-	struct policy_request request = {
-		.provider = &lease->provider->identity,
-		.mode = lease->mode,
-		.access = lease->access,
-		.flags = lease->flags,
-		.size_bytes = lease->size_bytes,
-		.ttl_ms = ttl_ms,
-		/* Without itself: it is there already. */
-		.held_leases = lease->account->used[ACCOUNT_LEASES] - 1,
-		.held_bytes = lease->account->used[ACCOUNT_BYTES] - lease->size_bytes,
-	};
+	struct policy_request request = broker_request_of(lease);
 	uint64_t before_ns = lease->expires_ns;
 	struct policy_decision decision;
 	int r;
@@ -62,6 +52,10 @@ int broker_renew(struct broker *broker, struct lease *lease, const struct policy
 	if (lease->state != WIRE_LEASE_ACTIVE)
 		return cause_fail(cause, -ESTALE, "lease %" PRIu64 " is being taken back (%s)",
 				  lease->id, lease_reason_name(lease->reason));
+	request.ttl_ms = ttl_ms;
+	/* Without itself: it is there already. */
+	request.held_leases = lease->account->used[ACCOUNT_LEASES] - 1;
+	request.held_bytes = lease->account->used[ACCOUNT_BYTES] - lease->size_bytes;
 	policy_decide(broker->policy, subject, &request, &decision);
 	if (decision.error)
 		return cause_fail(cause, decision.error, "%s", decision.because);

@@ -130,13 +130,7 @@ bool broker_is_allowed(struct broker *broker, const struct lease *lease)
 {
 	const struct device *device = lease->provider->device;
 	struct policy_subject subject = {.uid = lease->uid, .gid = lease->gid};
-	struct policy_request request = {
-		.provider = &lease->provider->identity,
-		.mode = lease->mode,
-		.access = lease->access,
-		.flags = lease->flags,
-		.size_bytes = lease->size_bytes,
-	};
+	struct policy_request request = broker_request_of(lease);
 	struct policy_decision decision;
 
 	if (lease->holder)
