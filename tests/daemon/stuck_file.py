@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
 """A file whose owner never answers: a FUSE file system of one file, served just far enough that the
 file can be opened. The one process that it is for waits for ever when it closes it or asks for its file
-system; others don't, so that a test can end."""
+system; others don't, so that a test can end. What is in it never comes, to nobody."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import mmap
 import os
+import select
 import struct
 import tempfile
 import threading
 import time
 
 IN_HEADER = struct.Struct("<IIQQIIII")
-INIT, GETATTR, OPEN, FLUSH, STATFS = 26, 3, 14, 25, 17
+INIT, GETATTR, OPEN, READ, FLUSH, STATFS = 26, 3, 14, 15, 25, 17
 
 
 class StuckFile:
@@ -47,7 +50,7 @@ class StuckFile:
             if opcode == INIT:
                 body = struct.pack("<IIIIHHIIHHI28x", 7, 31, 0, 0, 1, 1, 4096, 1, 1, 0, 0)
             elif opcode == GETATTR:
-                body = struct.pack("<QIIQQQQQQIIIIIIIIII", 100, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,
+                body = struct.pack("<QIIQQQQQQIIIIIIIIII", 100, 0, 0, 1, 4096, 0, 0, 0, 0, 0, 0, 0,
                                    0o100666, 1, 0, 0, 0, 4096, 0)
             elif opcode == OPEN:
                 body = struct.pack("<QII", 1, 0, 0)
@@ -64,6 +67,32 @@ class StuckFile:
     def open(self) -> int:
         """A descriptor of it."""
         return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def hold_epoll(self) -> tuple[int, int]:
+        """(an epoll descriptor, a process that reads its events into this file's memory for ever)."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+        ready = os.eventfd(1)
+        epoll = select.epoll()
+        epoll.register(ready, select.EPOLLIN)
+        child = os.fork()
+        if child == 0:
+            # Private and writable: it is read before it is written. The kernel has to know its size.
+            fd = self.open()
+            os.fstat(fd)
+            place = libc.mmap(None, 4096, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE,
+                              fd, ctypes.c_long(0))
+            libc.epoll_wait(epoll.fileno(), ctypes.c_void_p(place), 1, 0)
+            os._exit(0)
+        os.close(ready)
+        held = os.dup(epoll.fileno())
+        epoll.close()
+        end = time.monotonic() + 5
+        while READ not in self.asked:
+            if time.monotonic() > end:
+                raise OSError(errno.ENODATA, "nobody asked for the page")
+            time.sleep(0.01)
+        return held, child
 
     def end(self) -> None:
         """Whoever waits gets an error."""

@@ -108,6 +108,26 @@ class Refused(daemon_case.DaemonCase):
         self.assertNotIn(stuck_file.STATFS, stuck.asked)
         self.assertGreater(len(stuck.asked), before)
 
+    def test_stuck_epoll(self) -> None:
+        """What a descriptor is isn't asked under a lock that its sender holds for ever."""
+        try:
+            stuck = stuck_file.StuckFile(self.first_pid)
+            held, child = stuck.hold_epoll()
+        except OSError as error:
+            self.skipTest(f"no FUSE here: {error}")
+        self.children.append(child)
+        publishing = wire.packet(wire.PUBLISH, wire.S_PUBLISH.pack(b"x", 2, 3, ANYBODY, ANYBODY))
+        client = self.client(5)
+        try:
+            client.send_raw(publishing, (held,))
+            self.still_serves()
+            self.assertEqual(client.receive()[2], -errno.EINVAL)
+        finally:
+            stuck.end()
+        os.close(held)
+        client.close()
+        self.is_clean()
+
     def test_fields(self) -> None:
         """Names, modes, accesses; the descriptor is closed each time."""
         client = self.client()
