@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_PATH_H
+#define COMMON_PATH_H
+
+#include "pci_tree.h"
+
+/* Numbers of enum p2pdma_export_map_type. */
+enum path_map {
+	PATH_MAP_UNKNOWN = 0,
+	PATH_MAP_NOT_SUPPORTED = 1,
+	PATH_MAP_BUS_ADDR = 2,
+	PATH_MAP_THRU_HOST_BRIDGE = 3,
+};
+
+/* Numbers of enum p2pdma_path_reason. */
+enum path_reason {
+	PATH_REASON_SAME_FUNCTION = 1,
+	PATH_REASON_SAME_DEVICE = 2,	 /* two functions of one device */
+	PATH_REASON_COMMON_PORT = 3,	 /* a port is above both */
+	PATH_REASON_ACS = 4,		 /* one is, but ACS redirects; the host bridge forwards */
+	PATH_REASON_HOST_BRIDGE = 5,	 /* none is; the host bridge forwards, or both do */
+	PATH_REASON_NOT_FORWARDED = 6,	 /* none is, and the host bridge doesn't */
+	PATH_REASON_DIFFERENT_HOSTS = 7, /* it does, but not to another one */
+	PATH_REASON_ACS_BLOCKED = 8,	 /* ACS redirects, and the host bridge doesn't forward */
+	PATH_REASON_ACS_UNKNOWN = 9,	 /* one is, but who asks may not see ACS */
+	PATH_REASON_HOST_UNKNOWN = 10,	 /* nor what the host bridge or the processor is */
+};
+
+enum path_answer {
+	PATH_NO = 0,
+	PATH_YES = 1,
+	PATH_MAYBE = 2
+};
+
+/* Does the processor forward whatever its host bridge is? Where the kernel asks that at all. */
+enum path_answer path_cpu_parse(const char *text);
+/* @file: /proc/cpuinfo */
+enum path_answer path_cpu_query(const char *file);
+
+#define PATH_MAX_HOPS (2 * PCI_TREE_MAX_DEPTH + 2)
+
+struct path {
+	enum path_map map;
+	enum path_reason reason;
+	enum path_answer is_possible; /* YES or NO where only the map type is unknown */
+	int32_t distance;	      /* as the kernel counts; -1: it doesn't map */
+
+	/* Indices into the tree, from the provider to the importer, as requests go. */
+	size_t nr_hops;
+	int32_t hops[PATH_MAX_HOPS];
+	int32_t common; /* the port above both; -1 */
+
+	size_t nr_redirects; /* ports whose ACS redirects */
+	int32_t redirects[PATH_MAX_HOPS];
+	size_t nr_hidden; /* functions whose ACS can't be seen */
+	int32_t hidden[PATH_MAX_HOPS];
+
+	int32_t host;		   /* the host bridge that decided; -1 */
+	bool is_by_cpu;		   /* the processor did */
+	int32_t narrowest;	   /* the hop with the least; -1: no link is known */
+	struct pci_link link;	   /* its link */
+	uint64_t bytes_per_second; /* a bound, of what is known; 0: nothing is */
+};
+
+/* Any two functions of a tree. */
+void path_compute(const struct pci_tree *tree, enum path_answer cpu, int32_t provider,
+		  int32_t importer, struct path *ret_path);
+
+/* One sentence without a full stop. */
+void path_explain(const struct pci_tree *tree, const struct path *path, char *ret_text,
+		  size_t size);
+/* What to change; "" where nothing must be. */
+void path_advise(const struct pci_tree *tree, const struct path *path, char *ret_text, size_t size);
+
+/* The version of the kernel whose rules these are. */
+extern const char *const path_kernel;
+
+#endif /* COMMON_PATH_H */

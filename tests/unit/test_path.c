@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Paths against expectations derived by hand from the kernel's rules: each case is a machine, two
+ * of its functions, and what drivers/pci/p2pdma.c comes to for them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/path.h"
+#include "fake_machine.h"
+
+/* Host bridges: in the list; there for peers below the same one only; not in it. */
+#define LISTED	    0x8086, 0x09a2
+#define LISTED_SAME 0x8086, 0x2f00
+#define UNLISTED    0x8086, 0x29c0
+
+static struct pci_tree tree;
+static struct path path;
+static char why[384], advice[512];
+
+static int32_t look(const char *name)
+{
+	cleanup_fd int sysfs_fd = -1;
+	struct pci_address address;
+	int32_t index = -1;
+	char sysfs[80];
+
+	snprintf(sysfs, sizeof(sysfs), "%s/sys", fake.root);
+	sysfs_fd = open(sysfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(pci_address_parse(name, &address), 0);
+	assert_int_equal(pci_tree_add(&tree, sysfs_fd, &address, &index), 0);
+	assert_string_equal(tree.nodes[index].name, name);
+	return index;
+}
+
+static void query(const char *provider, const char *importer, enum path_answer cpu)
+{
+	int32_t from, to;
+
+	pci_tree_done(&tree);
+	from = look(provider);
+	to = look(importer);
+	path_compute(&tree, cpu, from, to, &path);
+	path_explain(&tree, &path, why, sizeof(why));
+	path_advise(&tree, &path, advice, sizeof(advice));
+	assert_int_not_equal(*why, '\0');
+}
+
+#define assert_path(wanted_map, wanted_reason, wanted_distance)                                    \
+	do {                                                                                       \
+		assert_int_equal(path.map, PATH_MAP_##wanted_map);                                 \
+		assert_int_equal(path.reason, PATH_REASON_##wanted_reason);                        \
+		assert_int_equal(path.distance, wanted_distance);                                  \
+	} while (0)
+
+static void assert_says(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("\"%s\" doesn't say \"%s\"", text, part);
+}
+
+/* One function below a port of its own on each of @nr_hosts host bridges, two below the first. */
+static void add_root_ports(uint16_t vendor_id, uint16_t device_id, unsigned int nr_hosts)
+{
+	static const char *const hosts[] = {"pci0000:00", "pci0000:80"};
+	char port[16], leaf[16];
+
+	for (unsigned int i = 0; i < nr_hosts; i++) {
+		fake_host_add(hosts[i], vendor_id, device_id);
+		for (unsigned int k = 1; k <= 2; k++) {
+			snprintf(port, sizeof(port), "0000:%02x:%02x.0", 0x80 * i, k);
+			snprintf(leaf, sizeof(leaf), "0000:%02x:00.0", 0x80 * i + 0x10 + k);
+			fake_pci_add(&(struct fake_pci){
+				.address = port, .above = hosts[i], .type = PCI_CONFIG_ROOT_PORT});
+			fake_pci_add(&(struct fake_pci){.address = leaf, .above = port});
+		}
+	}
+}
+
+/* 02:00.0 is a switch below root port 00:01.0; 04:00.0 and 05:00.0 are below its ports. */
+static void add_switch(uint16_t vendor_id, uint16_t device_id)
+{
+	const struct fake_pci functions[] = {
+		{.address = "0000:00:01.0",
+		 .above = "pci0000:00",
+		 .type = PCI_CONFIG_ROOT_PORT,
+		 .has_acs = true,
+		 .link_width = 8},
+		{.address = "0000:02:00.0",
+		 .above = "0000:00:01.0",
+		 .type = PCI_CONFIG_UPSTREAM_PORT,
+		 .has_acs = true,
+		 .link_width = 8},
+		{.address = "0000:03:00.0",
+		 .above = "0000:02:00.0",
+		 .type = PCI_CONFIG_DOWNSTREAM_PORT,
+		 .has_acs = true},
+		{.address = "0000:03:01.0",
+		 .above = "0000:02:00.0",
+		 .type = PCI_CONFIG_DOWNSTREAM_PORT,
+		 .has_acs = true,
+		 .link_generation = 4},
+		{.address = "0000:04:00.0", .above = "0000:03:00.0", .has_acs = true},
+		{.address = "0000:05:00.0", .above = "0000:03:01.0", .link_generation = 4},
+	};
+
+	fake_host_add("pci0000:00", vendor_id, device_id);
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+		fake_pci_add(&functions[i]);
+}
+
+static void root_ports_zen_thru(void **state)
+{
+	(void)state;
+	add_root_ports(UNLISTED, 1);
+	query("0000:11:00.0", "0000:12:00.0", PATH_YES);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+	assert_int_equal(path.is_possible, PATH_YES);
+	assert_says(why, "pci0000:00");
+	assert_says(why, "Zen");
+	assert_string_equal(advice, "");
+	assert_int_equal(path.nr_hops, 5);
+	assert_string_equal(tree.nodes[path.hops[0]].name, "0000:11:00.0");
+	assert_string_equal(tree.nodes[path.hops[1]].name, "0000:00:01.0");
+	assert_string_equal(tree.nodes[path.hops[2]].name, "pci0000:00");
+	assert_string_equal(tree.nodes[path.hops[3]].name, "0000:00:02.0");
+	assert_string_equal(tree.nodes[path.hops[4]].name, "0000:12:00.0");
+}
+
+static void root_ports_listed_thru(void **state)
+{
+	(void)state;
+	add_root_ports(LISTED, 1);
+	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+	assert_says(why, "the kernel's list");
+}
+
+static void root_ports_unlisted_not_supported(void **state)
+{
+	(void)state;
+	add_root_ports(UNLISTED, 1);
+	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, NOT_FORWARDED, -1);
+	assert_int_equal(path.is_possible, PATH_NO);
+	assert_says(why, "pci0000:00 (8086:29c0)");
+	assert_says(advice, "below one PCIe switch");
+}
+
+static void root_ports_unknown_cpu_unknown(void **state)
+{
+	(void)state;
+	add_root_ports(UNLISTED, 1);
+	query("0000:11:00.0", "0000:12:00.0", PATH_MAYBE);
+	assert_path(UNKNOWN, HOST_UNKNOWN, 4);
+	assert_int_equal(path.is_possible, PATH_MAYBE);
+	assert_says(why, "/proc/cpuinfo");
+	assert_says(advice, "root");
+	add_root_ports(LISTED, 1);
+	query("0000:11:00.0", "0000:12:00.0", PATH_MAYBE);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+}
+
+static void hosts_listed_thru(void **state)
+{
+	(void)state;
+	add_root_ports(LISTED, 2);
+	query("0000:11:00.0", "0000:91:00.0", PATH_NO);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+	assert_says(why, "pci0000:00 and pci0000:80");
+	assert_int_equal(path.nr_hops, 6);
+}
+
+static void hosts_same_only_not_supported(void **state)
+{
+	(void)state;
+	add_root_ports(LISTED_SAME, 2);
+	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+	query("0000:11:00.0", "0000:91:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, DIFFERENT_HOSTS, -1);
+	assert_says(advice, "move the importer to a slot below pci0000:00");
+}
+
+static void hosts_second_unlisted_names_it(void **state)
+{
+	(void)state;
+	add_root_ports(LISTED, 2);
+	fake_remove_function("0000:80:00.0");
+	fake_host_add("pci0000:80", UNLISTED);
+	query("0000:11:00.0", "0000:91:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, NOT_FORWARDED, -1);
+	assert_says(why, "pci0000:80 (8086:29c0)");
+	query("0000:91:00.0", "0000:11:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, NOT_FORWARDED, -1);
+	assert_says(why, "pci0000:80 (8086:29c0)");
+}
+
+static void host_any_device_of_a_vendor(void **state)
+{
+	(void)state;
+	add_root_ports(0x1ae0, 0x4242, 1);
+	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+}
+
+/* Without a function 00.0 the first one must be a root port. */
+static void host_known_by_root_port(void **state)
+{
+	(void)state;
+	fake_pci_add(&(struct fake_pci){.address = "0000:00:02.0",
+					.above = "pci0000:00",
+					.vendor_id = 0x8086,
+					.device_id = 0x2030,
+					.type = PCI_CONFIG_ROOT_PORT});
+	fake_pci_add(&(struct fake_pci){
+		.address = "0000:00:03.0", .above = "pci0000:00", .type = PCI_CONFIG_ROOT_PORT});
+	fake_pci_add(&(struct fake_pci){.address = "0000:11:00.0", .above = "0000:00:02.0"});
+	fake_pci_add(&(struct fake_pci){.address = "0000:12:00.0", .above = "0000:00:03.0"});
+	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+	/* Not even a listed one that isn't. */
+	fake_pci_add(&(struct fake_pci){.address = "0000:00:01.0",
+					.above = "pci0000:00",
+					.vendor_id = 0x8086,
+					.device_id = 0x2030});
+	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, NOT_FORWARDED, -1);
+	/* Nor one whose type can't be seen. */
+	fake_pci_add(&(struct fake_pci){.address = "0000:00:01.0",
+					.above = "pci0000:00",
+					.vendor_id = 0x8086,
+					.device_id = 0x2030,
+					.is_hidden = true});
+	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
+	assert_path(UNKNOWN, HOST_UNKNOWN, 4);
+}
+
+static void root_complex_functions_have_no_port(void **state)
+{
+	(void)state;
+	fake_host_add("pci0000:00", UNLISTED);
+	fake_pci_add(&(struct fake_pci){.address = "0000:00:04.0", .above = "pci0000:00"});
+	fake_pci_add(&(struct fake_pci){.address = "0000:00:04.1", .above = "pci0000:00"});
+	query("0000:00:04.0", "0000:00:04.1", PATH_NO);
+	assert_path(NOT_SUPPORTED, NOT_FORWARDED, -1);
+	query("0000:00:04.0", "0000:00:04.1", PATH_YES);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 2);
+}
+
+static void switch_bus_addr(void **state)
+{
+	(void)state;
+	add_switch(UNLISTED);
+	query("0000:04:00.0", "0000:05:00.0", PATH_NO);
+	assert_path(BUS_ADDR, COMMON_PORT, 4);
+	assert_string_equal(tree.nodes[path.common].name, "0000:02:00.0");
+	assert_int_equal(path.nr_hops, 5);
+	assert_string_equal(tree.nodes[path.hops[2]].name, "0000:02:00.0");
+	assert_string_equal(advice, "");
+	/* 16 GT/s x16 on the importer's side; the switch's own x8 isn't on the way. */
+	assert_int_equal(path.link.generation, 4);
+	assert_int_equal(path.link.width, 16);
+	assert_int_equal(path.bytes_per_second / 1000000, 31507);
+}
+
+static void switch_acs_zen_thru(void **state)
+{
+	(void)state;
+	add_switch(UNLISTED);
+	fake_acs_set("0000:03:00.0", 0x001d);
+	query("0000:04:00.0", "0000:05:00.0", PATH_YES);
+	assert_path(THRU_HOST_BRIDGE, ACS, 4);
+	assert_says(why, "ACS at 0000:03:00.0 redirects");
+	assert_says(advice, "\"pci=disable_acs_redir=0000:03:00.0\"");
+	/* Up through the switch and its x8 link, and down again. */
+	assert_int_equal(path.nr_hops, 9);
+	assert_string_equal(tree.nodes[path.hops[4]].name, "pci0000:00");
+	assert_int_equal(path.link.generation, 5);
+	assert_int_equal(path.link.width, 8);
+	assert_int_equal(path.bytes_per_second / 1000000, 31507);
+}
+
+static void switch_acs_unlisted_not_supported(void **state)
+{
+	(void)state;
+	add_switch(UNLISTED);
+	fake_acs_set("0000:03:00.0", 0x0004);
+	fake_acs_set("0000:03:01.0", 0x0008);
+	query("0000:04:00.0", "0000:05:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, ACS_BLOCKED, -1);
+	assert_says(why, "0000:03:00.0, 0000:03:01.0");
+	assert_says(advice, "\"pci=disable_acs_redir=0000:03:00.0;0000:03:01.0\"");
+	assert_says(advice, "firmware");
+}
+
+/* Which of the bits redirect, and on which functions. */
+static void switch_acs_bits_and_places(void **state)
+{
+	static const struct {
+		const char *address;
+		uint16_t control;
+		bool redirects;
+	} cases[] = {
+		{"0000:03:00.0", 0x0001, false}, {"0000:03:00.0", 0x0002, false},
+		{"0000:03:00.0", 0x0004, true},	 {"0000:03:00.0", 0x0008, true},
+		{"0000:03:00.0", 0x0010, false}, {"0000:03:00.0", 0x0020, true},
+		{"0000:03:00.0", 0x0040, false}, {"0000:03:01.0", 0x0020, true},
+		{"0000:02:00.0", 0x0004, true},	 {"0000:04:00.0", 0x0004, true},
+		{"0000:00:01.0", 0x001d, false},
+	};
+
+	(void)state;
+	add_switch(LISTED);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fake_acs_set(cases[i].address, cases[i].control);
+		query("0000:04:00.0", "0000:05:00.0", PATH_NO);
+		if (cases[i].redirects)
+			assert_path(THRU_HOST_BRIDGE, ACS, 4);
+		else
+			assert_path(BUS_ADDR, COMMON_PORT, 4);
+		/* The way back passes the same functions. */
+		query("0000:05:00.0", "0000:04:00.0", PATH_NO);
+		assert_int_equal(path.map == PATH_MAP_THRU_HOST_BRIDGE, cases[i].redirects);
+		fake_acs_set(cases[i].address, 0);
+	}
+}
+
+static void switch_hidden_acs_unknown(void **state)
+{
+	(void)state;
+	add_switch(UNLISTED);
+	fake_pci_add(&(struct fake_pci){.address = "0000:03:01.0",
+					.above = "0000:02:00.0",
+					.type = PCI_CONFIG_DOWNSTREAM_PORT,
+					.has_acs = true,
+					.is_hidden = true,
+					.link_generation = 3});
+	query("0000:04:00.0", "0000:05:00.0", PATH_NO);
+	assert_path(UNKNOWN, ACS_UNKNOWN, 4);
+	assert_int_equal(path.is_possible, PATH_MAYBE);
+	assert_says(why, "ACS redirects at 0000:03:01.0 is only shown");
+	assert_says(advice, "as root");
+	/* What is shown to everybody is known nevertheless. */
+	assert_int_equal(path.link.generation, 3);
+	query("0000:04:00.0", "0000:05:00.0", PATH_YES);
+	assert_path(UNKNOWN, ACS_UNKNOWN, 4);
+	assert_int_equal(path.is_possible, PATH_YES);
+	assert_says(why, "works either way");
+	/* One port that redirects is enough. */
+	fake_acs_set("0000:03:00.0", 0x0004);
+	query("0000:04:00.0", "0000:05:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, ACS_BLOCKED, -1);
+	query("0000:04:00.0", "0000:05:00.0", PATH_YES);
+	assert_path(THRU_HOST_BRIDGE, ACS, 4);
+}
+
+static void hidden_root_ports_are_certain(void **state)
+{
+	(void)state;
+	fake_host_add("pci0000:00", UNLISTED);
+	for (unsigned int k = 1; k <= 2; k++) {
+		char port[16], leaf[16];
+
+		snprintf(port, sizeof(port), "0000:00:%02x.0", k);
+		snprintf(leaf, sizeof(leaf), "0000:%02x:00.0", 0x10 + k);
+		fake_pci_add(&(struct fake_pci){.address = port,
+						.above = "pci0000:00",
+						.type = PCI_CONFIG_ROOT_PORT,
+						.is_hidden = true});
+		fake_pci_add(&(struct fake_pci){.address = leaf, .above = port, .is_hidden = true});
+	}
+	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, NOT_FORWARDED, -1);
+	query("0000:11:00.0", "0000:12:00.0", PATH_YES);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+	assert_int_equal(tree.nodes[path.hops[1]].kind, PCI_KIND_ROOT_PORT);
+}
+
+static void same_function_bus_addr(void **state)
+{
+	(void)state;
+	add_switch(UNLISTED);
+	query("0000:05:00.0", "0000:05:00.0", PATH_NO);
+	assert_path(BUS_ADDR, SAME_FUNCTION, 0);
+	assert_int_equal(path.nr_hops, 1);
+	assert_int_equal(path.bytes_per_second, 0);
+	/* Its own ACS counts even here. */
+	fake_acs_set("0000:04:00.0", 0x0004);
+	query("0000:04:00.0", "0000:04:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, ACS_BLOCKED, -1);
+}
+
+static void same_device_bus_addr(void **state)
+{
+	(void)state;
+	add_root_ports(UNLISTED, 1);
+	fake_pci_add(&(struct fake_pci){.address = "0000:11:00.1", .above = "0000:00:01.0"});
+	query("0000:11:00.0", "0000:11:00.1", PATH_NO);
+	assert_path(BUS_ADDR, SAME_DEVICE, 2);
+	assert_says(why, "functions of one device");
+	assert_int_equal(path.nr_hops, 3);
+	assert_int_equal(path.bytes_per_second / 1000000, 63015);
+}
+
+static void nested_switch_counts_steps(void **state)
+{
+	(void)state;
+	add_switch(UNLISTED);
+	fake_pci_add(&(struct fake_pci){.address = "0000:03:02.0",
+					.above = "0000:02:00.0",
+					.type = PCI_CONFIG_DOWNSTREAM_PORT});
+	fake_pci_add(&(struct fake_pci){.address = "0000:06:00.0",
+					.above = "0000:03:02.0",
+					.type = PCI_CONFIG_UPSTREAM_PORT,
+					.link_width = 4});
+	fake_pci_add(&(struct fake_pci){.address = "0000:07:00.0",
+					.above = "0000:06:00.0",
+					.type = PCI_CONFIG_DOWNSTREAM_PORT});
+	fake_pci_add(&(struct fake_pci){.address = "0000:08:00.0", .above = "0000:07:00.0"});
+	query("0000:04:00.0", "0000:08:00.0", PATH_NO);
+	assert_path(BUS_ADDR, COMMON_PORT, 6);
+	assert_string_equal(tree.nodes[path.narrowest].name, "0000:06:00.0");
+	assert_int_equal(path.bytes_per_second / 1000000, 15753);
+	query("0000:08:00.0", "0000:04:00.0", PATH_NO);
+	assert_path(BUS_ADDR, COMMON_PORT, 6);
+}
+
+static void conventional_bridge_bus_addr(void **state)
+{
+	(void)state;
+	fake_host_add("pci0000:00", UNLISTED);
+	fake_pci_add(&(struct fake_pci){.address = "0000:00:1e.0",
+					.above = "pci0000:00",
+					.type = PCI_CONFIG_UPSTREAM_PORT,
+					.is_conventional = true,
+					.is_short = true});
+	fake_pci_add(&(struct fake_pci){.address = "0000:01:01.0",
+					.above = "0000:00:1e.0",
+					.is_conventional = true,
+					.is_short = true});
+	fake_pci_add(&(struct fake_pci){.address = "0000:01:02.0",
+					.above = "0000:00:1e.0",
+					.is_conventional = true,
+					.is_short = true});
+	query("0000:01:01.0", "0000:01:02.0", PATH_NO);
+	assert_path(BUS_ADDR, COMMON_PORT, 2);
+	assert_int_equal(tree.nodes[path.common].kind, PCI_KIND_BRIDGE);
+	assert_int_equal(path.bytes_per_second, 0);
+}
+
+/* What a VMD has below it has a host bridge of its own: no way out. */
+static void vmd_is_another_host(void **state)
+{
+	(void)state;
+	add_root_ports(UNLISTED, 1);
+	fake_pci_add(&(struct fake_pci){.address = "0000:00:0e.0", .above = "pci0000:00"});
+	fake_mkdir("sys/devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0");
+	fake_pci_add(&(struct fake_pci){.address = "10000:e0:06.0",
+					.above = "pci0000:00/0000:00:0e.0/pci10000:e0",
+					.type = PCI_CONFIG_ROOT_PORT});
+	fake_pci_add(&(struct fake_pci){.address = "10000:e1:00.0", .above = "10000:e0:06.0"});
+	query("0000:11:00.0", "10000:e1:00.0", PATH_NO);
+	assert_path(NOT_SUPPORTED, NOT_FORWARDED, -1);
+	query("10000:e1:00.0", "0000:11:00.0", PATH_YES);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+	assert_says(why, "pci10000:e0 and pci0000:00");
+}
+
+/* All 64 pairs of a GPU and a NIC, by hand: two of each below each of four switches. */
+static void server_pairs(void **state)
+{
+	(void)state;
+	fake_server_add(LISTED);
+	for (unsigned int gpu = 0; gpu < FAKE_NR_GPUS; gpu++) {
+		for (unsigned int nic = 0; nic < FAKE_NR_NICS; nic++) {
+			query(fake_server_gpu(gpu), fake_server_nic(nic), PATH_NO);
+			if (gpu / 2 == nic / 2)
+				assert_path(BUS_ADDR, COMMON_PORT, 4);
+			else
+				/* Four steps on either side to above the root ports. */
+				assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 8);
+		}
+	}
+}
+
+/* The same behind firmware that sets ACS: GPU and NIC of one switch go through the host. */
+static void server_pairs_acs(void **state)
+{
+	(void)state;
+	fake_server_add(LISTED_SAME);
+	fake_acs_set("0000:18:00.0", 0x001d);
+	query(fake_server_gpu(0), fake_server_nic(0), PATH_NO);
+	assert_path(THRU_HOST_BRIDGE, ACS, 4);
+	query(fake_server_gpu(1), fake_server_nic(0), PATH_NO);
+	assert_path(BUS_ADDR, COMMON_PORT, 4);
+	query(fake_server_gpu(1), fake_server_nic(2), PATH_NO);
+	assert_path(NOT_SUPPORTED, DIFFERENT_HOSTS, -1);
+}
+
+static void cpu_by_vendor_and_family(void **state)
+{
+	(void)state;
+	assert_int_equal(path_cpu_parse("vendor_id\t: AuthenticAMD\ncpu family\t: 23\n"), PATH_YES);
+	assert_int_equal(path_cpu_parse("vendor_id\t: AuthenticAMD\ncpu family\t: 26\n"), PATH_YES);
+	assert_int_equal(path_cpu_parse("vendor_id\t: AuthenticAMD\ncpu family\t: 22\n"), PATH_NO);
+	assert_int_equal(path_cpu_parse("vendor_id\t: GenuineIntel\ncpu family\t: 25\n"), PATH_NO);
+	assert_int_equal(path_cpu_parse("vendor_id\t: HygonGenuine\ncpu family\t: 24\n"), PATH_NO);
+	assert_int_equal(path_cpu_parse("vendor_id\t: AuthenticAMD\n"), PATH_MAYBE);
+	assert_int_equal(path_cpu_parse("processor\t: 0\nBogoMIPS\t: 2000.00\n"), PATH_NO);
+	assert_int_equal(path_cpu_parse(""), PATH_NO);
+	assert_int_equal(path_cpu_query("/nonexistent"), PATH_MAYBE);
+}
+
+static void chain_of_links(void **state)
+{
+	struct pci_chain chain = {.count = 7};
+
+	(void)state;
+	assert_int_equal(pci_chain_parse("../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0",
+					 &chain),
+			 0);
+	assert_int_equal(chain.count, 2);
+	assert_int_equal(chain.host_length, strlen("../../../devices/pci0000:00"));
+	assert_int_equal(pci_chain_parse("../../../devices/platform/40000000.pcie/pci0002:80/"
+					 "0002:80:01.0",
+					 &chain),
+			 0);
+	assert_int_equal(chain.host.domain, 2);
+	assert_int_equal(chain.host.bus, 0x80);
+	assert_int_equal(chain.count, 1);
+	assert_int_equal(pci_chain_parse("../../../devices/0000:00:01.0", &chain), -EIO);
+	assert_int_equal(pci_chain_parse("../../../devices/pci0000:00", &chain), -EIO);
+	assert_int_equal(pci_chain_parse("", &chain), -EIO);
+	assert_int_equal(chain.count, 1);
+}
+
+static void tree_errors(void **state)
+{
+	cleanup_fd int sysfs_fd = -1;
+	struct pci_address address;
+	char sysfs[80];
+	int32_t index = 5;
+
+	(void)state;
+	snprintf(sysfs, sizeof(sysfs), "%s/sys", fake.root);
+	sysfs_fd = open(sysfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(pci_address_parse("0000:77:00.0", &address), 0);
+	assert_int_equal(pci_tree_add(&tree, sysfs_fd, &address, &index), -ENODEV);
+	/* A directory where a link should be. */
+	assert_int_equal(pci_address_parse("0000:01:00.0", &address), 0);
+	assert_int_equal(pci_tree_add(&tree, sysfs_fd, &address, &index), -EIO);
+	add_switch(UNLISTED);
+	fake_unlink("sys/bus/pci/devices/0000:05:00.0/config");
+	assert_int_equal(pci_address_parse("0000:05:00.0", &address), 0);
+	assert_int_equal(pci_tree_add(&tree, sysfs_fd, &address, &index), -ENODEV);
+	assert_int_equal(index, 5);
+}
+
+static int done(void **state)
+{
+	pci_tree_done(&tree);
+	return fake_teardown(state);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, done)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(root_ports_zen_thru),
+		CASE(root_ports_listed_thru),
+		CASE(root_ports_unlisted_not_supported),
+		CASE(root_ports_unknown_cpu_unknown),
+		CASE(hosts_listed_thru),
+		CASE(hosts_same_only_not_supported),
+		CASE(hosts_second_unlisted_names_it),
+		CASE(host_any_device_of_a_vendor),
+		CASE(host_known_by_root_port),
+		CASE(root_complex_functions_have_no_port),
+		CASE(switch_bus_addr),
+		CASE(switch_acs_zen_thru),
+		CASE(switch_acs_unlisted_not_supported),
+		CASE(switch_acs_bits_and_places),
+		CASE(switch_hidden_acs_unknown),
+		CASE(hidden_root_ports_are_certain),
+		CASE(same_function_bus_addr),
+		CASE(same_device_bus_addr),
+		CASE(nested_switch_counts_steps),
+		CASE(conventional_bridge_bus_addr),
+		CASE(vmd_is_another_host),
+		CASE(server_pairs),
+		CASE(server_pairs_acs),
+		CASE(cpu_by_vendor_and_family),
+		CASE(chain_of_links),
+		CASE(tree_errors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
