@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -139,6 +140,9 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 	context->verbs = roots->verbs;
 	context->sysfs_fd = context->dev_fd = context->epoll_fd = context->wake_fd = -1;
 	context->page_size_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	snprintf(context->cpuinfo, sizeof(context->cpuinfo), "%s",
+		 roots->cpuinfo ? roots->cpuinfo : "/proc/cpuinfo");
+	context->cpu = -1;
 	context->log_level = known.log_level;
 	context->log_handler = known.log_handler;
 	context->log_data = known.log_data;

@@ -37,6 +37,8 @@ struct p2pdma_context {
 	int sysfs_fd;
 	int dev_fd;
 	uint64_t page_size_bytes;
+	char cpuinfo[64];
+	int cpu; /* enum path_answer; -1: not asked yet; atomic */
 
 	uint32_t log_level;
 	void (*log_handler)(void *log_data, int level, const char *message);
@@ -65,7 +67,8 @@ struct context_roots {
 	const struct verbs_ops *verbs;
 	const char *sysfs;
 	const char *dev;
-	const char *socket; /* NULL: p2pd's own */
+	const char *socket;  /* NULL: p2pd's own */
+	const char *cpuinfo; /* NULL: /proc/cpuinfo */
 };
 
 int context_open(const struct p2pdma_context_options *options, const struct context_roots *roots,

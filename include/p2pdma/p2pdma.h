@@ -7,6 +7,8 @@
  *   struct p2pdma_provider   one memory BAR of one PCI function
  *   struct p2pdma_buffer     a slice of it as a DMABUF that can be revoked
  *   struct p2pdma_mr         a slice of a buffer as an RDMA memory region
+ *   struct p2pdma_path       what the kernel decides for a provider and an importer
+ *   struct p2pdma_topology   the PCI tree of the machine
  *   struct p2pdma_event      what happened to them
  *
  * Where p2pd runs, buffers are leases that it grants (<p2pdma/lease.h>). What an administrator
@@ -36,6 +38,7 @@
 #include <p2pdma/event.h>
 #include <p2pdma/lease.h>
 #include <p2pdma/mr.h>
+#include <p2pdma/path.h>
 #include <p2pdma/provider.h>
 #include <p2pdma/version.h>
 

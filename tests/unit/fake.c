@@ -182,7 +182,7 @@ struct p2pdma_context *fake_open_context(uint32_t flags)
 	struct p2pdma_context_options options = P2PDMA_CONTEXT_OPTIONS_INIT;
 	struct p2pdma_context *opened = NULL;
 	struct context_roots roots = {.sys = &fake_sys, .verbs = &fake_verbs};
-	char sysfs[80], dev[80], socket[80];
+	char sysfs[80], dev[80], socket[80], cpuinfo[80];
 
 	path_of("sys", sysfs, sizeof(sysfs));
 	path_of("dev", dev, sizeof(dev));
@@ -190,6 +190,8 @@ struct p2pdma_context *fake_open_context(uint32_t flags)
 	roots.dev = dev;
 	path_of("p2pd.sock", socket, sizeof(socket));
 	roots.socket = socket;
+	path_of("cpuinfo", cpuinfo, sizeof(cpuinfo));
+	roots.cpuinfo = cpuinfo;
 	options.flags = flags;
 	assert_int_equal(context_open(&options, &roots, &opened), 0);
 	return opened;

@@ -60,6 +60,10 @@ struct fake {
 	struct fake_export exports[FAKE_MAX_EXPORTS];
 	uint32_t nr_exports;
 	uint32_t last_timeout_ms;
+	uint32_t path_map_type; /* what PATH answers, once has_path is set */
+	int32_t path_distance;
+	bool has_path;
+	struct p2pdma_export_path last_path;
 	uint32_t nr_revokes;
 
 	/* verbs */

@@ -249,6 +249,16 @@ static int verbs_ioctl(struct ib_uverbs_ioctl_hdr *header)
 	return 0;
 }
 
+static int export_path(struct p2pdma_export_path *argument)
+{
+	if (!fake.has_path)
+		return -ENOTTY;
+	fake.last_path = *argument;
+	argument->map_type = fake.path_map_type;
+	argument->distance = fake.path_distance;
+	return 0;
+}
+
 static int sys_ioctl(int fd, unsigned long request, void *argument)
 {
 	HOLD_LOCK;
@@ -265,6 +275,8 @@ static int sys_ioctl(int fd, unsigned long request, void *argument)
 			return export_export(argument);
 		case P2PDMA_EXPORT_REVOKE:
 			return export_revoke(argument);
+		case P2PDMA_EXPORT_PATH:
+			return export_path(argument);
 		case P2PDMA_EXPORT_STATUS:
 			return export_status(argument);
 		default:

@@ -53,7 +53,8 @@ static void open_future_options_e2big(void **state)
 
 static void open_without_sysfs_enoent(void **state)
 {
-	struct context_roots roots = {&fake_sys, &fake_verbs, "/nonexistent/sys", "/dev", NULL};
+	struct context_roots roots = {&fake_sys, &fake_verbs, "/nonexistent/sys",
+				      "/dev",	 NULL,	      NULL};
 	struct p2pdma_context *opened = NULL;
 
 	(void)state;

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PATH_H
+#define PATH_H
+
+#include <p2pdma/path.h>
+
+#include "common/path.h"
+#include "context.h"
+
+/* Asked once for each context. */
+enum path_answer path_context_cpu(struct p2pdma_context *context);
+
+/* Fills all but what only the kernel knows, and size_bytes. */
+void path_publish(const struct pci_tree *tree, const struct path *path, int32_t provider,
+		  int32_t importer, struct p2pdma_path *ret_path);
+
+/*
+ * P2PDMA_EXPORT_PATH of the provider's node. -EOPNOTSUPP: it can't be asked. @ret_map_type is
+ * P2PDMA_MAP_UNKNOWN where the kernel part doesn't tell it.
+ */
+int path_ask_kernel(const struct p2pdma_context *context, const struct pci_address *provider,
+		    const struct pci_address *importer, uint32_t *ret_map_type,
+		    int32_t *ret_distance);
+
+/* The kernel's answer beside what was computed. */
+void path_take_answer(const struct p2pdma_context *context, uint32_t map_type, int32_t distance,
+		      struct p2pdma_path *path);
+
+/* ret_path->size_bytes as the first published one. */
+#define PATH_FIRST_SIZE sizeof(struct p2pdma_path)
+
+#endif /* PATH_H */
