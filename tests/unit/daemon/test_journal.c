@@ -185,13 +185,13 @@ static void hold_written_by_flush_or_append(void **state)
 static void hold_many_all_written(void **state)
 {
 	struct journal *journal = begin();
-	uint8_t body[700] = {1};
+	uint8_t body[4096 - 16] = {1};
 	struct seen seen;
 
 	(void)state;
 	for (size_t i = 0; i < 500; i++)
 		assert_int_equal(journal_hold(journal, 1, body, i, 0), 0);
-	assert_int_equal(journal_hold(journal, 1, body, 4096 - 16, 0), 0);
+	assert_int_equal(journal_hold(journal, 1, body, sizeof(body), 0), 0);
 	assert_int_equal(journal_flush(journal), 0);
 	assert_int_equal(reopen(journal_fd(journal), &seen), 0);
 	assert_int_equal(seen.count, 501);
