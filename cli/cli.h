@@ -67,6 +67,8 @@ int cli_failed(const struct cli *cli, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* A mistake on the command line: EXIT_USAGE. */
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The argument of an option; false, told, when it is no time. */
+bool cli_take_time(const struct cli *cli, uint64_t *ret_ms);
 int cli_exit_code(int error);
 /* Of several targets: all well, some, or none (then the last failure's code). */
 int cli_sum_up(unsigned int nr_done, unsigned int nr_failed, int last_failure);

@@ -129,9 +129,13 @@ static bool is_concerned(const struct p2pdma_broker_revocation *what,
 /* Looks again until nothing of it is there; -ETIMEDOUT. */
 static int wait_for_end(struct cli *cli, const struct p2pdma_broker_revocation *what)
 {
-	uint64_t end = now_ns() + (what->deadline_ms + 10000) * 1000000;
 	uint32_t uid = what->scope == P2PDMA_BROKER_SCOPE_UID ? what->uid : P2PDMA_BROKER_ANY_UID;
+	uint64_t end;
 
+	/* Some time beyond the deadline; far enough is for ever. */
+	if (__builtin_mul_overflow(what->deadline_ms, 1000000, &end) ||
+	    __builtin_add_overflow(end, now_ns() + 10000000000ULL, &end))
+		end = UINT64_MAX;
 	for (;;) {
 		struct p2pdma_broker_list *list = NULL;
 		bool is_over = true;
@@ -221,10 +225,7 @@ static bool take_revoke_option(struct cli *cli, int option, struct revocation *r
 
 	switch (option) {
 	case 'd':
-		if (!parse_time(optarg, &what->deadline_ms))
-			return true;
-		cli_usage(cli, "%s is no time, such as 500ms or 10s", optarg);
-		return false;
+		return cli_take_time(cli, &what->deadline_ms);
 	case OPTION_NOW:
 		what->deadline_ms = 0;
 		return true;
@@ -303,10 +304,8 @@ int command_drain(struct cli *cli, int argc, char **argv)
 	while ((option = cli_option(cli, argc, argv, "d:", options)) != -1) {
 		if (option == OPTION_UNDO)
 			is_on = 0;
-		else if (option != 'd')
+		else if (option != 'd' || !cli_take_time(cli, &deadline_ms))
 			return EXIT_USAGE;
-		else if (parse_time(optarg, &deadline_ms))
-			return cli_usage(cli, "%s is no time, such as 500ms or 10s", optarg);
 	}
 	if (optind != argc - 1)
 		return cli_usage(cli, "drain needs one selector");

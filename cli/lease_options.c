@@ -45,14 +45,6 @@ static bool take_range(const struct cli *cli, struct lease_options *options)
 	return false;
 }
 
-static bool take_time(const struct cli *cli, uint64_t *ret_ms)
-{
-	if (!parse_time(optarg, ret_ms))
-		return true;
-	cli_usage(cli, "%s is no time, such as 500ms or 10s", optarg);
-	return false;
-}
-
 bool lease_options_take(struct cli *cli, int option, struct lease_options *options)
 {
 	struct p2pdma_lease_request *request = &options->request;
@@ -65,7 +57,7 @@ bool lease_options_take(struct cli *cli, int option, struct lease_options *optio
 	case OPTION_RANGE:
 		return take_range(cli, options);
 	case OPTION_TTL:
-		return take_time(cli, &request->ttl_ms);
+		return cli_take_time(cli, &request->ttl_ms);
 	case OPTION_IMPORTER:
 		request->importer = optarg;
 		return true;

@@ -138,6 +138,14 @@ int cli_usage(const struct cli *cli, const char *format, ...)
 	return EXIT_USAGE;
 }
 
+bool cli_take_time(const struct cli *cli, uint64_t *ret_ms)
+{
+	if (!parse_time(optarg, ret_ms))
+		return true;
+	cli_usage(cli, "%s is no time, such as 500ms or 10s", optarg);
+	return false;
+}
+
 int cli_sum_up(unsigned int nr_done, unsigned int nr_failed, int last_failure)
 {
 	if (!nr_failed)

@@ -195,7 +195,7 @@ void broker_lease_ended(struct broker_lease *lease, uint32_t reason, uint64_t ti
 struct broker_lease *broker_lease_find(struct broker *broker, uint64_t id);
 uint32_t broker_reason(uint32_t wire_reason);
 void broker_lease_info(const struct wire_lease *wire, struct p2pdma_lease_info *ret_info);
-/* Texts end within their fields; numbers are ones we know. */
+/* Texts end within their fields; the state is one we know. */
 bool broker_lease_is_sound(const struct wire_lease *wire);
 
 /* Copies a text of the caller; -EINVAL, with the cause, when it doesn't fit or isn't text. */

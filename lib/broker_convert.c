@@ -2,8 +2,9 @@
 /*
  * Between the protocol's words and the API's: reasons, flags, backends, leases.
  *
- * Pure functions on what came in; nothing that p2pd says is passed on unless it is a
- * number that we know or a text that ends within its field. No state, no locks.
+ * Pure functions on what came in. A text is passed on only if it ends within its field, a
+ * number that means something here only if it is one we know; modes and forces that a newer
+ * p2pd may have go through as the numbers they are. No state, no locks.
  */
 #include <errno.h>
 #include <string.h>
