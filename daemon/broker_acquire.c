@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "broker_choose.h"
+#include "common/sys.h"
 
 /* Takes the ranges of the lease; all or none. */
 static int take_slices(struct lease *lease, struct cause *cause)
@@ -116,9 +117,11 @@ static int make_token(struct broker *broker, uint8_t *ret_token, struct cause *c
 	return 0;
 }
 
-static int not_exported(const struct lease *lease, int error, struct cause *cause)
+static int not_exported(const struct lease *lease, int error, const struct cause *why,
+			struct cause *cause)
 {
 	const char *name = lease->provider->identity.name;
+	const char *said = *why->text ? why->text : error_name(error);
 
 	if (error == -EPERM && lease->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE)
 		return cause_fail(
@@ -129,10 +132,13 @@ static int not_exported(const struct lease *lease, int error, struct cause *caus
 	/* Files' rights, or DeviceAllow=. Not policy's answer, which the peer would take it for. */
 	if (error == -EACCES || error == -EPERM)
 		return cause_fail(cause, -EOPNOTSUPP,
-				  "p2pd may not open the device node of %s: see p2pd(8)", name);
-	return cause_fail(cause, error == -EINVAL ? -EOPNOTSUPP : error,
-			  "the kernel doesn't export the slice of %s: %s", name,
-			  strerrorname_np(-error));
+				  "p2pd may not open the device node of %s (%.120s): see p2pd(8)",
+				  name, said);
+	/* Nor one about the request. */
+	if (error == -EINVAL || error == -ENOENT)
+		error = -EOPNOTSUPP;
+	return cause_fail(cause, error, "the kernel doesn't export the slice of %s: %.160s", name,
+			  said);
 }
 
 /* The kernel's export, then the journal: from then on it is a lease. */
@@ -146,7 +152,7 @@ static int grant(struct broker *broker, struct lease *lease, uint64_t ttl_ms, in
 
 	r = device->ops->export(device, lease, &grant);
 	if (r)
-		return not_exported(lease, r, cause);
+		return not_exported(lease, r, &grant.why, cause);
 	lease->export_id = grant.export_id;
 	lease_granted(lease, broker->now_ns(), ttl_ms);
 	r = broker_journal_lease(broker, lease, broker->leases.count + 1);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "common/sys.h"
 
 static struct list *bucket_of(struct broker *broker, uint64_t nonce)
 {
@@ -83,7 +84,7 @@ int broker_grant_again(struct broker *broker, struct lease *lease,
 	r = device->ops->revoke(device, lease, &result);
 	if (r && r != -EAGAIN)
 		return cause_fail(cause, r, "lease %" PRIu64 " of this nonce is in use: %s",
-				  lease->id, strerrorname_np(-r));
+				  lease->id, error_name(r));
 	if (lease->holder != request->holder)
 		broker_lease_move(broker, lease, request->holder);
 	if (!broker_is_allowed(broker, lease)) {
@@ -94,7 +95,8 @@ int broker_grant_again(struct broker *broker, struct lease *lease,
 	r = device->ops->export(device, lease, &grant);
 	if (r) {
 		cause_fail(cause, r, "the kernel doesn't export the slice of %s again: %s",
-			   lease->provider->identity.name, strerrorname_np(-r));
+			   lease->provider->identity.name,
+			   *grant.why.text ? grant.why.text : error_name(r));
 		return give_up(broker, lease, r, WIRE_REASON_KERNEL);
 	}
 	lease->export_id = grant.export_id;

@@ -2,6 +2,7 @@
 #ifndef PROVIDER_H
 #define PROVIDER_H
 
+#include "common/cause.h"
 #include "common/list.h"
 #include "identity.h"
 #include "slices.h"
@@ -15,6 +16,7 @@ struct policy_subject;
 struct source_grant {
 	int fd; /* the DMABUF, owned by whoever asked */
 	uint32_t export_id;
+	struct cause why; /* where it failed: a sentence, or "" where the errno is all there is */
 };
 
 /* What taking it back did. */

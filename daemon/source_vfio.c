@@ -103,25 +103,24 @@ static int watch(struct vfio_source *vfio)
 	return 0;
 }
 
-static int open_now(struct vfio_source *vfio)
+static int open_now(struct vfio_source *vfio, struct cause *ret_why)
 {
-	struct cause why;
 	int r;
 
 	if (vfio->device.fd >= 0)
 		return 0;
 	if (vfio->is_wanted)
-		return -EBUSY;
-	r = vfio_open(vfio->nodes, &vfio->function, &why, &vfio->open);
-	if (r) {
-		log_event(P2PD_LOG_DEBUG, "%s: %s", vfio->name, why.text);
+		return cause_fail(ret_why, -EBUSY, "the kernel wants the function back");
+	r = vfio_open(vfio->nodes, &vfio->function, ret_why, &vfio->open);
+	if (r)
 		return r;
-	}
 	vfio->device.fd = vfio->open.fd;
 	/* Never the number of an opening before: milliseconds have passed since. */
 	vfio->epoch = (uint32_t)(vfio->broker->now_ns() / 1000000) | 1;
 	r = vfio_can_export(vfio->nodes->sys, vfio->device.fd);
-	if (!r)
+	if (r)
+		cause_fail(ret_why, r, "VFIO of this kernel can't export DMABUFs");
+	else
 		r = vfio_decode_set(vfio->nodes->sys, vfio->device.fd, true);
 	if (!r)
 		r = watch(vfio);
@@ -168,8 +167,9 @@ static int export(struct device *device, const struct lease *lease, struct sourc
 	int r;
 
 	if (lease->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE)
-		return -EOPNOTSUPP;
-	r = open_now(vfio);
+		return cause_fail(&ret->why, -EOPNOTSUPP,
+				  "VFIO lets in no importer that can't be revoked");
+	r = open_now(vfio, &ret->why);
 	if (r)
 		return r;
 	argument.head = (struct vfio_abi_dma_buf){

@@ -20,6 +20,7 @@ struct fake {
 	struct holder holder;
 	struct holder other; /* another connection of the same user */
 	int export_error, revoke_error, distance_error;
+	const char *export_why; /* NULL: the errno is all there is */
 	int32_t distance;
 	uint32_t next_export;
 	unsigned int nr_exported, nr_revoked, nr_requested, nr_ended, nr_idle;
@@ -47,6 +48,8 @@ static inline int fake_export(struct device *device, const struct lease *lease,
 	struct fake *fake = fake_of(device);
 
 	(void)lease;
+	if (fake->export_error && fake->export_why)
+		cause_fail(&ret->why, fake->export_error, "%s", fake->export_why);
 	if (fake->export_error)
 		return fake->export_error;
 	ret->fd = dup(device->fd);

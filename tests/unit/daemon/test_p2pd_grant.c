@@ -108,14 +108,20 @@ static void refused(int error)
 static void acquire_errors_leave_nothing(void **state)
 {
 	static const int kernel[][2] = {
-		{-EINVAL, -EOPNOTSUPP}, {-EMFILE, -EMFILE}, {-ENODEV, -ENODEV},
-		{-ENOMEM, -ENOMEM},	{-EBUSY, -EBUSY},   {-EPERM, -EOPNOTSUPP},
+		{-EINVAL, -EOPNOTSUPP}, {-EMFILE, -EMFILE},	{-ENODEV, -ENODEV},
+		{-ENOMEM, -ENOMEM},	{-EBUSY, -EBUSY},	{-EPERM, -EOPNOTSUPP},
+		{-EACCES, -EOPNOTSUPP}, {-ENOENT, -EOPNOTSUPP},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(kernel); i++) {
 		fake.export_error = kernel[i][0];
+		fake.export_why = NULL;
 		refused(kernel[i][1]);
+		assert_nothing_held();
+		fake.export_why = "the group isn't viable";
+		refused(kernel[i][1]);
+		assert_non_null(strstr(cause.text, "the group isn't viable"));
 		assert_nothing_held();
 	}
 	fake.export_error = 0;
