@@ -10,7 +10,8 @@
  *
  * and is changed in one place, buffer_mark(), under context->lock. Marking
  * shuts the guards of all its memory regions at the same time, so that a
- * program sees one truth through p2pdma_mr_enter() and through calls. The first
+ * program sees one truth through p2pdma_mr_enter() and through calls, and caches find
+ * none of them any more. The first
  * reason decides: a revoked buffer stays revoked when its device goes.
  *
  * With the last reference the memory is taken back from importers elsewhere,
@@ -25,6 +26,7 @@
 #include "event_queue.h"
 #include "guard.h"
 #include "mr.h"
+#include "mr_cache.h"
 #include "options.h"
 
 int buffer_create(struct p2pdma_context *context, const struct backend *backend,
@@ -57,6 +59,7 @@ int buffer_create(struct p2pdma_context *context, const struct backend *backend,
 	list_init(&buffer->link);
 	list_init(&buffer->mrs);
 	list_init(&buffer->mappings);
+	list_init(&buffer->identity_link);
 	context_ref(context);
 	*ret_buffer = buffer;
 	return 0;
@@ -78,6 +81,9 @@ static void buffer_destroy(struct p2pdma_buffer *buffer)
 	mappings_end(buffer, false);
 	list_remove(&buffer->link);
 	event_queue_drop(context, buffer);
+	if (device && !buffer->backend->is_function_wide)
+		mr_identity_revoke(buffer, P2PDMA_MR_GUARD_STALE);
+	mr_identity_detach(buffer);
 	pthread_mutex_unlock(&context->lock);
 	context->sys->close(buffer->fd);
 	if (device) {
@@ -86,6 +92,7 @@ static void buffer_destroy(struct p2pdma_buffer *buffer)
 		pthread_mutex_unlock(&context->open_lock);
 	}
 	free(buffer);
+	mr_cache_reap(context);
 	context_unref(context);
 }
 
@@ -103,7 +110,9 @@ void p2pdma_buffer_free(struct p2pdma_buffer *buffer)
 	pthread_mutex_lock(&buffer->context->lock);
 	buffer->is_freed = true;
 	event_queue_drop(buffer->context, buffer);
+	mr_identity_close(buffer);
 	pthread_mutex_unlock(&buffer->context->lock);
+	mr_cache_reap(buffer->context);
 	buffer_unref(buffer);
 }
 
@@ -115,6 +124,7 @@ bool reason_is_gone(uint32_t reason)
 bool buffer_mark(struct p2pdma_buffer *buffer, uint32_t state, uint32_t reason)
 {
 	bool is_first = buffer->state == P2PDMA_BUFFER_ACTIVE;
+	uint32_t bit;
 
 	if (is_first)
 		buffer->reason = reason;
@@ -125,9 +135,10 @@ bool buffer_mark(struct p2pdma_buffer *buffer, uint32_t state, uint32_t reason)
 	buffer->state = state;
 	if (!is_first)
 		return true;
+	bit = reason_is_gone(reason) ? P2PDMA_MR_GUARD_GONE : P2PDMA_MR_GUARD_STALE;
 	list_for_each_entry(mr, &buffer->mrs, struct p2pdma_mr, link)
-		guard_shut(&mr->guard,
-			   reason_is_gone(reason) ? P2PDMA_MR_GUARD_GONE : P2PDMA_MR_GUARD_STALE);
+		guard_shut(&mr->guard, bit);
+	mr_identity_revoke(buffer, bit);
 	return true;
 }
 
@@ -196,6 +207,7 @@ int p2pdma_buffer_query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_statu
 	status.reason = buffer->reason;
 	status.nr_mrs = buffer->nr_mrs;
 	pthread_mutex_unlock(&buffer->context->lock);
+	mr_cache_reap(buffer->context);
 	options_store(ret_status, &status, sizeof(status));
 	return 0;
 }

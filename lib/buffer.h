@@ -40,6 +40,9 @@ struct p2pdma_buffer {
 	struct list mrs;
 	uint32_t nr_mrs;
 	struct list mappings;
+	struct mr_identity *identity; /* for caches; NULL: none has seen it. Read without lock */
+	struct list identity_link;    /* in identity->buffers */
+	bool is_open;		      /* counted in identity->nr_open. Read without lock */
 
 	uint32_t bar;
 	size_t nr_ranges;

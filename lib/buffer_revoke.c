@@ -5,7 +5,8 @@
  *
  *  1. Under context->lock the buffer becomes REVOKING and the guards of its
  *     memory regions shut: from here on nobody begins a post, a mapping or a
- *     registration.
+ *     registration. Regions that a cache keeps for nobody are deregistered, so that
+ *     importers that can't be revoked don't hold the memory for nothing.
  *  2. Posts that had begun are waited for, without any lock. The caller's time
  *     bounds that; posts that take longer lose their memory under them, which
  *     is safe (their completions say so), and are counted in the result.
@@ -26,6 +27,7 @@
 #include "common/clock.h"
 #include "guard.h"
 #include "mr.h"
+#include "mr_cache.h"
 #include "options.h"
 
 /* Is @other revoked together with @buffer? */
@@ -163,6 +165,7 @@ int p2pdma_buffer_revoke(struct p2pdma_buffer *buffer, uint32_t flags, uint32_t 
 			return r;
 	}
 	result.nr_buffers = mark(buffer, P2PDMA_BUFFER_REVOKING);
+	mr_cache_reap(buffer->context);
 	result.nr_posts = buffer_wait_for_posts(buffer, deadline, &now);
 	r = kernel_step(buffer, now, deadline, &result);
 	result.duration_ns = now - start + result.kernel_ns;

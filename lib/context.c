@@ -26,6 +26,7 @@
 #include "context.h"
 #include "event_queue.h"
 #include "hotplug.h"
+#include "mr_cache.h"
 #include "options.h"
 
 static uint64_t next_serial = 1;
@@ -35,6 +36,7 @@ static void context_free(struct p2pdma_context *context)
 	event_queue_done(context);
 	hotplug_free(context->hotplug);
 	broker_free(context->broker);
+	mr_identities_free(context);
 	cleanup_close(&context->epoll_fd);
 	cleanup_close(&context->wake_fd);
 	cleanup_close(&context->sysfs_fd);
@@ -149,6 +151,7 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 	pthread_mutex_init(&context->open_lock, NULL);
 	pthread_mutex_init(&context->lock, NULL);
 	list_init(&context->devices);
+	list_init(&context->ended);
 	event_queue_init(context);
 
 	r = open_descriptors(context, roots);
@@ -201,6 +204,7 @@ void p2pdma_context_close(struct p2pdma_context *context)
 	cleanup_close(&context->epoll_fd);
 	context->epoll_fd = -1;
 	pthread_mutex_unlock(&context->lock);
+	mr_cache_reap(context);
 	context_unref(context);
 }
 

@@ -55,6 +55,8 @@ struct p2pdma_context {
 	struct list devices;
 	struct vfio_nodes vfio; /* under open_lock */
 	struct event_queue queue;
+	struct list *identities; /* of DMABUFs, for caches; NULL: none yet */
+	struct list ended;	 /* entries of caches that wait for mr_cache_reap() */
 	struct hotplug *hotplug;
 	struct broker *broker; /* NULL: P2PDMA_CONTEXT_DIRECT */
 	int epoll_fd;	       /* -1 once closed by the caller */

@@ -6,7 +6,8 @@
  * states and guards are up to date before the caller sees the first event;
  * only then one event is taken. Devices are asked without blocking, under
  * context->lock: their sources read nonblocking descriptors and change states,
- * and none of them opens, closes or frees anything.
+ * and none of them opens, closes or frees anything. What caches kept of memory
+ * that is revoked is deregistered afterwards, without the lock.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@
 #include <p2pdma/buffer.h>
 
 #include "event_queue.h"
+#include "mr_cache.h"
 #include "options.h"
 
 #define MAX_SOURCES_AT_ONCE 16
@@ -45,6 +47,7 @@ int p2pdma_next_event(struct p2pdma_context *context, struct p2pdma_event *ret_e
 	ask_sources(context);
 	r = event_queue_pop(context, &event);
 	pthread_mutex_unlock(&context->lock);
+	mr_cache_reap(context);
 	if (!r)
 		options_store(ret_event, &event, sizeof(event));
 	return r;

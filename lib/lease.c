@@ -17,6 +17,8 @@
 #include "broker.h"
 #include "buffer.h"
 #include "common/clock.h"
+#include "guard.h"
+#include "mr_cache.h"
 #include "options.h"
 
 #define KNOWN_FLAGS                                                                                \
@@ -230,6 +232,7 @@ int p2pdma_lease_ack(struct p2pdma_buffer *buffer, uint32_t timeout_ms)
 	r = begin_ack(buffer, lease);
 	if (r <= 0)
 		return r;
+	mr_cache_reap(buffer->context);
 	now = clock_now_ns();
 	posts = buffer_wait_for_posts(buffer, now + timeout_ms * NS_PER_MS, &now);
 	if (posts)

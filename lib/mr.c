@@ -44,8 +44,8 @@ static bool publish(struct p2pdma_mr *mr)
 	return is_active;
 }
 
-static int mr_new(struct ibv_pd *pd, struct p2pdma_buffer *buffer,
-		  const struct p2pdma_mr_attr *attr, int access, struct p2pdma_mr **ret_mr)
+int mr_create(struct ibv_pd *pd, struct p2pdma_buffer *buffer, const struct p2pdma_mr_attr *attr,
+	      int access, struct p2pdma_mr **ret_mr)
 {
 	struct p2pdma_context *context = buffer->context;
 	struct p2pdma_mr *mr = calloc(1, sizeof(*mr));
@@ -96,7 +96,7 @@ int p2pdma_mr_register_attr(struct ibv_pd *pd, struct p2pdma_buffer *buffer,
 	r = mr_check(context, buffer, &known, &access);
 	if (r)
 		return r;
-	return mr_new(pd, buffer, &known, access, ret_mr);
+	return mr_create(pd, buffer, &known, access, ret_mr);
 }
 
 int p2pdma_mr_register(struct ibv_pd *pd, struct p2pdma_buffer *buffer, uint64_t offset_bytes,
@@ -114,16 +114,12 @@ int p2pdma_mr_register(struct ibv_pd *pd, struct p2pdma_buffer *buffer, uint64_t
 	return p2pdma_mr_register_attr(pd, buffer, &attr, ret_mr);
 }
 
-int p2pdma_mr_deregister(struct p2pdma_mr *mr)
+int mr_end(struct p2pdma_mr *mr)
 {
-	struct p2pdma_context *context;
-	struct p2pdma_buffer *buffer;
+	struct p2pdma_buffer *buffer = mr->buffer;
+	struct p2pdma_context *context = buffer->context;
 	int r;
 
-	if (!mr)
-		return 0;
-	buffer = mr->buffer;
-	context = buffer->context;
 	if (guard_count(&mr->guard))
 		return context_fail(context, -EBUSY, "%u posts of this MR are in progress",
 				    guard_count(&mr->guard));
@@ -137,6 +133,17 @@ int p2pdma_mr_deregister(struct p2pdma_mr *mr)
 	mr_unref(mr);
 	buffer_unref(buffer);
 	return 0;
+}
+
+int p2pdma_mr_deregister(struct p2pdma_mr *mr)
+{
+	if (!mr)
+		return 0;
+	if (mr->entry)
+		return context_fail(mr->buffer->context, -EINVAL,
+				    "this MR is of a cache: p2pdma_mr_cache_release() gives it "
+				    "back");
+	return mr_end(mr);
 }
 
 uint32_t p2pdma_mr_lkey(const struct p2pdma_mr *mr)

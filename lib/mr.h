@@ -2,11 +2,14 @@
 #ifndef MR_H
 #define MR_H
 
+#include <stdbool.h>
+
 #include <p2pdma/mr.h>
 
 #include "common/list.h"
 
 struct ibv_context;
+struct mr_entry;
 struct p2pdma_buffer;
 struct p2pdma_context;
 
@@ -15,6 +18,7 @@ struct p2pdma_mr {
 	unsigned int refs;	      /* the caller's and a revocation's that waits; atomic */
 	struct list link;	      /* in buffer->mrs, under context->lock */
 	struct p2pdma_buffer *buffer;
+	struct mr_entry *entry; /* of a cache, or NULL; set under context->lock, once */
 	enum p2pdma_mr_method method;
 	struct ibv_mr *ibv_mr;	   /* VERBS, VERBS_EX */
 	struct ibv_context *verbs; /* UVERBS: whose cmd_fd */
@@ -28,9 +32,20 @@ struct p2pdma_mr {
 
 void mr_unref(struct p2pdma_mr *mr);
 
+/* Registers what mr_check() has passed, and the end of it; deregistering may say -EBUSY. */
+int mr_create(struct ibv_pd *pd, struct p2pdma_buffer *buffer, const struct p2pdma_mr_attr *attr,
+	      int access, struct p2pdma_mr **ret_mr);
+int mr_end(struct p2pdma_mr *mr);
+
 /* The rules that need no kernel; *ret_access is what to hand on. */
 int mr_check(const struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
 	     const struct p2pdma_mr_attr *attr, int *ret_access);
+/*
+ * The part of it that a range inside a registration may still break. False: mr_check()
+ * may say why, or it is about what no registration has.
+ */
+bool mr_check_quickly(const struct p2pdma_buffer *buffer, const struct p2pdma_mr_attr *attr,
+		      uint32_t *ret_access);
 
 /* Fills in method, keys and handles. The cause of a failure is told. */
 int mr_methods_register(struct ibv_pd *pd, const struct p2pdma_mr_attr *attr, int access,

@@ -97,6 +97,19 @@ static int check_range(const struct p2pdma_context *context, const struct p2pdma
 	return 0;
 }
 
+bool mr_check_quickly(const struct p2pdma_buffer *buffer, const struct p2pdma_mr_attr *attr,
+		      uint32_t *ret_access)
+{
+	if (attr->access & ~(DMABUF_ACCESS | OPTIONAL_ACCESS) ||
+	    (attr->access & WRITE_ACCESS && buffer->flags & P2PDMA_BUFFER_READ_ONLY))
+		return false;
+	if (!attr->length_bytes || attr->offset_bytes > buffer->size_bytes ||
+	    attr->length_bytes > buffer->size_bytes - attr->offset_bytes)
+		return false;
+	*ret_access = attr->access & DMABUF_ACCESS;
+	return true;
+}
+
 int mr_check(const struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
 	     const struct p2pdma_mr_attr *attr, int *ret_access)
 {

@@ -98,7 +98,8 @@ struct p2pdma_event {
  * REVOKED, p2pdma_mr_enter() fails. Events of a buffer that is freed are
  * dropped.
  *
- * Blocking: no; poll p2pdma_context_fd()
+ * Blocking: no, but for deregistering what caches (<p2pdma/mr_cache.h>) kept of what has
+ *           ended; poll p2pdma_context_fd()
  * Threads:  any; each event goes to one of them
  * Kernel:   read of the export device, VFIO eventfds, netlink uevents
  * Since:    0.1

@@ -125,7 +125,8 @@ P2PDMA_API int p2pdma_mr_register(struct ibv_pd *pd, struct p2pdma_buffer *buffe
  * Since:    0.1
  *
  * Return: 0, or -EBUSY while a thread is between p2pdma_mr_enter() and
- * p2pdma_mr_exit(), or while memory windows are bound to it
+ * p2pdma_mr_exit(), or while memory windows are bound to it; -EINVAL for one of a
+ * cache, which p2pdma_mr_cache_release() gives back
  */
 P2PDMA_API int p2pdma_mr_deregister(struct p2pdma_mr *mr);
 

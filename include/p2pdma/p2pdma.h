@@ -7,6 +7,7 @@
  *   struct p2pdma_provider   one memory BAR of one PCI function
  *   struct p2pdma_buffer     a slice of it as a DMABUF that can be revoked
  *   struct p2pdma_mr         a slice of a buffer as an RDMA memory region
+ *   struct p2pdma_mr_cache   memory regions that are kept for the next use
  *   struct p2pdma_path       what the kernel decides for a provider and an importer
  *   struct p2pdma_topology   the PCI tree of the machine
  *   struct p2pdma_event      what happened to them
@@ -26,7 +27,8 @@
  *    thread uses it.
  *  - Every descriptor is close-on-exec. In a child of fork() nothing may be
  *    called but exec: the child shares the parent's device files, and what was
- *    exported lives until both have closed them.
+ *    exported lives until both have closed them. Caches of memory regions know a
+ *    child and refuse it.
  */
 #ifndef P2PDMA_P2PDMA_H
 #define P2PDMA_P2PDMA_H
@@ -38,6 +40,7 @@
 #include <p2pdma/event.h>
 #include <p2pdma/lease.h>
 #include <p2pdma/mr.h>
+#include <p2pdma/mr_cache.h>
 #include <p2pdma/path.h>
 #include <p2pdma/provider.h>
 #include <p2pdma/version.h>

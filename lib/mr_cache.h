@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MR_CACHE_H
+#define MR_CACHE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <p2pdma/mr_cache.h>
+
+#include "common/list.h"
+#include "mr_cache_index.h"
+#include "mr_identity.h"
+
+enum mr_entry_state {
+	MR_ENTRY_PENDING, /* in the index, being registered by who made it */
+	MR_ENTRY_LIVE,	  /* in the index */
+	MR_ENTRY_ENDED,	  /* in no index; deregistered with its last reference */
+};
+
+struct mr_entry {
+	struct mr_entry *next; /* in its bucket */
+	struct mr_key key;
+	uint32_t refs;	     /* of callers; under cache->lock */
+	uint64_t generation; /* of the identity, when the registration began */
+	struct p2pdma_mr *mr;
+	struct list link; /* in cache->unused, or where ended entries wait to be deregistered */
+	struct p2pdma_mr_cache *cache;
+	enum mr_entry_state state;
+	bool is_shared; /* the index has it for ranges inside */
+};
+
+struct p2pdma_mr_cache {
+	pthread_mutex_t lock; /* everything below up to the blank line; after context->lock */
+	pthread_cond_t registered;
+	struct mr_index index;
+	struct list unused; /* live, without references, the longest unused first */
+	struct list stuck;  /* ended, and the NIC wouldn't let go of them */
+	struct p2pdma_mr_cache_status status;
+
+	struct p2pdma_context *context;
+	struct ibv_pd *pd;
+	uint32_t flags;
+	uint32_t max_entries;
+	uint64_t max_bytes;
+	unsigned int refs;  /* the owner's and one for each entry; atomic */
+	unsigned int forks; /* of the process that made it */
+};
+
+/* All under cache->lock. */
+bool mr_cache_is_full(const struct p2pdma_mr_cache *cache);
+/* Takes an entry out of the index; without references it goes to @ended. */
+void mr_entry_end(struct mr_entry *entry, struct list *ended);
+/* As many of the longest unused as are too many go to @ended. */
+void mr_cache_evict(struct p2pdma_mr_cache *cache, struct list *ended);
+
+/* No lock held. */
+void mr_entry_deregister(struct mr_entry *entry);
+void mr_entries_deregister(struct list *ended);
+/* Ends those that nobody holds; were there any? */
+bool mr_cache_end_unused(struct p2pdma_mr_cache *cache);
+void mr_cache_unref(struct p2pdma_mr_cache *cache);
+
+/* What ended with its DMABUF and waits in context->ended is deregistered. No lock held. */
+void mr_cache_reap(struct p2pdma_context *context);
+
+/* Is this another process than the one that made the cache? */
+int mr_cache_watch_forks(unsigned int *ret_forks);
+bool mr_cache_is_forked(const struct p2pdma_mr_cache *cache);
+
+#endif /* MR_CACHE_H */
