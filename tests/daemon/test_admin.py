@@ -95,7 +95,7 @@ class Revoking(daemon_case.DaemonCase):
     def test_expires_across_kills(self) -> None:
         """A deadline is kept by the next p2pd."""
         client = self.client()
-        lease = client.acquire(ttl_ms=1500)
+        lease = client.acquire(ttl_ms=4000)
         self.daemon.kill()
         client = self.daemon.reconnect()
         self.opened.append(client)

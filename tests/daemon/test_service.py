@@ -19,6 +19,9 @@ import p2pd_wire as wire
 class Service(daemon_case.DaemonCase):
     """Below its keeper."""
 
+    # It begins once, with the first of many restarts.
+    POLICY = p2pd_run.DEFAULT_POLICY.replace("reattach-time = 5s", "reattach-time = 60s")
+
     def keeper_fds(self) -> int:
         """How many descriptors the keeper has."""
         return len(os.listdir(f"/proc/{self.daemon.process.pid}/fd"))
