@@ -45,6 +45,7 @@ struct discovery {
 	int sysfs_fd;
 	int dev_fd;
 	struct vfio_nodes vfio;
+	struct vfio_keeper vfio_keeper;
 	struct list devices;
 };
 
@@ -346,6 +347,25 @@ static const struct uevents_ops uevents_ops = {
 	.lost = on_lost,
 };
 
+/* What functions of one IOMMU group share goes where their own descriptors go. */
+static void keep_shared(const char *name, int fd)
+{
+	int r = service_keep(name, fd);
+
+	if (r && r != -EOPNOTSUPP)
+		log_event(P2PD_LOG_WARNING,
+			  "%s isn't kept (%s): after a restart other functions of its group can't "
+			  "be opened",
+			  name, strerrorname_np(-r));
+}
+
+static int take_shared(const char *name, void *data)
+{
+	const struct discovery *discovery = data;
+
+	return discovery->kept ? service_take(discovery->kept, name) : -1;
+}
+
 int discovery_new(struct server *server, struct service_fds *kept, bool is_distrusted)
 {
 	struct discovery *discovery = calloc(1, sizeof(*discovery));
@@ -365,6 +385,13 @@ int discovery_new(struct server *server, struct service_fds *kept, bool is_distr
 	    !discovery->after_loss)
 		return -EIO;
 	vfio_nodes_init(&discovery->vfio, &sys_real, discovery->dev_fd);
+	discovery->vfio_keeper = (struct vfio_keeper){
+		.keep = keep_shared,
+		.forget = service_forget_now,
+		.take = take_shared,
+		.data = discovery,
+	};
+	discovery->vfio.keeper = &discovery->vfio_keeper;
 	/* First listen, then look: what happens in between is seen twice, not never. */
 	r = uevents_new(server->base, &uevents_ops, discovery, &discovery->uevents);
 	if (r)
@@ -383,6 +410,8 @@ void discovery_free(struct server *server)
 	if (!discovery)
 		return;
 	server->discovery = NULL;
+	/* Ours end, the kept ones go on. */
+	discovery->vfio.keeper = NULL;
 	list_for_each_entry_safe(device, &discovery->devices, struct device, link) {
 		if (device->watch)
 			event_free(device->watch);

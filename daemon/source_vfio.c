@@ -259,7 +259,9 @@ int source_vfio_new(struct event_base *base, struct broker *broker, struct vfio_
 	vfio->broker = broker;
 	vfio->nodes = nodes;
 	vfio->function = *function;
-	vfio->open = (struct vfio_open){.fd = fd};
+	vfio->open = (struct vfio_open)VFIO_OPEN_INIT;
+	if (fd >= 0)
+		vfio_adopt(nodes, function, fd, &vfio->open);
 	vfio->request_fd = -1;
 	wire_text_set(vfio->name, sizeof(vfio->name), name);
 	if (fd >= 0 && watch(vfio))

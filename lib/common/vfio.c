@@ -61,6 +61,36 @@ int vfio_open(struct vfio_nodes *nodes, const struct pci_function *function, str
 	return 0;
 }
 
+void vfio_adopt(struct vfio_nodes *nodes, const struct pci_function *function, int fd,
+		struct vfio_open *ret_open)
+{
+	struct vfio_group *group = vfio_group_adopt(nodes, function->iommu_group);
+
+	/* Which of the two ways it was opened shows in what was kept with it. */
+	*ret_open = (struct vfio_open){
+		.fd = fd,
+		.group = group,
+		.has_iommu_fd = !group && vfio_iommu_adopt(nodes),
+	};
+}
+
+void vfio_keep(const struct vfio_nodes *nodes, const char *name, int fd)
+{
+	if (nodes->keeper)
+		nodes->keeper->keep(name, fd);
+}
+
+void vfio_forget(const struct vfio_nodes *nodes, const char *name)
+{
+	if (nodes->keeper)
+		nodes->keeper->forget(name);
+}
+
+int vfio_take(const struct vfio_nodes *nodes, const char *name)
+{
+	return nodes->keeper ? nodes->keeper->take(name, nodes->keeper->data) : -1;
+}
+
 void vfio_close(struct vfio_nodes *nodes, struct vfio_open *open)
 {
 	if (open->fd >= 0)

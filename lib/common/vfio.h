@@ -13,12 +13,24 @@
 struct vfio_group;
 
 /*
+ * Somebody who keeps beyond this process what functions share, as he does the functions' own
+ * descriptors. Without it, whoever goes on with a function can't open another of its group.
+ */
+struct vfio_keeper {
+	void (*keep)(const char *name, int fd);
+	void (*forget)(const char *name);	   /* his copy is closed on return */
+	int (*take)(const char *name, void *data); /* what an earlier process had; -1: nothing */
+	void *data;
+};
+
+/*
  * Where VFIO's nodes are, and what the functions that one process has open share. No locks: the
  * owner calls under one of its own, or from one thread.
  */
 struct vfio_nodes {
 	const struct sys_ops *sys;
-	int dev_fd; /* borrowed */
+	const struct vfio_keeper *keeper; /* NULL: nobody */
+	int dev_fd;			  /* borrowed */
 	struct list groups;
 	int iommu_fd; /* -1: nobody uses it */
 	unsigned int nr_iommu_users;
@@ -49,6 +61,9 @@ int vfio_check(const struct vfio_nodes *nodes, const struct pci_function *functi
 	       struct cause *ret_why);
 int vfio_open(struct vfio_nodes *nodes, const struct pci_function *function, struct cause *ret_why,
 	      struct vfio_open *ret_open);
+/* Goes on with @fd, a function that an earlier process opened; takes it over. */
+void vfio_adopt(struct vfio_nodes *nodes, const struct pci_function *function, int fd,
+		struct vfio_open *ret_open);
 /* Idempotent. */
 void vfio_close(struct vfio_nodes *nodes, struct vfio_open *open);
 

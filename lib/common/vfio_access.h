@@ -18,6 +18,13 @@ struct vfio_access {
 extern const struct vfio_access vfio_cdev;
 extern const struct vfio_access vfio_group;
 
+void vfio_keep(const struct vfio_nodes *nodes, const char *name, int fd);
+void vfio_forget(const struct vfio_nodes *nodes, const char *name);
+int vfio_take(const struct vfio_nodes *nodes, const char *name);
+
+/* What an earlier process kept; false, or NULL: nothing. */
+bool vfio_iommu_adopt(struct vfio_nodes *nodes);
+struct vfio_group *vfio_group_adopt(struct vfio_nodes *nodes, int32_t number);
 void vfio_iommu_unref(struct vfio_nodes *nodes);
 void vfio_group_unref(struct vfio_nodes *nodes, struct vfio_group *group);
 

@@ -13,6 +13,8 @@
 #include "vfio_abi.h"
 #include "vfio_access.h"
 
+#define KEPT_AS "vfio-iommu"
+
 static void node_path(const struct pci_function *function, char *path, size_t size)
 {
 	snprintf(path, size, "vfio/devices/%s", function->vfio_dev);
@@ -41,15 +43,27 @@ static int iommu_ref(struct vfio_nodes *nodes, struct cause *ret_why)
 		if (fd < 0)
 			return cause_fail(ret_why, fd, "can't open /dev/iommu: %s", error_name(fd));
 		nodes->iommu_fd = fd;
+		vfio_keep(nodes, KEPT_AS, fd);
 	}
 	nodes->nr_iommu_users++;
 	return 0;
+}
+
+bool vfio_iommu_adopt(struct vfio_nodes *nodes)
+{
+	if (!nodes->nr_iommu_users)
+		nodes->iommu_fd = vfio_take(nodes, KEPT_AS);
+	if (nodes->iommu_fd < 0)
+		return false;
+	nodes->nr_iommu_users++;
+	return true;
 }
 
 void vfio_iommu_unref(struct vfio_nodes *nodes)
 {
 	if (--nodes->nr_iommu_users)
 		return;
+	vfio_forget(nodes, KEPT_AS);
 	nodes->sys->close(nodes->iommu_fd);
 	nodes->iommu_fd = -1;
 }

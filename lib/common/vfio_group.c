@@ -79,6 +79,30 @@ static int set_up(const struct sys_ops *sys, struct vfio_group *group, struct ca
 	return 0;
 }
 
+static void kept_names(int32_t number, char ret_group[32], char ret_container[32])
+{
+	snprintf(ret_group, 32, "vfio-group-%d", number);
+	snprintf(ret_container, 32, "vfio-container-%d", number);
+}
+
+static void keep(const struct vfio_nodes *nodes, const struct vfio_group *group)
+{
+	char name[32], container_name[32];
+
+	kept_names(group->number, name, container_name);
+	vfio_keep(nodes, name, group->fd);
+	vfio_keep(nodes, container_name, group->container_fd);
+}
+
+static void forget(const struct vfio_nodes *nodes, const struct vfio_group *group)
+{
+	char name[32], container_name[32];
+
+	kept_names(group->number, name, container_name);
+	vfio_forget(nodes, name);
+	vfio_forget(nodes, container_name);
+}
+
 static int group_new(struct vfio_nodes *nodes, int32_t number, struct cause *ret_why,
 		     struct vfio_group **ret_group)
 {
@@ -101,6 +125,7 @@ static int group_new(struct vfio_nodes *nodes, int32_t number, struct cause *ret
 	if (r)
 		goto close_container;
 	list_append(&nodes->groups, &group->link);
+	keep(nodes, group);
 	*ret_group = group;
 	return 0;
 
@@ -113,16 +138,53 @@ free:
 	return r;
 }
 
+static struct vfio_group *find(struct vfio_nodes *nodes, int32_t number)
+{
+	list_for_each_entry(group, &nodes->groups, struct vfio_group, link) {
+		if (group->number == number)
+			return group;
+	}
+	return NULL;
+}
+
+static struct vfio_group *group_taken(struct vfio_nodes *nodes, int32_t number)
+{
+	char name[32], container_name[32];
+	struct vfio_group taken = {.number = number}, *group;
+
+	kept_names(number, name, container_name);
+	taken.fd = vfio_take(nodes, name);
+	taken.container_fd = vfio_take(nodes, container_name);
+	group = taken.fd < 0 || taken.container_fd < 0 ? NULL : malloc(sizeof(*group));
+	if (!group) {
+		if (taken.fd >= 0)
+			nodes->sys->close(taken.fd);
+		if (taken.container_fd >= 0)
+			nodes->sys->close(taken.container_fd);
+		return NULL;
+	}
+	*group = taken;
+	list_append(&nodes->groups, &group->link);
+	return group;
+}
+
+struct vfio_group *vfio_group_adopt(struct vfio_nodes *nodes, int32_t number)
+{
+	struct vfio_group *group = find(nodes, number);
+
+	if (!group)
+		group = group_taken(nodes, number);
+	if (group)
+		group->users++;
+	return group;
+}
+
 static int group_acquire(struct vfio_nodes *nodes, int32_t number, struct cause *ret_why,
 			 struct vfio_group **ret_group)
 {
-	struct vfio_group *found = NULL;
+	struct vfio_group *found = find(nodes, number);
 	int r;
 
-	list_for_each_entry(group, &nodes->groups, struct vfio_group, link) {
-		if (group->number == number)
-			found = group;
-	}
 	if (!found) {
 		r = group_new(nodes, number, ret_why, &found);
 		if (r)
@@ -138,6 +200,7 @@ void vfio_group_unref(struct vfio_nodes *nodes, struct vfio_group *group)
 	if (!group || --group->users)
 		return;
 	list_remove(&group->link);
+	forget(nodes, group);
 	nodes->sys->close(group->fd);
 	nodes->sys->close(group->container_fd);
 	free(group);

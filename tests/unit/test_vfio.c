@@ -106,6 +106,100 @@ static void two_functions_share_an_iommufd(void **state)
 	share(*state, 1);
 }
 
+/* What a service manager would do: copies under names, which outlive us. */
+static struct {
+	char name[32];
+	int fd;
+} kept[4];
+
+static void keep(const char *name, int fd)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		if (*kept[i].name)
+			continue;
+		strcpy(kept[i].name, name);
+		kept[i].fd = fake_sys.dup(fd);
+		return;
+	}
+	fail_msg("too much to keep");
+}
+
+static int take_kept(const char *name, void *data)
+{
+	(void)data;
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (!strcmp(kept[i].name, name))
+			return fake_sys.dup(kept[i].fd);
+	return -1;
+}
+
+static void forget(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		if (strcmp(kept[i].name, name) != 0)
+			continue;
+		fake_sys.close(kept[i].fd);
+		*kept[i].name = '\0';
+		return;
+	}
+	fail_msg("%s isn't kept", name);
+}
+
+static int count_kept(void)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		count += *kept[i].name != '\0';
+	return count;
+}
+
+/* A process opens one function of a group and dies; the next one goes on, and opens another. */
+static void go_on(const struct p2pdma_context *context, int nr_kept, int nr_nodes)
+{
+	static const struct vfio_keeper keeper = {
+		.keep = keep, .forget = forget, .take = take_kept};
+	struct pci_function functions[2] = {
+		{.address = {0, 1, 0}, .iommu_group = 7, .vfio_dev = "vfio3"},
+		{.address = {0, 1, 1}, .iommu_group = 7, .vfio_dev = "vfio4"},
+	};
+	struct vfio_open before = VFIO_OPEN_INIT, opens[2] = {VFIO_OPEN_INIT, VFIO_OPEN_INIT};
+	struct vfio_nodes nodes;
+	struct cause why;
+	int fd, nr_opens, nr_fds = count_fds();
+
+	vfio_nodes_init(&nodes, &fake_sys, context->dev_fd);
+	nodes.keeper = &keeper;
+	assert_int_equal(vfio_open(&nodes, &functions[0], &why, &before), 0);
+	assert_int_equal(count_kept(), nr_kept);
+	fd = fake_sys.dup(before.fd);
+	nodes.keeper = NULL;
+	vfio_close(&nodes, &before);
+
+	vfio_nodes_init(&nodes, &fake_sys, context->dev_fd);
+	nodes.keeper = &keeper;
+	vfio_adopt(&nodes, &functions[0], fd, &opens[0]);
+	nr_opens = fake.nr_opens;
+	assert_int_equal(vfio_open(&nodes, &functions[1], &why, &opens[1]), 0);
+	assert_int_equal(fake.nr_opens, nr_opens + nr_nodes);
+	vfio_close(&nodes, &opens[0]);
+	assert_int_equal(count_kept(), nr_kept);
+	vfio_close(&nodes, &opens[1]);
+	assert_int_equal(count_kept(), 0);
+	assert_int_equal(count_fds(), nr_fds);
+}
+
+static void group_outlives_its_process(void **state)
+{
+	go_on(*state, 2, 0);
+}
+
+static void iommufd_outlives_its_process(void **state)
+{
+	fake_write("dev/vfio/devices/vfio4", "");
+	go_on(*state, 1, 1);
+}
+
 static void new_kernel_without_export_eopnotsupp(void **state)
 {
 	(void)state;
@@ -361,6 +455,8 @@ int main(void)
 		CDEV(new_by_either_way),
 		GROUP(two_functions_share_a_group),
 		CDEV(two_functions_share_an_iommufd),
+		GROUP(group_outlives_its_process),
+		CDEV(iommufd_outlives_its_process),
 		GROUP(new_kernel_without_export_eopnotsupp),
 		CDEV(new_kernel_without_export_eopnotsupp),
 		GROUP(new_allow_unrevocable_eopnotsupp),

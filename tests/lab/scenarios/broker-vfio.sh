@@ -82,6 +82,13 @@ hold bob bob rxe0 "$twin1" term
 ok "both are open" are_open 2
 done_with alice
 ok "the first is closed with its lease" wait_for 5 are_open 1
+ok "SIGKILL of p2pd once more" kill -KILL "$(main_pid)"
+ok "the next p2pd answers again" wait_for 30 as carol p2pctl status
+hold alice alice rxe0 "$twin0" term
+ok "both are open again" are_open 2
 done_with bob
-ok "the second as well" wait_for 5 are_open 0
+ok "the second is closed with its lease" wait_for 5 are_open 1
+done_with alice
+ok "the first as well" wait_for 5 are_open 0
+ok "only the journal is kept now" [ "$(systemctl show -P NFileDescriptorStore $UNIT)" = 1 ]
 ok "no unit has failed in the end" [ -z "$(systemctl --failed --plain --no-legend)" ]
