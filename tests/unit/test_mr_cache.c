@@ -2,32 +2,7 @@
 /* The cache of memory regions: what is found, and what isn't. */
 #include <errno.h>
 
-#include "mr_cache_fixture.h"
-
-static struct p2pdma_buffer *buffer;
-static struct p2pdma_mr_cache *cache;
-
-static int setup(void **state)
-{
-	fake_setup(state);
-	buffer = fake_buffer(0, MIB, 0);
-	cache = new_cache(*state, fake_pd(), 0, 0, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	p2pdma_mr_cache_free(cache);
-	p2pdma_buffer_free(buffer);
-	return fake_teardown(state);
-}
-
-/* Instead of the fixture's. */
-static void remake_cache(uint32_t flags, uint32_t max_entries, uint64_t max_bytes)
-{
-	p2pdma_mr_cache_free(cache);
-	cache = new_cache(fake_context(), fake_pd(), flags, max_entries, max_bytes);
-}
+#include "mr_cache_case.h"
 
 static void acquire_again_same_region(void **state)
 {
@@ -262,8 +237,6 @@ static void new_bad_options(void **state)
 	assert_int_equal(p2pdma_mr_cache_new(*state, fake_pd(), NULL, &made), 0);
 	p2pdma_mr_cache_free(made);
 }
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -7,25 +7,7 @@
 #include <unistd.h>
 
 #include "mr_cache.h"
-#include "mr_cache_fixture.h"
-
-static struct p2pdma_buffer *buffer;
-static struct p2pdma_mr_cache *cache;
-
-static int setup(void **state)
-{
-	fake_setup(state);
-	buffer = fake_buffer(0, MIB, 0);
-	cache = new_cache(*state, fake_pd(), 0, 0, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	p2pdma_mr_cache_free(cache);
-	p2pdma_buffer_free(buffer);
-	return fake_teardown(state);
-}
+#include "mr_cache_case.h"
 
 /* What a child sees: its exit status is the number of the first thing that is wrong. */
 static int be_a_child(struct p2pdma_mr *held)
@@ -128,8 +110,6 @@ static void acquire_hit_takes_no_shared_lock(void **state)
 	assert_ptr_equal(hit.mr, mr);
 	p2pdma_mr_cache_free(other);
 }
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
