@@ -25,18 +25,30 @@ static bool is_in_scope(const struct revoke_scope *scope, const struct lease *le
 	}
 }
 
-/* Must it go because another lease of the same function must? */
-static bool is_drawn_in(const struct revoke_scope *scope, const struct lease *lease)
+/* Whom the kernel can only force with all leases of its function; NULL: by itself. */
+static struct device *function_of(const struct lease *lease)
 {
-	const struct device *device = lease->provider->device;
+	return lease->force == WIRE_FORCE_FUNCTION ? lease->provider->device : NULL;
+}
 
-	if (!scope->is_function || lease->force != WIRE_FORCE_FUNCTION || !device)
-		return false;
-	list_for_each_entry(provider, &device->providers, struct provider, link_of_device)
-		list_for_each_entry(other, &provider->leases, struct lease, link_of_provider)
-			if (is_in_scope(scope, other))
-				return true;
-	return false;
+/* Notes of which functions a lease is in scope; all others of theirs must go as well. */
+static void draw_in(struct broker *broker, const struct revoke_scope *scope)
+{
+	struct lease *lease;
+
+	list_for_each_entry(provider, &broker->providers, struct provider, link)
+		if (provider->device)
+			provider->device->is_drawn_in = false;
+	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id)); id = lease->id)
+		if (function_of(lease) && is_in_scope(scope, lease))
+			function_of(lease)->is_drawn_in = true;
+}
+
+static bool must_go(const struct revoke_scope *scope, const struct lease *lease)
+{
+	const struct device *device = scope->is_function ? function_of(lease) : NULL;
+
+	return is_in_scope(scope, lease) || (device && device->is_drawn_in);
 }
 
 /* One revocation on its way. */
@@ -89,9 +101,11 @@ void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint
 
 	memset(ret_reply, 0, sizeof(*ret_reply));
 	begin(&revocation, broker, reason, deadline_ms);
+	if (scope->is_function)
+		draw_in(broker, scope);
 	while ((lease = lease_table_after(&broker->leases, id)) && lease->id <= last) {
 		id = lease->id;
-		if (!is_in_scope(scope, lease) && !is_drawn_in(scope, lease))
+		if (!must_go(scope, lease))
 			continue;
 		ret_reply->nr_leases += lease->state == WIRE_LEASE_ACTIVE;
 		ret_reply->nr_busy += !take(&revocation, lease);

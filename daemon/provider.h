@@ -59,7 +59,8 @@ struct device {
 	uint64_t generation;
 	int fd;
 	struct event *watch;
-	void *owner; /* whoever listens to it */
+	void *owner;	  /* whoever listens to it */
+	bool is_drawn_in; /* by a revocation under way */
 	struct list providers;
 };
 

@@ -297,6 +297,45 @@ static void revoke_busy_tried_again(void **state)
 	assert_nothing_held();
 }
 
+static struct lease *granted_of_function(void)
+{
+	struct lease *lease = granted();
+
+	lease->force = WIRE_FORCE_FUNCTION;
+	return lease;
+}
+
+static void revoke_function_draws_in_all_of_it(void **state)
+{
+	struct lease *first = granted_of_function(), *second = granted_of_function();
+	struct lease *other = granted(), *later;
+	struct revoke_scope one = {.scope = WIRE_SCOPE_LEASE, .lease_id = second->id};
+	struct revoke_scope nobody = {.scope = WIRE_SCOPE_UID, .uid = 4711, .is_function = true};
+	struct wire_revoke_reply reply;
+
+	(void)state;
+	broker_revoke(&fake.broker, &one, WIRE_REASON_ADMIN, 5000, &reply);
+	assert_int_equal(reply.nr_leases, 1);
+	assert_int_equal(first->state, WIRE_LEASE_ACTIVE);
+	one.is_function = true;
+	broker_revoke(&fake.broker, &one, WIRE_REASON_ADMIN, 5000, &reply);
+	assert_int_equal(reply.nr_leases, 1);
+	assert_int_equal(first->state, WIRE_LEASE_REVOKING);
+	assert_int_equal(second->state, WIRE_LEASE_REVOKING);
+	/* The kernel can force that one by itself. */
+	assert_int_equal(other->state, WIRE_LEASE_ACTIVE);
+	/* What one revocation drew in is nothing to the next. */
+	later = granted_of_function();
+	broker_revoke(&fake.broker, &nobody, WIRE_REASON_ADMIN, 5000, &reply);
+	assert_int_equal(reply.nr_leases, 0);
+	assert_int_equal(later->state, WIRE_LEASE_ACTIVE);
+	broker_release(&fake.broker, first);
+	broker_release(&fake.broker, second);
+	broker_release(&fake.broker, other);
+	broker_release(&fake.broker, later);
+	assert_nothing_held();
+}
+
 static void revoke_enodev_is_gone(void **state)
 {
 	struct revoke_scope all = {.scope = WIRE_SCOPE_ALL};
@@ -500,6 +539,7 @@ int main(void)
 		CASE(lease_of_another_holder_estale),
 		CASE(renew_errors),
 		CASE(revoke_busy_tried_again),
+		CASE(revoke_function_draws_in_all_of_it),
 		CASE(revoke_enodev_is_gone),
 		CASE(ack_ends_before_deadline),
 		CASE(provider_gone_ends_leases),
