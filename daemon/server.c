@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The loop: listening, accepting, timers, and what the broker tells the world.
+ * The loop: its timers, what the broker tells the world, its beginning and its end.
  *
- * When this process has no descriptor left, accept() fails while the connection stays
- * in the queue and the listening socket stays readable: listening pauses for a moment
- * instead of spinning.
+ * Everything runs in it, one thing after the other. What may take its time is done by threads
+ * that touch nothing else and say through a pipe when it is done.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "audit.h"
@@ -21,10 +17,6 @@
 #include "disposal.h"
 #include "log.h"
 #include "publication.h"
-
-#define BACKLOG		256
-#define ACCEPTS_AT_ONCE 16
-#define PAUSE_MS	100
 
 struct timeval timeval_of(uint64_t ns)
 {
@@ -233,113 +225,6 @@ static void on_unclaimed(evutil_socket_t fd, short what, void *data)
 	(void)fd;
 	(void)what;
 	server_await_publishers(data);
-}
-
-/* -- listening -- */
-
-static void on_pause_over(evutil_socket_t fd, short what, void *data)
-{
-	struct server *server = data;
-
-	(void)fd;
-	(void)what;
-	event_add(server->listener.event, NULL);
-}
-
-static void pause_listening(struct server *server, int error)
-{
-	struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
-
-	log_event(P2PD_LOG_WARNING, "no connection accepted for a moment: %s",
-		  strerrorname_np(error));
-	event_del(server->listener.event);
-	event_add(server->listener.pause, &pause);
-}
-
-/* accept() makes a file before it looks, and throws it away again: to ask first is ten times cheaper. */
-static bool is_awaited(int fd)
-{
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-
-	return poll(&poll_fd, 1, 0) > 0;
-}
-
-static void on_connection(evutil_socket_t fd, short what, void *data)
-{
-	struct server *server = data;
-
-	(void)what;
-	for (int i = 0; i < ACCEPTS_AT_ONCE && (i == 0 || is_awaited(fd)); i++) {
-		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		int r;
-
-		if (peer < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-			    errno == ENOBUFS)
-				pause_listening(server, errno);
-			return;
-		}
-		/* Over its user's limit or out of memory: closed again, which is all one can say. */
-		r = client_new(server, peer);
-		if (r) {
-			server->nr_dropped++;
-			log_event(P2PD_LOG_DEBUG, "connection refused: %s", strerrorname_np(-r));
-		}
-	}
-}
-
-int server_listen(struct server *server, int fd, const char *unlink_path)
-{
-	struct listener *listener = &server->listener;
-
-	listener->fd = fd;
-	listener->unlink_path = unlink_path;
-	evutil_make_socket_nonblocking(fd);
-	listener->event = event_new(server->base, fd, EV_READ | EV_PERSIST, on_connection, server);
-	listener->pause = evtimer_new(server->base, on_pause_over, server);
-	if (!listener->event || !listener->pause || event_add(listener->event, NULL))
-		return -ENOMEM;
-	return 0;
-}
-
-/* Does anybody answer there? */
-static bool is_alive(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool is_there = fd >= 0 && (connect(fd, (const void *)address, sizeof(*address)) == 0 ||
-				    errno == EAGAIN);
-
-	if (fd >= 0)
-		close(fd);
-	return is_there;
-}
-
-int server_bind(const char *path, int *ret_fd)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, r;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (const void *)&address, sizeof(address)) < 0) {
-		if (errno != EADDRINUSE || is_alive(&address) || unlink(path) < 0 ||
-		    bind(fd, (const void *)&address, sizeof(address)) < 0)
-			goto err;
-	}
-	/* Who may connect is for policy: everybody may ask. */
-	if (chmod(path, 0666) < 0 || listen(fd, BACKLOG) < 0)
-		goto err;
-	*ret_fd = fd;
-	return 0;
-
-err:
-	r = errno ? -errno : -EADDRINUSE;
-	close(fd);
-	return r;
 }
 
 /* -- beginning and end -- */

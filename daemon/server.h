@@ -63,15 +63,17 @@ int server_init(struct server *server, struct policy *policy);
 /* Closes every connection; leases stay as they are in the journal. */
 void server_done(struct server *server);
 
-/* @fd: a listening SOCK_SEQPACKET socket, taken over. */
-int server_listen(struct server *server, int fd, const char *unlink_path);
-/* Makes one at @path, replacing one that nobody listens on. -EADDRINUSE. */
-int server_bind(const char *path, int *ret_fd);
-
 /* May what @uid did have a line in the log? Else it is counted, and told in sum. */
 bool server_may_log(struct server *server, uid_t uid, enum audit_kind kind, uint64_t size_bytes);
 
 /* Publishers have until their time to publish again what leases wait for. */
 void server_await_publishers(struct server *server);
+
+/* -- listening (server_listen.c) -- */
+
+/* @fd: a listening SOCK_SEQPACKET socket, taken over. */
+int server_listen(struct server *server, int fd, const char *unlink_path);
+/* Makes one at @path, replacing one that nobody listens on. -EADDRINUSE. */
+int server_bind(const char *path, int *ret_fd);
 
 #endif /* SERVER_H */
