@@ -17,6 +17,7 @@
 #include <sys/random.h>
 
 #include "broker.h"
+#include "common/sys.h"
 
 /* Ids are counted from 1; one up here was never given out, and counting on from it would end. */
 #define MAX_ID (UINT64_MAX / 2)
@@ -281,7 +282,7 @@ static int begin(struct broker *broker, struct cause *cause)
 	if (getrandom(&instance, sizeof(instance), 0) != sizeof(instance))
 		return cause_fail(cause, -EIO, "the kernel has no random numbers");
 	r = journal_new(instance, &broker->journal);
-	return r ? cause_fail(cause, r, "no journal: %s", strerrorname_np(-r)) : 0;
+	return r ? cause_fail(cause, r, "no journal: %s", error_name(r)) : 0;
 }
 
 int broker_restore(struct broker *broker, int journal_fd, struct cause *cause)

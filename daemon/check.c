@@ -19,6 +19,7 @@
 #include "check.h"
 #include "common/cleanup.h"
 #include "common/message.h"
+#include "common/sys.h"
 #include "function.h"
 #include "policy_test.h"
 #include "policy_values.h"
@@ -236,7 +237,7 @@ static int find_provider(const char *text, struct identity *ret_identity)
 			"bound to p2pdma_export or vfio-pci, DRM devices and p2pmem\n",
 			text);
 	else if (r)
-		fprintf(stderr, "p2pd: can't look for \"%s\": %s\n", text, strerrorname_np(-r));
+		fprintf(stderr, "p2pd: can't look for \"%s\": %s\n", text, error_name(r));
 	return r;
 }
 
@@ -244,7 +245,7 @@ static void print_answer(const struct policy_subject *subject, const struct iden
 			 const struct wire_policy_test_reply *reply)
 {
 	if (reply->error)
-		printf("answer: denied (%s)\n", strerrorname_np(-reply->error));
+		printf("answer: denied (%s)\n", error_name(reply->error));
 	else
 		puts("answer: granted");
 	printf("uid: %u\nprovider: %s%s\nrule: %s\n", (unsigned int)subject->uid,

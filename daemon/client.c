@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "common/sys.h"
 #include "disposal.h"
 #include "log.h"
 
@@ -103,7 +104,7 @@ static const char *receive_failed(int error)
 	case -EPROTO:
 		return "what it sent is no message";
 	default:
-		return strerrorname_np(-error);
+		return error_name(error);
 	}
 }
 

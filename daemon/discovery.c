@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/sys.h"
 #include "discovery.h"
 #include "inventory.h"
 #include "log.h"
@@ -131,7 +132,7 @@ static void keep(const struct device *device, const char *name)
 			  "nobody keeps descriptors: leases of %s end with this p2pd", name);
 	else if (r)
 		log_event(P2PD_LOG_ERROR, "the service manager doesn't keep %s: %s", name,
-			  strerrorname_np(-r));
+			  error_name(r));
 }
 
 static void try_again(struct discovery *discovery)
@@ -176,7 +177,7 @@ static void look_at_export(struct discovery *discovery, const struct sighting *s
 		char cause[WIRE_TEXT_SIZE];
 
 		snprintf(cause, sizeof(cause), "its device node can't be opened (%s): see p2pd(8)",
-			 strerrorname_np(-r));
+			 error_name(r));
 		list_providers(discovery, seen, NULL, false, cause);
 		if (r == -EACCES || r == -ENOENT || r == -EPERM)
 			try_again(discovery);
@@ -239,7 +240,7 @@ static bool is_shortage(struct discovery *discovery, int error)
 {
 	if (error != -EMFILE && error != -ENFILE && error != -ENOMEM)
 		return false;
-	log_event(P2PD_LOG_DEBUG, "can't look at PCI functions now: %s", strerrorname_np(-error));
+	log_event(P2PD_LOG_DEBUG, "can't look at PCI functions now: %s", error_name(error));
 	discovery->nr_retries = 0;
 	try_again(discovery);
 	return true;
@@ -287,7 +288,7 @@ void discovery_rescan(struct server *server)
 
 	r = pci_list_query(discovery->sysfs_fd, &addresses, &count);
 	if (r && r != -ENOENT && !is_shortage(discovery, r))
-		log_event(P2PD_LOG_ERROR, "PCI functions can't be listed: %s", strerrorname_np(-r));
+		log_event(P2PD_LOG_ERROR, "PCI functions can't be listed: %s", error_name(r));
 	/* Those that have gone, then those that are there. */
 	list_for_each_entry_safe(device, &discovery->devices, struct device, link) {
 		struct pci_address address = device->address;
@@ -356,7 +357,7 @@ static void keep_shared(const char *name, int fd)
 		log_event(P2PD_LOG_WARNING,
 			  "%s isn't kept (%s): after a restart other functions of its group can't "
 			  "be opened",
-			  name, strerrorname_np(-r));
+			  name, error_name(r));
 }
 
 static int take_shared(const char *name, void *data)
@@ -396,7 +397,7 @@ int discovery_new(struct server *server, struct service_fds *kept, bool is_distr
 	r = uevents_new(server->base, &uevents_ops, discovery, &discovery->uevents);
 	if (r)
 		log_event(P2PD_LOG_ERROR, "no uevents (%s): hot-plug is noticed on SIGHUP only",
-			  strerrorname_np(-r));
+			  error_name(r));
 	discovery->kept = kept;
 	discovery_rescan(server);
 	discovery->kept = NULL;

@@ -25,6 +25,7 @@
 
 #include "audit.h"
 #include "client.h"
+#include "common/sys.h"
 #include "log.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
@@ -207,7 +208,7 @@ void log_audit(const struct wire_event_monitor *event, const struct policy_decis
 	};
 	const char *rule = decision && decision->rule ? decision->rule : "";
 	const char *source = decision && decision->source ? decision->source : "";
-	const char *error = event->error ? strerrorname_np(-event->error) : "";
+	const char *error = event->error ? error_name(event->error) : "";
 	const char *reason = lease_reason_name(event->reason);
 	const char *word;
 

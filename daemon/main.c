@@ -19,6 +19,7 @@
 
 #include "check.h"
 #include "client.h"
+#include "common/sys.h"
 #include "discovery.h"
 #include "log.h"
 #include "policy_file.h"
@@ -110,7 +111,7 @@ static int load_policy(const char *path, struct policy **ret_policy)
 
 	r = policy_load(path, 0, ret_policy, &complaints);
 	if (r)
-		fprintf(stderr, "p2pd: %s: %s\n%s", path, strerrorname_np(-r),
+		fprintf(stderr, "p2pd: %s: %s\n%s", path, error_name(r),
 			complaints ? complaints : "");
 	free(complaints);
 	return r;
@@ -212,7 +213,7 @@ static int start_listening(struct server *server, struct service_fds *kept, cons
 		r = server_bind(path, &fd);
 	if (r) {
 		log_event(P2PD_LOG_ERROR, "%s: %s", path,
-			  r == -EADDRINUSE ? "another p2pd listens there" : strerrorname_np(-r));
+			  r == -EADDRINUSE ? "another p2pd listens there" : error_name(r));
 		return r;
 	}
 	/* Whoever keeps it keeps those who connect while we are away. */
@@ -243,7 +244,7 @@ static int restore(struct server *server, struct service_fds *kept, bool *ret_is
 	r = service_keep("journal", journal_fd(server->broker.journal));
 	if (r && r != -EOPNOTSUPP)
 		log_event(P2PD_LOG_ERROR, "the service manager doesn't keep the journal: %s",
-			  strerrorname_np(-r));
+			  error_name(r));
 	return 0;
 }
 
@@ -331,7 +332,7 @@ int main(int argc, char **argv)
 	else
 		r = server_init(&server, policy);
 	if (r) {
-		log_event(P2PD_LOG_ERROR, "can't begin: %s", strerrorname_np(-r));
+		log_event(P2PD_LOG_ERROR, "can't begin: %s", error_name(r));
 		return EXIT_FAILURE;
 	}
 	server.config_path = options.config;

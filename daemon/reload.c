@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "common/sys.h"
 #include "log.h"
 #include "policy_file.h"
 #include "reload.h"
@@ -57,7 +58,7 @@ static void *read_policy(void *data)
 /* For whoever reads the log, and for whoever only looks at the service. */
 static void complain(const struct outcome *outcome)
 {
-	const char *name = strerrorname_np(-outcome->error);
+	const char *name = error_name(outcome->error);
 	char *rest = outcome->complaints, *line;
 	const char *first = NULL;
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "common/sys.h"
 #include "log.h"
 
 #define BACKLOG		256
@@ -34,8 +35,7 @@ static void pause_listening(struct server *server, int error)
 {
 	struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
 
-	log_event(P2PD_LOG_WARNING, "no connection accepted for a moment: %s",
-		  strerrorname_np(error));
+	log_event(P2PD_LOG_WARNING, "no connection accepted for a moment: %s", error_name(error));
 	event_del(server->listener.event);
 	event_add(server->listener.pause, &pause);
 }
@@ -67,7 +67,7 @@ static void on_connection(evutil_socket_t fd, short what, void *data)
 		r = client_new(server, peer);
 		if (r) {
 			server->nr_dropped++;
-			log_event(P2PD_LOG_DEBUG, "connection refused: %s", strerrorname_np(-r));
+			log_event(P2PD_LOG_DEBUG, "connection refused: %s", error_name(r));
 		}
 	}
 }

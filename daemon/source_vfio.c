@@ -27,6 +27,7 @@
 
 #include "broker.h"
 #include "common/cleanup.h"
+#include "common/sys.h"
 #include "common/vfio_abi.h"
 #include "log.h"
 #include "service.h"
@@ -129,7 +130,7 @@ static int open_now(struct vfio_source *vfio, struct cause *ret_why)
 
 		if (kept)
 			log_event(P2PD_LOG_WARNING, "%s isn't kept (%s): its leases end with p2pd",
-				  vfio->name, strerrorname_np(-kept));
+				  vfio->name, error_name(kept));
 	}
 	if (r)
 		shut(vfio);

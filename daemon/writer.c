@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/sys.h"
 #include "log.h"
 #include "stats.h"
 #include "writer.h"
@@ -140,7 +141,7 @@ static void on_outcome(evutil_socket_t fd, short what, void *data)
 	name = writer->targets[outcome.target].name;
 	if (outcome.error && !writer->targets[outcome.target].is_broken)
 		log_event(P2PD_LOG_WARNING, "%s can't be written: %s", name,
-			  strerrorname_np(-outcome.error));
+			  error_name(outcome.error));
 	else if (!outcome.error && writer->targets[outcome.target].is_late)
 		log_event(P2PD_LOG_INFO, "%s is written again", name);
 	writer->targets[outcome.target].is_running = false;
@@ -190,7 +191,7 @@ static void begin(struct server *server, struct writing *writing, int r)
 	}
 	if (r)
 		log_event(P2PD_LOG_WARNING, "no text or thread for %s: %s",
-			  writer->targets[writing->target].name, strerrorname_np(-r));
+			  writer->targets[writing->target].name, error_name(r));
 	else
 		writer->targets[writing->target].is_running = true;
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -115,8 +116,13 @@ static int real_access_mode(int fd)
 
 const char *error_name(int error)
 {
-	const char *name = strerrorname_np(error < 0 ? -error : error);
+	/* INT_MIN has no opposite, and no name either way. */
+	int number = error < 0 && error != INT_MIN ? -error : error;
+	const char *name = strerrorname_np(number);
 
+	/* The kernel's own, which drivers let through. */
+	if (!name && number == 524)
+		name = "ENOTSUPP";
 	return name ? name : "unknown error";
 }
 

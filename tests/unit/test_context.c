@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Contexts: options, causes by thread, messages, the order of ends. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -179,11 +180,23 @@ static void version_matches_header(void **state)
 	assert_string_equal(p2pdma_version_string(), "0.1.0");
 }
 
+static void error_name_whatever_the_number(void **state)
+{
+	(void)state;
+	assert_string_equal(error_name(-EINVAL), "EINVAL");
+	assert_string_equal(error_name(EINVAL), "EINVAL");
+	/* Drivers let the kernel's own through. */
+	assert_string_equal(error_name(-524), "ENOTSUPP");
+	assert_string_equal(error_name(-100000), "unknown error");
+	assert_string_equal(error_name(INT_MIN), "unknown error");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(error_name_whatever_the_number),
 		CASE(open_null_place_einval),
 		CASE(open_bad_options_einval),
 		CASE(open_future_options_e2big),
