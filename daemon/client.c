@@ -18,7 +18,7 @@
 
 #include "client.h"
 #include "common/sys.h"
-#include "disposal.h"
+#include "intake.h"
 #include "log.h"
 
 /* -- the end -- */
@@ -29,6 +29,7 @@ void client_doom(struct client *client, const char *why)
 		return;
 	client->is_doomed = true;
 	client->server->nr_dropped++;
+	intake_forget(client);
 	log_client(client, P2PD_LOG_INFO, "connection closed: %s", why);
 	event_del(client->readable);
 	if (client->writable)
@@ -44,6 +45,7 @@ void client_free(struct client *client)
 	struct server *server = client->server;
 
 	client_send_done(client);
+	intake_forget(client);
 	account_discharge(client->holder->account, ACCOUNT_CONNECTIONS, 1);
 	deadlines_clear(&server->client_deadlines, &client->deadline);
 	list_remove(&client->link_of_monitors);
@@ -108,58 +110,52 @@ static const char *receive_failed(int error)
 	}
 }
 
-/*
- * A descriptor that no request takes is to stay in its socket, where the kernel lets go of it by
- * itself. Most requests bring none, and to look before each is a system call: of who has said
- * HELLO, and of whose descriptors there is room to close one more, it is found in the message.
- */
-static int brings_unwanted_fd(struct client *client, bool *ret_is_unwanted)
+static void take(struct client *client, struct message *message, int error)
 {
-	uint16_t opcode;
-	bool has_fds;
-	int r;
+	if (error) {
+		client_doom(client, receive_failed(error));
+	} else {
+		client->has_token = false;
+		client->server->nr_requests++;
+		dispatch(client, message);
+	}
+	/* A DMABUF, which lets itself be closed. */
+	message_done(message);
+	broker_journal_compact(&client->server->broker);
+}
 
-	*ret_is_unwanted = false;
-	if (client->is_greeted && disposal_has_room(client))
-		return 0;
-	r = message_peek(client->fd, &opcode, &has_fds);
-	if (!r)
-		*ret_is_unwanted = has_fds && (!client->is_greeted || !dispatch_takes_fd(opcode) ||
-					       !disposal_has_room(client));
-	return r;
+void client_taken(struct client *client, struct message *message, int error)
+{
+	event_add(client->readable, NULL);
+	take(client, message, error);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *data)
 {
 	struct client *client = data;
 	struct message message = {.fd = -1};
-	bool is_unwanted;
+	uint16_t opcode;
+	bool has_fds;
 	int r;
 
 	(void)fd;
 	(void)what;
 	if (must_wait(client))
 		return;
-	r = brings_unwanted_fd(client, &is_unwanted);
-	if (!r && is_unwanted) {
-		/* Left in its socket, where the kernel lets go of it by itself. */
-		client_doom(client, "a descriptor came that isn't taken");
+	/* To look before each is a system call. But what has been received must be closed (intake.c). */
+	r = message_peek(client->fd, &opcode, &has_fds);
+	if (!r && has_fds) {
+		if (client->is_greeted && dispatch_takes_fd(opcode))
+			intake_take(client);
+		else
+			/* Left in its socket, where the kernel lets go of it by itself. */
+			client_doom(client, "a descriptor came that isn't taken");
 		return;
 	}
 	if (!r)
 		r = message_receive_warily(client->fd, &message);
-	if (r == -EAGAIN)
-		return;
-	if (r) {
-		client_doom(client, receive_failed(r));
-	} else {
-		client->has_token = false;
-		client->server->nr_requests++;
-		dispatch(client, &message);
-	}
-	if (message.fd >= 0)
-		disposal_close(client, message.fd);
-	broker_journal_compact(&client->server->broker);
+	if (r != -EAGAIN)
+		take(client, &message, r);
 }
 
 /* -- the beginning -- */
@@ -176,6 +172,7 @@ int client_new(struct server *server, int fd)
 	client->fd = fd;
 	list_init(&client->queue);
 	list_init(&client->link_of_monitors);
+	list_init(&client->link_of_intake);
 	list_init(&client->link_of_unread);
 	client->readable = event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, client);
 	if (!client->readable)

@@ -8,6 +8,8 @@
 struct client {
 	struct list link;
 	struct list link_of_monitors; /* alone where it is none */
+	struct list link_of_intake;   /* while its next packet waits to be taken */
+	struct porter *porter;	      /* that takes it; NULL: none */
 	struct list link_of_unread;   /* in its account while it has nr_sent_fds */
 	struct server *server;
 	struct holder *holder;
@@ -29,6 +31,9 @@ struct client {
 
 /* Takes @fd over. */
 int client_new(struct server *server, int fd);
+
+/* Its packet, which intake_take() was for; what descriptor it has is consumed. */
+void client_taken(struct client *client, struct message *message, int error);
 
 /* It ends as soon as the stack is empty; @why goes to the log. */
 void client_doom(struct client *client, const char *why);

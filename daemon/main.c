@@ -21,6 +21,7 @@
 #include "client.h"
 #include "common/sys.h"
 #include "discovery.h"
+#include "intake.h"
 #include "log.h"
 #include "policy_file.h"
 #include "reload.h"
@@ -335,6 +336,8 @@ int main(int argc, char **argv)
 		log_event(P2PD_LOG_ERROR, "can't begin: %s", error_name(r));
 		return EXIT_FAILURE;
 	}
+	/* Without one PUBLISH makes one. */
+	intake_start(&server);
 	server.config_path = options.config;
 	r = start(&server, &kept, options.socket);
 	service_fds_done(&kept);

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "common/cleanup.h"
-#include "disposal.h"
+#include "intake.h"
 #include "log.h"
 #include "publication.h"
 #include "request.h"
@@ -24,7 +24,7 @@ void request_publish(struct request *request)
 		request_refuse(request, -EINVAL, "the mode or the access");
 		return;
 	}
-	if (request->message->fd >= 0 && !fd_is_dmabuf(request->message->fd)) {
+	if (request->message->fd == INTAKE_NO_DMABUF) {
 		request_refuse(request, -EINVAL, "the descriptor is no DMABUF");
 		return;
 	}

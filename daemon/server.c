@@ -14,7 +14,7 @@
 #include "audit.h"
 #include "client.h"
 #include "discovery.h"
-#include "disposal.h"
+#include "intake.h"
 #include "log.h"
 #include "publication.h"
 
@@ -255,7 +255,7 @@ int server_init(struct server *server, struct policy *policy)
 		policy_free(policy);
 		return -ENOMEM;
 	}
-	r = disposal_init(server);
+	r = intake_init(server);
 	if (r) {
 		policy_free(policy);
 		return r;
@@ -277,7 +277,7 @@ void server_done(struct server *server)
 	while (!list_is_empty(&server->doomed))
 		client_free(list_entry(server->doomed.next, struct client, link));
 	publications_forget(server);
-	disposal_done(server);
+	intake_done(server);
 	broker_done(&server->broker);
 	audit_sums(server->audit, clock_now_ns(), tell_sum, NULL);
 	audit_free(server->audit);

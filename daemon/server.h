@@ -9,7 +9,7 @@
 #include "common/clock.h"
 
 struct discovery;
-struct disposal;
+struct intake;
 struct reload;
 struct writer;
 
@@ -44,7 +44,7 @@ struct server {
 	} told;	     /* the metrics that clients were told last */
 	int lock_fd; /* on our own socket's name, -1: it was passed to us */
 	struct discovery *discovery;
-	struct disposal *disposal;
+	struct intake *intake;
 	struct reload *reload;
 	struct writer *writer;
 	const char *config_path;

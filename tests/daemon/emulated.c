@@ -15,7 +15,7 @@
 #include <linux/magic.h>
 
 #include "discovery.h"
-#include "disposal.h"
+#include "dmabuf.h"
 #include "emulated.h"
 #include "log.h"
 

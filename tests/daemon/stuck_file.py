@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A file whose owner never answers: a FUSE file system of one file, served just far enough that the
-file can be opened. The one process that it is for waits for ever when it closes it or asks for its file
-system; others don't, so that a test can end. What is in it never comes, to nobody."""
+file can be opened. p2pd and its porters wait for ever when they close it or ask for its file system;
+others don't, so that a test can end. What is in it never comes, to nobody."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ INIT, GETATTR, OPEN, READ, FLUSH, STATFS = 26, 3, 14, 15, 25, 17
 class StuckFile:
     """Raises OSError where FUSE can't be had."""
 
-    def __init__(self, victim: int) -> None:
-        self.victim = victim
+    def __init__(self) -> None:
         self.asked: list[int] = []
         self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         handle, self.path = tempfile.mkstemp(prefix="p2pd-stuck-")
@@ -60,9 +59,14 @@ class StuckFile:
                 continue
             os.write(self.device, struct.pack("<IiQ", 16 + len(body), 0, unique) + body)
 
-    def is_victim(self, thread: int) -> bool:
-        """A thread of that process?"""
-        return os.path.exists(f"/proc/{self.victim}/task/{thread}")
+    @staticmethod
+    def is_victim(pid: int) -> bool:
+        """p2pd, whatever its name, or a porter of it?"""
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
+                return comm.read().startswith("p2pd")
+        except OSError:
+            return False
 
     def open(self) -> int:
         """A descriptor of it."""

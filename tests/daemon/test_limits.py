@@ -27,7 +27,8 @@ def cpu_seconds(pid: int) -> float:
 class FewDescriptors(daemon_case.DaemonCase):
     """The table of p2pd is full: at accept(), at recvmsg(), at the export."""
 
-    OPTIONS = {"prefix": ("prlimit", "--nofile=32:32")}
+    OPTIONS = {"prefix": ("prlimit", "--nofile=32:32"),
+               "environment": {"P2PD_EMULATED_DMABUF": "DMABUF"}}
 
     def fill(self) -> list[wire.Client]:
         """Connections until no more are taken; the last ones are in the queue."""
@@ -90,11 +91,16 @@ class FewDescriptors(daemon_case.DaemonCase):
             return None
 
     def test_receive(self) -> None:
-        """A descriptor that finds no place ends the connection that sent it, no other."""
+        """A DMABUF that finds no place ends the connection that sent it, no other."""
         clients = self.fill()
+        dmabuf = os.memfd_create("dmabuf")
+        os.write(dmabuf, b"DMABUF")
+        clients[0].send_raw(wire.packet(wire.PUBLISH, bytes(80)), (dmabuf,))
+        os.close(dmabuf)
+        self.hung_up(clients[0])
+        # What is no DMABUF needs none.
         with open(os.devnull, "rb") as null:
-            clients[0].send_raw(wire.packet(wire.PUBLISH, bytes(80)), (null.fileno(),))
-            self.hung_up(clients[0])
+            self.refused(errno.EINVAL, clients[1].call, wire.PUBLISH, bytes(80), (null.fileno(),))
         for client in clients[1:]:
             client.call(wire.STATUS)
             client.close()

@@ -77,7 +77,7 @@ class Refused(daemon_case.DaemonCase):
     def test_stuck_files(self) -> None:
         """A file that can't be closed holds nobody up, however it comes, and a user has few such."""
         try:
-            stuck = stuck_file.StuckFile(self.first_pid)
+            stuck = stuck_file.StuckFile()
         except OSError as error:
             self.skipTest(f"no FUSE here: {error}")
         fd = stuck.open()
@@ -108,10 +108,33 @@ class Refused(daemon_case.DaemonCase):
         self.assertNotIn(stuck_file.STATFS, stuck.asked)
         self.assertGreater(len(stuck.asked), before)
 
+    def test_stuck_file_and_restart(self) -> None:
+        """p2pd has none of it itself: it can be killed and is back at once, and stuck is who took it."""
+        try:
+            stuck = stuck_file.StuckFile()
+        except OSError as error:
+            self.skipTest(f"no FUSE here: {error}")
+        fd = stuck.open()
+        self.addCleanup(stuck.end)
+        lease = self.client().acquire()
+        for _ in range(2):
+            client = self.daemon.reconnect()
+            self.opened.append(client)
+            self.refused(errno.EINVAL, publish, client, "x", fd)
+            asked = stuck.asked.count(stuck_file.FLUSH)
+            self.until(lambda before=asked: stuck.asked.count(stuck_file.FLUSH) >= max(before, 1))
+            self.daemon.kill()
+            begin = time.monotonic()
+            client = self.daemon.reconnect()
+            self.opened.append(client)
+            self.assertLess(time.monotonic() - begin, 3)
+            client.attach(lease)
+        client.release(lease)
+
     def test_stuck_epoll(self) -> None:
         """What a descriptor is isn't asked under a lock that its sender holds for ever."""
         try:
-            stuck = stuck_file.StuckFile(self.first_pid)
+            stuck = stuck_file.StuckFile()
             held, child = stuck.hold_epoll()
         except OSError as error:
             self.skipTest(f"no FUSE here: {error}")

@@ -116,7 +116,7 @@ static void begin(void)
 	broker_provider_ready(&server.broker, provider, true);
 }
 
-/* Threads of disposal.c are still at it. */
+/* Porters of intake.c are still at it. */
 static int is_closing(void)
 {
 	const struct accounts *accounts = &server.broker.accounts;

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef INTAKE_H
+#define INTAKE_H
+
+#include "client.h"
+
+/*
+ * Requests that bring a descriptor. This process takes none that isn't a DMABUF: see intake.c.
+ */
+
+/* What came instead of a descriptor: one that is no DMABUF, which stayed outside. */
+#define INTAKE_NO_DMABUF (-2)
+
+int intake_init(struct server *server);
+void intake_done(struct server *server);
+/* The first porter, before there is anything that it would have to let go of. */
+int intake_start(struct server *server);
+
+/*
+ * The next packet of this client brings a descriptor. The client isn't read from until
+ * client_taken() has that packet; where its user may bring no more, it is doomed.
+ */
+void intake_take(struct client *client);
+/* Its packet is of no interest any more. */
+void intake_forget(struct client *client);
+
+#endif /* INTAKE_H */
