@@ -134,12 +134,19 @@ bool policy_needs_cgroup(const struct policy *policy)
 
 bool policy_is_member(const struct policy_subject *subject, gid_t gid)
 {
+	size_t low = 0, high = subject->nr_groups;
+
 	if (subject->gid == gid)
 		return true;
-	for (size_t i = 0; i < subject->nr_groups; i++)
-		if (subject->groups[i] == gid)
-			return true;
-	return false;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (subject->groups[middle] < gid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < subject->nr_groups && subject->groups[low] == gid;
 }
 
 bool policy_is_admin(const struct policy *policy, const struct policy_subject *subject)

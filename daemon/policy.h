@@ -24,7 +24,7 @@ struct policy;
 struct policy_subject {
 	uid_t uid;
 	gid_t gid;
-	const gid_t *groups; /* supplementary */
+	const gid_t *groups; /* supplementary, ascending */
 	size_t nr_groups;
 	/*
 	 * "/system.slice/slurmstepd.scope/job_42/...". "": unknown, then of the rules by it those

@@ -19,6 +19,7 @@ revoke-deadline = 500ms
 max-unread-fds = 24
 max-unread-bytes = 64KiB
 requests-per-second = unlimited
+admin-group = 4242
 
 [rule everybody]
 allow = yes
@@ -131,6 +132,37 @@ class Unread(daemon_case.DaemonCase):
         for fd in (*ready, *go):
             os.close(fd)
         self.assertLess(spent[0], 2 * spent[1], spent)
+
+    def test_monitors_in_many_groups(self) -> None:
+        """Whether a monitor may see an event costs the same in 65536 groups."""
+        if os.getuid() != 0:
+            self.skipTest("only root can be in groups")
+        self.daemon.root.chmod(0o755)
+        spent = []
+        for count in (1, 65536):
+            ready, go = os.pipe(), os.pipe()
+
+            def run() -> None:
+                os.setgroups(range(100000, 100000 + count))
+                os.setresuid(12345, 12345, 12345)
+                crowd = [self.daemon.client() for _ in range(16)]
+                for monitor in crowd:
+                    monitor.call(wire.MONITOR, struct.pack("<II", 1, 0))
+                os.write(ready[1], b"x")
+                os.read(go[0], 1)
+            child = self.fork(run)
+            os.read(ready[0], 1)
+            client = self.client()
+            before = self.spent_ns()
+            for _ in range(200):
+                client.release(client.acquire())
+            spent.append(self.spent_ns() - before)
+            client.close()
+            os.write(go[1], b"x")
+            self.ends(child)
+            for fd in (*ready, *go):
+                os.close(fd)
+        self.assertLess(spent[1], 2 * spent[0], spent)
 
     def spent_ns(self) -> int:
         """Processor time of p2pd."""
