@@ -7,9 +7,10 @@
  * error where it is a pipe or a terminal: when whoever reads is slower than some user is busy, or
  * hangs, lines are lost and counted, and nobody waits.
  *
- * Text that a peer chose is quoted and has no control characters (it was refused
- * otherwise). Lines about one user are limited to a burst and then a few a second, so that nobody can
- * fill a disk or hide what others did; of what had none the sums are told (audit.h).
+ * Text that a peer chose is quoted, so that it can't pass for what follows it, and has no
+ * control characters (it was refused otherwise). Lines about one user are limited to a burst and then
+ * a few a second, so that nobody can fill a disk or hide what others did; of what had none the sums
+ * are told (audit.h).
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -138,6 +139,19 @@ __attribute__((format(printf, 1, 2))) static void stderr_put(const char *format,
 		nr_lost++;
 }
 
+const char *log_quoted(struct log_text *room, const char *text)
+{
+	size_t length = 0;
+
+	for (; *text && length + 2 < sizeof(room->text); text++) {
+		if (*text == '"' || *text == '\\')
+			room->text[length++] = '\\';
+		room->text[length++] = *text;
+	}
+	room->text[length] = '\0';
+	return room->text;
+}
+
 void log_set_level(uint32_t level)
 {
 	most_verbose = level;
@@ -210,6 +224,9 @@ void log_audit(const struct wire_event_monitor *event, const struct policy_decis
 	const char *source = decision && decision->source ? decision->source : "";
 	const char *error = event->error ? error_name(event->error) : "";
 	const char *reason = lease_reason_name(event->reason);
+	struct log_text provider_room, label_room;
+	const char *provider = log_quoted(&provider_room, event->provider);
+	const char *label = log_quoted(&label_room, event->label);
 	const char *word;
 
 	if (event->type >= sizeof(words) / sizeof(words[0]) || !words[event->type])
@@ -224,17 +241,17 @@ void log_audit(const struct wire_event_monitor *event, const struct policy_decis
 			    word, (unsigned long long)event->lease_id, event->provider,
 			    (unsigned long long)event->size_bytes, event->uid, event->pid,
 			    event->label, reason, rule, source, word,
-			    (unsigned long long)event->lease_id, event->provider,
-			    (unsigned long long)event->size_bytes, event->uid, event->pid,
-			    event->label, event->reason ? ", " : "", event->reason ? reason : "",
+			    (unsigned long long)event->lease_id, provider,
+			    (unsigned long long)event->size_bytes, event->uid, event->pid, label,
+			    event->reason ? ", " : "", event->reason ? reason : "",
 			    *error ? ", " : "", error);
 		return;
 	}
 	stderr_put("p2pd: audit %s lease=%llu provider=\"%s\" bytes=%llu uid=%u pid=%d "
 		   "label=\"%s\" reason=%s error=%s rule=\"%s\" at=\"%s\"\n",
-		   word, (unsigned long long)event->lease_id, event->provider,
-		   (unsigned long long)event->size_bytes, event->uid, event->pid, event->label,
-		   reason, error, rule, source);
+		   word, (unsigned long long)event->lease_id, provider,
+		   (unsigned long long)event->size_bytes, event->uid, event->pid, label, reason,
+		   error, rule, source);
 }
 
 void log_audit_sum(const struct audit_sum *sum)

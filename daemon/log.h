@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "common/wire.h"
+
 struct audit_sum;
 struct client;
 struct policy_decision;
@@ -20,6 +22,12 @@ enum {
 /* To the journal with its fields where standard error is one, else as lines. */
 void log_open(void);
 void log_set_level(uint32_t level);
+
+/* Between quotes: a quote or a backslash in it has another one before it. */
+struct log_text {
+	char text[2 * WIRE_SELECTOR_SIZE];
+};
+const char *log_quoted(struct log_text *room, const char *text);
 
 void log_event(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* About one connection, whose lines are limited in rate. */

@@ -36,6 +36,7 @@ void request_hello(struct request *request)
 	struct client *client = request->client;
 	const struct wire_hello *hello = &request->body.hello;
 	const struct broker *broker = &request->server->broker;
+	struct log_text program;
 	struct wire_hello_reply reply = {
 		.message_max = WIRE_MESSAGE_MAX,
 		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
@@ -61,7 +62,8 @@ void request_hello(struct request *request)
 		client->is_greeted = true;
 		if (list_is_empty(&client->queue))
 			deadlines_clear(&request->server->client_deadlines, &client->deadline);
-		log_client(client, P2PD_LOG_DEBUG, "\"%s\" says hello", hello->program);
+		log_client(client, P2PD_LOG_DEBUG, "\"%s\" says hello",
+			   log_quoted(&program, hello->program));
 	}
 	request_done(request, &reply);
 }

@@ -350,6 +350,20 @@ class Audit(daemon_case.DaemonCase):
         self.assertIn("audit granted lease=501 ", text)
 
 
+    def test_forged_lines(self) -> None:
+        """What a client calls its lease doesn't pass for what p2pd says about it."""
+        client = self.client()
+        forged = 'x" reason=admin error= rule="\\'
+        client.release(client.acquire(label=forged))
+        line = self.until(lambda: [text for text in self.daemon.text().splitlines()
+                                   if "audit granted" in text])[0]
+        found = re.findall(r' ([a-z]+)=("(?:[^"\\]|\\.)*"|\S*)', line)
+        values = dict(found)
+        self.assertEqual(len(values), len(found), line)
+        self.assertEqual(values["reason"], "none")
+        self.assertEqual(re.sub(r"\\(.)", r"\1", values["label"][1:-1]), forged)
+        client.close()
+
     def test_denials_of_two_users(self) -> None:
         """20 lines each and the sum of all others, whatever the other one does at the same time."""
         if os.getuid() != 0:
