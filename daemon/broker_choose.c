@@ -162,6 +162,16 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
 	return a->free_bytes > b->free_bytes;
 }
 
+/*
+ * What was published is somebody's memory under a name of their choice. Who wants a piece of a device
+ * and doesn't mind which must not get that instead.
+ */
+static bool is_meant(const struct selector *selector, const struct identity *identity)
+{
+	return selector_matches(selector, identity) &&
+	       (!identity->is_published || selector->kind != SELECTOR_ALL);
+}
+
 int broker_choose(struct broker *broker, const struct acquire_request *request,
 		  struct candidate *ret_best, struct cause *cause)
 {
@@ -178,7 +188,7 @@ int broker_choose(struct broker *broker, const struct acquire_request *request,
 		struct cause why;
 		int r;
 
-		if (selector_matches(&selector, &provider->identity))
+		if (is_meant(&selector, &provider->identity))
 			r = consider(broker, request, &candidate, &why);
 		else if (selector_is_stale(&selector, &provider->identity))
 			r = cause_fail(&why, -ESTALE, "%s is there instead of %s",

@@ -64,7 +64,7 @@ enum p2pdma_lease_state {
  * @reserved:     zero
  * @selector:     which provider: "0000:41:00.0/2" (one BAR), "0000:41:00.0" (one function),
  *                "10ee:903f" (vendor and device), "class:0302" (PCI class), "backend:export",
- *                "published:NAME", or "*". NULL means "*"
+ *                "published:NAME", or "*" (any device's). NULL means "*"
  * @importer:     the device that will use it, such as "mlx5_0" or a PCI address: among the
  *                providers that match, the one with the best path to it. NULL: any
  * @label:        for people who look at leases, up to 63 bytes; NULL: none

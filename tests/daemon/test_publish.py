@@ -197,6 +197,26 @@ class Published(daemon_case.DaemonCase):
         client.close()
         self.is_clean()
 
+    def test_only_who_names_it(self) -> None:
+        """Who wants memory of any device doesn't get somebody's buffer that is of the right size."""
+        owner, client = self.client(), self.client()
+        dmabuf = make_dmabuf()
+        ident = publish(owner, "trap", dmabuf, wire.EXCLUSIVE)[0]
+        rest = client.acquire(64 << 20)
+        self.assertIn("no room", self.refused(errno.EBUSY, client.acquire, SIZE))
+        client.release(rest)
+        for selector in ("published:trap", "published:*", "backend:published"):
+            lease = client.acquire(SIZE, selector)
+            self.assertEqual(lease.provider, "trap")
+            client.release(lease)
+        owner.call(wire.UNPUBLISH, struct.pack("<Q", ident))
+        self.assertIn("no provider matches",
+                      self.refused(errno.ENODEV, client.acquire, SIZE, "published:*"))
+        os.close(dmabuf)
+        owner.close()
+        client.close()
+        self.is_clean()
+
     def test_acquired_by_another(self) -> None:
         """The same buffer; UNPUBLISH reaches its holders."""
         owner = self.client()
