@@ -115,6 +115,13 @@ __attribute__((noreturn)) static void tell_all(const struct crowd *crowd)
 	_exit(0);
 }
 
+/* Twice: p2pd has just worked for each of the connections, too. */
+static double us_of_bare(const struct crowd *crowd)
+{
+	us_to_last(crowd);
+	return us_to_last(crowd);
+}
+
 static void make_pair(int *ret_near, int *ret_far)
 {
 	int pair[2];
@@ -175,7 +182,7 @@ int main(int argc, char **argv)
 	connect_all(&held, daemon.socket);
 	for (size_t i = 0; i < options.rounds; i++) {
 		value[i] = us_of_p2pd(&held);
-		floor[i] = us_to_last(&told);
+		floor[i] = us_of_bare(&told);
 	}
 	hang_up(&held);
 	hang_up(&told);
