@@ -26,26 +26,34 @@ static bool is_broken(int error)
 	return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
 }
 
-int message_send(int socket_fd, const void *packet, size_t size_bytes, int fd_to_send)
+static ssize_t send_with(int socket_fd, const void *packet, size_t size_bytes, int fd_to_send)
 {
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = {0};
 	struct iovec data = {.iov_base = (void *)packet, .iov_len = size_bytes};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+	struct msghdr message = {.msg_iov = &data,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control.room)};
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.header), &fd_to_send, sizeof(int));
+	return sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int message_send(int socket_fd, const void *packet, size_t size_bytes, int fd_to_send)
+{
 	ssize_t n;
 
-	if (fd_to_send >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control.room);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd_to_send, sizeof(int));
-	}
 	do {
-		n = sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		/* Most are sent alone, and then there is less for the kernel to look at. */
+		n = fd_to_send < 0 ?
+			    send(socket_fd, packet, size_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) :
+			    send_with(socket_fd, packet, size_bytes, fd_to_send);
 	} while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		return 0;
