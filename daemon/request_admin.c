@@ -45,12 +45,12 @@ void request_revoke(struct request *request)
 	}
 	if (scope.scope == WIRE_SCOPE_PROVIDER && nothing_matches(request, &scope.selector))
 		return;
+	broker_revoke(broker, &scope, WIRE_REASON_ADMIN, revoke->deadline_ms, &reply);
 	log_client(request->client, P2PD_LOG_INFO,
 		   "revokes (scope %" PRIu32 ", lease %" PRIu64 ", uid %" PRIu32
-		   ", \"%s\") within %" PRIu64 " ms",
+		   ", \"%s\") within %" PRIu64 " ms: %" PRIu32 " leases",
 		   revoke->scope, revoke->lease_id, revoke->uid, revoke->selector,
-		   revoke->deadline_ms);
-	broker_revoke(broker, &scope, WIRE_REASON_ADMIN, revoke->deadline_ms, &reply);
+		   revoke->deadline_ms, reply.nr_leases);
 	request_done(request, &reply);
 }
 
