@@ -6,6 +6,11 @@
 
 /* One connection. */
 struct client {
+	/* First what telling it something looks at. */
+	int fd;
+	bool is_doomed;
+	struct list queue;
+
 	struct list link;
 	struct list link_of_monitors; /* alone where it is none */
 	struct list link_of_intake;   /* while its next packet waits to be taken */
@@ -13,20 +18,17 @@ struct client {
 	struct list link_of_unread;   /* in its account while it has nr_sent_fds */
 	struct server *server;
 	struct holder *holder;
-	int fd;
 	struct event *readable;
 	struct event *writable;	  /* NULL: nothing has been queued yet */
 	struct event *retry;	  /* NULL: there was always room for descriptors in flight */
 	struct event *pause;	  /* NULL: it was never too fast */
 	struct deadline deadline; /* for HELLO, then for reading what is queued */
-	struct list queue;
 	uint64_t queued_bytes;
 	uint32_t nr_queued_fds;
 	uint32_t nr_sent_fds; /* that the peer may not have received yet */
 	bool has_token;	      /* the next request is within its user's rate */
 	bool is_greeted;
 	bool is_monitor_behind; /* events were dropped, and that must be said */
-	bool is_doomed;
 };
 
 /* Takes @fd over. */

@@ -27,14 +27,28 @@ struct provider;
  *	       \-> (freed)
  */
 struct lease {
+	/* First what one revocation of many looks at. */
 	uint64_t id;
+	struct list link_of_marked; /* wanted back, and its holder isn't told yet */
+	struct holder *holder;	    /* NULL: not come back since a restart */
+	pid_t pid;
+	uint8_t state;	/* enum wire_lease_state */
+	uint8_t reason; /* enum wire_reason */
+	bool is_acked;
+	bool is_kernel_done;
+	bool is_told; /* that it is wanted back, on this p2pd's watch */
+	uid_t uid;
+	uint64_t expires_ns;	    /* 0: never */
+	uint64_t deadline_ns;	    /* of the revocation */
+	uint64_t detached_until_ns; /* without a connection: until then it waits; 0: connected */
+	struct deadline deadline;   /* the first of the three that matters now */
+	struct journal_lease_state written; /* what the journal says of it */
+
 	struct list link_of_holder;
 	struct list link_of_provider;
 	struct list link_of_nonce;
-	struct list link_of_marked; /* wanted back, and its holder isn't told yet */
 	struct provider *provider;
 	struct account *account;
-	struct holder *holder; /* NULL: not come back since a restart */
 	uint8_t token[WIRE_TOKEN_SIZE];
 	char label[WIRE_NAME_SIZE];
 	uint32_t mode;
@@ -42,23 +56,11 @@ struct lease {
 	uint32_t flags;
 	uint32_t force; /* enum wire_force */
 	uint32_t priority;
-	uint8_t state;	/* enum wire_lease_state */
-	uint8_t reason; /* enum wire_reason */
-	bool is_acked;
-	bool is_kernel_done;
-	bool is_told; /* that it is wanted back, on this p2pd's watch */
-	uid_t uid;
 	gid_t gid;
-	pid_t pid;
 	uint32_t export_id;
 	uint64_t nonce; /* its ACQUIRE's, 0: none */
 	uint64_t size_bytes;
 	uint64_t granted_ns;
-	uint64_t expires_ns;	    /* 0: never */
-	uint64_t deadline_ns;	    /* of the revocation */
-	uint64_t detached_until_ns; /* without a connection: until then it waits; 0: connected */
-	struct deadline deadline;   /* the first of the three that matters now */
-	struct journal_lease_state written; /* what the journal says of it */
 	uint32_t nr_ranges;
 	struct wire_range ranges[];
 };
