@@ -10,14 +10,6 @@
 usual_policy
 broker_up
 
-provider_of() {
-	as bob p2pctl list --no-headings 2>/dev/null | sed -n "s/^\($exporter[^ ]*\) .*/\1/p"
-}
-
-is_free_again() {
-	as bob p2pctl acquire -l 64M "$exporter/2" -- true
-}
-
 refuses_the_node() {
 	as bob p2pctl acquire -l 4096 "$exporter/2" -- true 2>&1 | grep "may not open the device node"
 }

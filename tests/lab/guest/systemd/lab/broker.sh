@@ -30,6 +30,16 @@ broker_up() {
 	ok "soft-RoCE comes up" rxe_up nic
 }
 
+# The exporter's name with its generation, as p2pd lists it now.
+provider_of() {
+	as bob p2pctl list --no-headings 2>/dev/null | sed -n "s/^\($exporter[^ ]*\) .*/\1/p"
+}
+
+# Nobody has anything of it.
+is_free_again() {
+	as bob p2pctl acquire -l 64M "$exporter/2" -- true
+}
+
 main_pid() {
 	systemctl show -P MainPID $UNIT
 }
