@@ -7,7 +7,7 @@
  * bare guard stands for one. The floor is the least that can count threads: one
  * uncontended atomic addition and one subtraction. The peer is what a program
  * would write otherwise, a mutex. Under callgrind the functions guard_pairs(),
- * floor_pairs() give instructions instead of nanoseconds (guard-instructions).
+ * floor_pairs() give instructions instead of nanoseconds (instructions).
  */
 #include <pthread.h>
 #include <stdlib.h>
