@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #: title = every example runs, with the NIC library's own call and without it
 #: modules = p2pdma_export
-#: needs = bar_write revoke_under_traffic mmap_bar event_loop rdma_link
+#: needs = bar_write revoke_under_traffic mr_cache mmap_bar event_loop rdma_link
 #: timeout = 150
 #: for librxe = stock, rebuilt
 exporter=$(bdf_of exporter)
@@ -13,6 +13,7 @@ rebuilt) how="by ibv_reg_dmabuf_mr" ;;
 esac
 prints "$how" "bar_write, registered by the way that is there" bar_write "$exporter/2" rxe0
 ok "revoke_under_traffic" revoke_under_traffic "$exporter/2" rxe0 300
+prints "the cache has 0 regions" "mr_cache" mr_cache "$exporter/2" rxe0 100
 ok "mmap_bar" mmap_bar "$exporter/2"
 ok "event_loop with a revoke of its own" event_loop "$exporter/2" 200
 spawn loop event_loop "$exporter/2" 0
