@@ -59,7 +59,8 @@ static int note_all(const struct p2pdma_context *context, struct p2pdma_topology
 		int r;
 
 		topology->extras[i].numa_node = -1;
-		if (node->kind == PCI_KIND_HOST_BRIDGE)
+		/* A port's own registers are nobody's target. */
+		if (node->kind != PCI_KIND_FUNCTION)
 			continue;
 		r = pci_function_query(context->sysfs_fd, &node->address, &function);
 		if (r && r != -ENODEV && r != -EIO)
@@ -67,9 +68,6 @@ static int note_all(const struct p2pdma_context *context, struct p2pdma_topology
 		if (r || function.generation != node->generation)
 			continue;
 		note_function(&function, &topology->extras[i]);
-		/* A port's own registers are nobody's target. */
-		if (node->kind != PCI_KIND_FUNCTION)
-			topology->extras[i].flags &= ~P2PDMA_NODE_PROVIDER;
 		if (topology->extras[node->host].numa_node < 0)
 			topology->extras[node->host].numa_node = function.numa_node;
 	}

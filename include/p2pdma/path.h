@@ -202,13 +202,13 @@ struct p2pdma_topology;
  * @link_width:          lanes
  * @max_link_generation: what this end of it can do
  * @max_link_width:      the same
- * @numa_node:           -1 where unknown
+ * @numa_node:           of a function or a host bridge; -1 where unknown
  * @iommu:               enum p2pdma_iommu
  * @bar:                 of a provider: its largest memory BAR
  * @bar_bytes:           its size
  * @reserved:            zero
  * @name:                "0000:41:00.0" or "pci0000:40"
- * @driver:              "" for none
+ * @driver:              of a function; "" for none
  * @device:              of an importer: "mlx5_0", "card1"; "" for one that VFIO holds
  */
 struct p2pdma_node {

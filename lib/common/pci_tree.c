@@ -365,7 +365,7 @@ int pci_tree_add(struct pci_tree *tree, int sysfs_fd, const struct pci_address *
 		index = add_function(tree, sysfs_fd, &chain.functions[i], index);
 	if (index < 0)
 		return index;
-	if (!tree->nodes[index].iommu)
+	if (tree->nodes[index].kind == PCI_KIND_FUNCTION && !tree->nodes[index].iommu)
 		tree->nodes[index].iommu = query_iommu(sysfs_fd, name);
 	*ret_index = index;
 	return 0;

@@ -41,21 +41,18 @@ int sysfs_open_dir(int dir_fd, const char *path, int *ret_fd)
 int sysfs_read(int dir_fd, const char *path, char *ret_text, size_t size, size_t *ret_length)
 {
 	cleanup_fd int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	size_t length = 0;
+	size_t length;
+	ssize_t got;
 
 	if (fd < 0)
 		return gone_or(errno);
-	while (length < size - 1) {
-		ssize_t got = read(fd, ret_text + length, size - 1 - length);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return gone_or(errno);
-		if (!got)
-			break;
-		length += (size_t)got;
-	}
+	/* The kernel writes an attribute in one go: less than asked for is all of it. */
+	do
+		got = read(fd, ret_text, size - 1);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return gone_or(errno);
+	length = (size_t)got;
 	ret_text[length] = '\0';
 	*ret_length = length;
 	return 0;
