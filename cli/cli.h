@@ -53,6 +53,9 @@ int command_policy(struct cli *cli, int argc, char **argv);
 int command_stats(struct cli *cli, int argc, char **argv);
 int command_bind(struct cli *cli, int argc, char **argv);
 int command_unbind(struct cli *cli, int argc, char **argv);
+int command_topo(struct cli *cli, int argc, char **argv);
+int command_check(struct cli *cli, int argc, char **argv);
+int command_best(struct cli *cli, int argc, char **argv);
 int command_bench(struct cli *cli, int argc, char **argv);
 
 /* Opens the context; an exit code, having said why. @flags: P2PDMA_CONTEXT_*. */

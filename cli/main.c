@@ -31,6 +31,10 @@ static const struct command commands[] = {
 	{"bind", "[--force] FUNCTION [DRIVER]", "give a PCI function to p2pdma_export",
 	 command_bind},
 	{"unbind", "[--no-probe] FUNCTION", "and back to its own driver", command_unbind},
+	{"topo", "[--all] [--dot | --svg]", "which provider reaches which importer, and how",
+	 command_topo},
+	{"check", "PROVIDER IMPORTER", "does it work, why, and what to change", command_check},
+	{"best", "[--all] PROVIDER | IMPORTER", "its partners, the best first", command_best},
 	{"bench", "[OPTION...] [SELECTOR]", "how fast leases are granted", command_bench},
 };
 

@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,27 @@ static void react(const char *root, const char *path, const char *text)
 		snprintf(other, sizeof(other), "%.*s", (int)(name - 1 - path), path);
 		link_driver(root, text, strrchr(other, '/') + 1);
 	}
+}
+
+/* The library's own sysfs and processor, too. */
+__attribute__((visibility("default"))) int open(const char *path, int flags, ...)
+{
+	const char *root = getenv("P2PCTL_SYSFS");
+	char cpuinfo[PATH_MAX];
+	mode_t mode = 0;
+	va_list arguments;
+
+	va_start(arguments, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(arguments, mode_t);
+	va_end(arguments);
+	if (root && !strcmp(path, "/sys")) {
+		path = root;
+	} else if (root && !strcmp(path, "/proc/cpuinfo")) {
+		snprintf(cpuinfo, sizeof(cpuinfo), "%s/cpuinfo", root);
+		path = cpuinfo;
+	}
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
 __attribute__((visibility("default"))) ssize_t write(int fd, const void *data, size_t size)

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A picture of the machine: the tree from host bridges on the left to functions on the right, one
+ * row each, links as lines as thick as they are wide; beside each provider its row of the matrix.
+ * Ports that redirect are red, so is what is blocked, and below stands why.
+ *
+ * Positions are computed once: leaves from top to bottom in the tree's order, everything else in
+ * the middle of what is below it. All text from devices is escaped.
+ */
+#include <err.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "topo.h"
+
+#define LEFT	   28
+#define TOP	   150
+#define ROW	   40
+#define GAP	   18 /* between host bridges */
+#define STEP	   192
+#define PORT_WIDTH 124
+#define LEAF_WIDTH 196
+#define BOX_HEIGHT 32
+#define CELL	   40
+#define NOTE	   17
+#define MAX_NOTES  12
+#define NOTE_CHARS 170
+
+struct place {
+	int x;
+	int y;
+	int width;
+};
+
+/* What is blocked for the same reason. */
+struct note {
+	char why[sizeof(((struct p2pdma_path *)0)->why)];
+	char advice[sizeof(((struct p2pdma_path *)0)->advice)];
+	size_t nr_pairs;
+};
+
+struct picture {
+	const struct topo *topo;
+	struct place *places;
+	int matrix_x;
+	int bottom; /* of the tree */
+	int width;
+	bool is_used[TOPO_NR_CODES];
+	struct note notes[MAX_NOTES];
+	size_t nr_notes;
+};
+
+static void print_text(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		if (*c == '&')
+			fputs("&amp;", stdout);
+		else if (*c == '<')
+			fputs("&lt;", stdout);
+		else if (*c == '>')
+			fputs("&gt;", stdout);
+		else if (*c >= ' ' && *c != 0x7f)
+			putchar(*c);
+	}
+}
+
+static void print_line(int x, int y, const char *class, const char *text)
+{
+	printf("<text x=\"%d\" y=\"%d\" class=\"%s\">", x, y, class);
+	print_text(text);
+	printf("</text>\n");
+}
+
+static unsigned int depth_of(const struct topo *topo, size_t index)
+{
+	unsigned int depth = 0;
+
+	for (int32_t i = topo->nodes[index].parent; i >= 0; i = topo->nodes[i].parent)
+		depth++;
+	return depth;
+}
+
+/* Puts what is below @index into rows; returns where the next one goes. */
+static int place_below(struct picture *picture, size_t index, int y)
+{
+	const struct topo *topo = picture->topo;
+	int first = -1, last = -1;
+
+	for (size_t i = index + 1; i < topo->nr_nodes; i++) {
+		if (!topo->is_shown[i] || topo->nodes[i].parent != (int32_t)index)
+			continue;
+		y = place_below(picture, i, y);
+		first = first < 0 ? picture->places[i].y : first;
+		last = picture->places[i].y;
+	}
+	if (first >= 0) {
+		picture->places[index].y = (first + last) / 2;
+		return y;
+	}
+	picture->places[index].y = y + ROW / 2;
+	return y + ROW;
+}
+
+static void lay_out(struct picture *picture)
+{
+	const struct topo *topo = picture->topo;
+	unsigned int deepest = 1;
+	int y = TOP;
+
+	picture->places = calloc(topo->nr_nodes + 1, sizeof(*picture->places));
+	if (!picture->places)
+		errx(EXIT_FAILED, "out of memory");
+	for (size_t i = 0; i < topo->nr_nodes; i++) {
+		if (!topo->is_shown[i])
+			continue;
+		if (depth_of(topo, i) > deepest)
+			deepest = depth_of(topo, i);
+		if (topo->nodes[i].kind == P2PDMA_NODE_HOST_BRIDGE)
+			y = place_below(picture, i, y) + GAP;
+	}
+	for (size_t i = 0; i < topo->nr_nodes; i++) {
+		bool is_leaf = topo->nodes[i].kind == P2PDMA_NODE_FUNCTION;
+		unsigned int depth = is_leaf ? deepest : depth_of(topo, i);
+
+		picture->places[i].x = LEFT + (int)depth * STEP;
+		picture->places[i].width = is_leaf ? LEAF_WIDTH : PORT_WIDTH;
+	}
+	picture->matrix_x = LEFT + (int)deepest * STEP + LEAF_WIDTH + 30;
+	picture->bottom = y;
+	picture->width = picture->matrix_x + (int)topo->nr_importers * CELL + 90;
+	if (picture->width < 900)
+		picture->width = 900;
+}
+
+static bool is_degraded(const struct p2pdma_node *node)
+{
+	return node->link_generation && (node->link_generation < node->max_link_generation ||
+					 node->link_width < node->max_link_width);
+}
+
+static void draw_link(const struct picture *picture, size_t index)
+{
+	const struct p2pdma_node *node = &picture->topo->nodes[index];
+	const struct place *to = &picture->places[index];
+	const struct place *from = &picture->places[node->parent];
+	int middle = from->x + from->width + 14;
+	char link[16];
+
+	printf("<path d=\"M%d %dH%dV%dH%d\" class=\"link\" stroke-width=\"%.1f\"/>\n",
+	       from->x + from->width, from->y, middle, to->y, to->x,
+	       node->link_width ? 1.0 + (double)node->link_width / 6 : 1.0);
+	if (!node->link_generation)
+		return;
+	link_format(node->link_generation, node->link_width, link, sizeof(link));
+	print_line(middle + 6, to->y - 6, is_degraded(node) ? "rate slow" : "rate", link);
+}
+
+static void draw_port(const struct p2pdma_node *node, const struct place *place)
+{
+	bool is_host = node->kind == P2PDMA_NODE_HOST_BRIDGE;
+	bool redirects = node->flags & P2PDMA_NODE_REDIRECTS;
+	char text[64];
+
+	printf("<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"5\" class=\"%s\"/>\n",
+	       place->x, place->y - BOX_HEIGHT / 2, place->width, BOX_HEIGHT,
+	       is_host	 ? "host" :
+	       redirects ? "port redirects" :
+			   "port");
+	print_line(place->x + 9, place->y - 3, is_host ? "name light" : "name", node->name);
+	if (is_host && node->numa_node >= 0)
+		snprintf(text, sizeof(text), "host bridge, node %" PRId32, node->numa_node);
+	else if (is_host)
+		snprintf(text, sizeof(text), "host bridge");
+	else
+		snprintf(text, sizeof(text), "%s%s", kind_name(node->kind),
+			 redirects ? ", ACS" : "");
+	print_line(place->x + 9, place->y + 10,
+		   is_host   ? "small light" :
+		   redirects ? "small bad" :
+			       "small",
+		   text);
+}
+
+static void draw_function(const struct p2pdma_node *node, const struct place *place)
+{
+	char text[128], size[32];
+
+	printf("<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"8\" class=\"%s\"/>\n",
+	       place->x, place->y - BOX_HEIGHT / 2, place->width, BOX_HEIGHT,
+	       node->flags & P2PDMA_NODE_IMPORTER ? "importer" : "provider");
+	snprintf(text, sizeof(text), "%s%s%s", node->device,
+		 *node->device && *node->driver ? "  " : "",
+		 *node->driver ? node->driver :
+		 *node->device ? "" :
+				 "no driver");
+	print_line(place->x + 10, place->y - 3, "name", text);
+	format_bytes(node->bar_bytes, size, sizeof(size));
+	if (node->flags & P2PDMA_NODE_PROVIDER)
+		snprintf(text, sizeof(text), "%s, BAR %" PRIu32 ": %s", node->name, node->bar,
+			 size);
+	else
+		snprintf(text, sizeof(text), "%s", node->name);
+	print_line(place->x + 10, place->y + 10, "small", text);
+}
+
+static void draw_tree(const struct picture *picture)
+{
+	const struct topo *topo = picture->topo;
+
+	for (size_t i = 0; i < topo->nr_nodes; i++)
+		if (topo->is_shown[i] && topo->nodes[i].parent >= 0)
+			draw_link(picture, i);
+	for (size_t i = 0; i < topo->nr_nodes; i++) {
+		if (!topo->is_shown[i])
+			continue;
+		if (topo->nodes[i].kind == P2PDMA_NODE_FUNCTION)
+			draw_function(&topo->nodes[i], &picture->places[i]);
+		else
+			draw_port(&topo->nodes[i], &picture->places[i]);
+	}
+}
+
+static void draw_headings(const struct picture *picture)
+{
+	for (size_t k = 0; k < picture->topo->nr_importers; k++) {
+		int x = picture->matrix_x + (int)k * CELL + CELL / 2 + 4;
+
+		printf("<text x=\"%d\" y=\"%d\" class=\"name\" transform=\"rotate(-50 %d %d)\">", x,
+		       TOP - 10, x, TOP - 10);
+		print_text(topo_importer_name(picture->topo, k));
+		printf("</text>\n");
+	}
+}
+
+static void draw_row(const struct picture *picture, size_t provider)
+{
+	const struct topo *topo = picture->topo;
+	int y = picture->places[topo->providers[provider]].y - ROW / 2;
+	struct p2pdma_path path;
+
+	printf("<path d=\"M%d %dH%d\" class=\"guide\"/>\n", picture->matrix_x - 26, y + ROW / 2,
+	       picture->matrix_x);
+	for (size_t k = 0; k < topo->nr_importers; k++) {
+		const struct topo_legend *legend;
+		int x = picture->matrix_x + (int)k * CELL;
+		enum topo_code code;
+
+		topo_path(topo, provider, k, &path);
+		code = topo_code(&path);
+		legend = &topo_legend[code];
+		printf("<g><title>%s to ", path.provider);
+		print_text(topo_importer_name(topo, k));
+		printf(": ");
+		print_text(path.why);
+		printf("</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" "
+		       "fill=\"%s\"/>",
+		       x + 2, y + 4, CELL - 4, ROW - 8, legend->colour);
+		printf("<text x=\"%d\" y=\"%d\" class=\"cell%s\">%s", x + CELL / 2, y + ROW / 2 + 4,
+		       code == TOPO_NO ? " light" : "", legend->letters);
+		if (path.distance > 0)
+			printf(" %" PRId32, path.distance);
+		printf("</text></g>\n");
+	}
+}
+
+static int draw_legend(const struct picture *picture, int y, bool is_drawn)
+{
+	for (size_t i = 0; i < TOPO_NR_CODES; i++) {
+		if (!picture->is_used[i])
+			continue;
+		if (is_drawn)
+			printf("<rect x=\"%d\" y=\"%d\" width=\"34\" height=\"16\" rx=\"4\" "
+			       "fill=\"%s\"/><text x=\"%d\" y=\"%d\" class=\"cell\">%s</text>\n",
+			       LEFT, y - 12, topo_legend[i].colour, LEFT + 17, y,
+			       topo_legend[i].letters);
+		if (is_drawn)
+			print_line(LEFT + 44, y, "note", topo_legend[i].meaning);
+		y += NOTE + 3;
+	}
+	return y + 10;
+}
+
+/* Text in lines of what fits, only measured without a class; where the next line goes. */
+static int draw_wrapped(int x, int y, const char *class, const char *text)
+{
+	char line[NOTE_CHARS + 1];
+
+	while (*text) {
+		size_t length = strlen(text);
+
+		if (length > NOTE_CHARS) {
+			length = NOTE_CHARS;
+			while (length > 1 && text[length] != ' ')
+				length--;
+		}
+		memcpy(line, text, length);
+		line[length] = '\0';
+		if (class)
+			print_line(x, y, class, line);
+		y += NOTE;
+		text += length;
+		text += *text == ' ';
+	}
+	return y;
+}
+
+static void note_blocked(struct picture *picture, const struct p2pdma_path *path)
+{
+	struct note *notes = picture->notes;
+	size_t n;
+
+	for (n = 0; n < picture->nr_notes && strcmp(notes[n].why, path->why); n++)
+		;
+	if (n == MAX_NOTES)
+		return;
+	if (n == picture->nr_notes) {
+		memcpy(notes[n].why, path->why, sizeof(path->why));
+		memcpy(notes[n].advice, path->advice, sizeof(path->advice));
+		picture->nr_notes++;
+	}
+	notes[n].nr_pairs++;
+}
+
+/* Which codes there are, and why what is red is red: their room must be known first. */
+static void take_stock(struct picture *picture)
+{
+	const struct topo *topo = picture->topo;
+	struct p2pdma_path path;
+
+	for (size_t i = 0; i < topo->nr_providers; i++) {
+		for (size_t k = 0; k < topo->nr_importers; k++) {
+			topo_path(topo, i, k, &path);
+			picture->is_used[topo_code(&path)] = true;
+			if (path.map_type == P2PDMA_MAP_NOT_SUPPORTED)
+				note_blocked(picture, &path);
+		}
+	}
+}
+
+/* The legend and the notes; drawn, or only measured: where they end. */
+static int draw_words(const struct picture *picture, bool is_drawn)
+{
+	int y = draw_legend(picture, picture->bottom + 24, is_drawn);
+	char text[1024];
+
+	for (size_t n = 0; n < picture->nr_notes; n++) {
+		const struct note *note = &picture->notes[n];
+
+		snprintf(text, sizeof(text), "%zu pair%s blocked: %s", note->nr_pairs,
+			 note->nr_pairs == 1 ? "" : "s", note->why);
+		y = draw_wrapped(LEFT, y, is_drawn ? "note bad" : NULL, text);
+		y = draw_wrapped(LEFT + 16, y, is_drawn ? "note" : NULL, note->advice) + 6;
+	}
+	return y;
+}
+
+static const char style[] =
+	"text{font:11px system-ui,\"DejaVu Sans\",sans-serif;fill:#212529}"
+	".title{font-size:17px;font-weight:600}.name{font-weight:600}.small{font-size:9.5px;"
+	"fill:#495057}.light,.small.light{fill:#fff}.bad,.small.bad{fill:#d6336c}"
+	".rate{font-size:9px;fill:#868e96}.slow{fill:#e8590c}.cell{text-anchor:middle;"
+	"font-size:10px;font-weight:600}.note{font-size:11.5px}"
+	".link{fill:none;stroke:#adb5bd}.host{fill:#343a40}"
+	".port{fill:#f1f3f5;stroke:#ced4da}.redirects{fill:#ffe3ec;stroke:#d6336c;"
+	"stroke-width:1.6}.provider{fill:#d9f5e4;stroke:#69db9c}"
+	".importer{fill:#dbe7ff;stroke:#74a0f0}";
+
+void topo_print_svg(const struct topo *topo)
+{
+	struct picture picture = {.topo = topo};
+	int height;
+
+	take_stock(&picture);
+	lay_out(&picture);
+	height = draw_words(&picture, false) + 8;
+	printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+	       "viewBox=\"0 0 %d %d\">\n<style>%s</style>\n"
+	       "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+	       picture.width, height, picture.width, height, style);
+	print_line(LEFT, 34, "title", "Peer-to-peer paths, provider to importer");
+	print_line(LEFT, 56, "note",
+		   "Lines are PCIe links: generation and lanes, orange where trained below what "
+		   "they could.");
+	draw_headings(&picture);
+	draw_tree(&picture);
+	for (size_t i = 0; i < topo->nr_providers; i++)
+		draw_row(&picture, i);
+	draw_words(&picture, true);
+	printf("</svg>\n");
+	free(picture.places);
+}

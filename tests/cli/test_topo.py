@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""p2pctl topo, check and best on machines made of files (machine.py).
+
+    tests/cli/test_topo.py BUILD [UNITTEST OPTION...]
+
+What they print is compared with what the machine was made to be: matrices in full, pictures by
+what stands in them.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import machine
+
+BUILD = Path(".")
+OK, FAILED, USAGE, UNREACHABLE, DENIED, NOT_FOUND, NOT_POSSIBLE, TIMEOUT, PARTIAL = range(9)
+NICS = [f"mlx5_{number}" for number in range(8)]
+GPUS = [f"0000:{bus:02x}:00.0/2" for bus in (0x19, 0x1a, 0x43, 0x44, 0x83, 0x84, 0xc3, 0xc4)]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Case(unittest.TestCase):
+    MACHINE = "server"
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = TemporaryDirectory()
+        machine.MACHINES[cls.MACHINE](Path(cls.folder.name))
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.folder.cleanup()
+
+    def run_it(self, code: int, *arguments: str) -> subprocess.CompletedProcess:
+        env = dict(os.environ, P2PCTL_SYSFS=f"{self.folder.name}/sys", P2PDMA_SOCKET="/nonexistent")
+        done = subprocess.run([str(BUILD / "cli/p2pctl_test"), *arguments], env=env,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertNotIn("Sanitizer", done.stderr)
+        return done
+
+    def json(self, schema: str, code: int, *arguments: str) -> dict:
+        found = json.loads(self.run_it(code, "--json", *arguments).stdout)
+        self.assertEqual((found["schema"], found["version"]), (f"p2pctl.{schema}", 1))
+        return found
+
+    def matrix(self) -> dict[str, list[str]]:
+        """Row by row: the cells of the importers."""
+        lines = self.run_it(OK, "topo").stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["PROVIDER", *NICS, "NODE", "DRIVER"])
+        rows = {}
+        for line in lines[1:9]:
+            name, rest = line.split(None, 1)
+            rows[name] = re.findall(r"(NO|[A-Z?+]+ \d+)", rest)
+        self.assertEqual(list(rows), GPUS)
+        return rows
+
+
+class Server(Case):
+    def test_matrix(self) -> None:
+        for row, cells in enumerate(self.matrix().values()):
+            self.assertEqual(cells, ["SW 4" if row // 2 == nic // 2 else "HH 8"
+                                     for nic in range(8)])
+        text = self.run_it(OK, "topo").stdout
+        self.assertRegex(text, r"SW +straight .*BUS_ADDR")
+        self.assertRegex(text, r"HH +through two host bridges")
+        self.assertNotRegex(text, r"NO +not supported")
+        self.assertNotIn("PROVIDER", self.run_it(OK, "--no-headings", "topo").stdout)
+
+    def test_json(self) -> None:
+        found = self.json("topo", OK, "topo")
+        nodes = {node["name"]: node for node in found["nodes"]}
+        # Four times a host bridge, a root port, a switch of five ports, four functions.
+        self.assertEqual(len(nodes), 4 * 11)
+        self.assertEqual(nodes["0000:46:00.0"]["device"], "mlx5_3")
+        self.assertEqual(nodes["0000:46:00.0"]["parent"], "0000:42:03.0")
+        self.assertEqual(nodes["0000:46:00.0"]["link_width"], 8)
+        self.assertEqual(nodes["0000:46:00.0"]["max_link_width"], 16)
+        self.assertEqual(nodes["pci0000:80"]["numa_node"], 1)
+        self.assertEqual(nodes["0000:19:00.0"]["bar_bytes"], 16 << 30)
+        self.assertEqual(len(found["paths"]), 64)
+        for path in found["paths"]:
+            is_near = GPUS.index(path["provider"]) // 2 == NICS.index(path["importer"]) // 2
+            self.assertEqual(path["map_type"], "BUS_ADDR" if is_near else "THRU_HOST_BRIDGE")
+            self.assertEqual(path["distance"], 4 if is_near else 8)
+            self.assertEqual(path["possible"], 1)
+
+    def test_all_takes_every_function(self) -> None:
+        found = self.json("topo", OK, "topo", "--all")
+        # 16 functions and four that are the root buses' first, which have no BAR.
+        self.assertEqual(len(found["paths"]), 16 * 20)
+        own = [path for path in found["paths"]
+               if path["provider"] == GPUS[0] and path["function"] == GPUS[0][:-2]]
+        self.assertEqual(own[0]["distance"], 0)
+
+    def test_check(self) -> None:
+        text = self.run_it(OK, "check", GPUS[0], "mlx5_1").stdout
+        self.assertIn("yes, BUS_ADDR, distance 4", text)
+        self.assertIn("below switch port 0000:17:00.0", text)
+        self.assertIn("63.0 GB/s, PCIe 5.0 x16", text)
+        self.assertNotIn("change", text)
+        # The function alone: its largest BAR.
+        path = self.json("paths", OK, "check", GPUS[0][:-2], "mlx5_3")["paths"][0]
+        self.assertEqual((path["provider"], path["works"]), (GPUS[0], "yes"))
+        self.assertEqual(path["narrowest"], "0000:46:00.0")
+        self.assertEqual(path["bytes_per_second"] // 10**6, 15753)
+
+    def test_check_what_isnt(self) -> None:
+        self.run_it(USAGE, "check", GPUS[0])
+        self.run_it(USAGE, "check", GPUS[0], "mlx5_0", "mlx5_1")
+        self.run_it(NOT_FOUND, "check", "0000:77:00.0/2", "mlx5_0")
+        self.run_it(NOT_FOUND, "check", "0000:16:01.0", "mlx5_0")
+        self.run_it(NOT_FOUND, "check", GPUS[0], "mlx5_9")
+        self.run_it(FAILED, "check", "what?", "mlx5_0")
+        self.run_it(FAILED, "check", GPUS[0], "../etc")
+
+    def test_best_of_a_provider(self) -> None:
+        paths = self.json("paths", OK, "best", GPUS[2])["paths"]
+        # Below one switch the wider link first; then the rest, those of the same node first.
+        self.assertEqual([path["importer"] for path in paths],
+                         ["mlx5_2", "mlx5_3", "mlx5_0", "mlx5_1", *NICS[4:]])
+        self.assertEqual({path["provider"] for path in paths}, {GPUS[2]})
+
+    def test_best_of_an_importer(self) -> None:
+        paths = self.json("paths", OK, "best", "mlx5_5")["paths"]
+        self.assertEqual([path["provider"] for path in paths],
+                         [*GPUS[4:6], *GPUS[6:], *GPUS[:4]])
+        by_function = self.json("paths", OK, "best", "0000:86:00.0")["paths"]
+        self.assertEqual([path["provider"] for path in by_function],
+                         [path["provider"] for path in paths])
+
+    def test_best_what_isnt(self) -> None:
+        self.run_it(USAGE, "best")
+        self.assertIn("nothing to pair", self.run_it(NOT_FOUND, "best", "mlx5_9").stderr)
+
+    def test_usage(self) -> None:
+        self.run_it(USAGE, "topo", "more")
+        self.run_it(USAGE, "topo", "--dot", "--svg")
+        self.run_it(USAGE, "--json", "topo", "--svg")
+        self.run_it(USAGE, "topo", "--unknown")
+
+    def test_dot(self) -> None:
+        text = self.run_it(OK, "topo", "--dot").stdout
+        self.assertEqual(text.count("subgraph"), 4)
+        self.assertIn('"0000:42:03.0" -> "0000:46:00.0" [dir=none, label="4.0 x8"', text)
+        self.assertNotIn("dashed", text)
+        self.assertEqual(text.count("{"), text.count("}"))
+
+
+class Blocked(Case):
+    MACHINE = "blocked"
+
+    def test_matrix(self) -> None:
+        rows = list(self.matrix().values())
+        no = ["NO"] * 2
+        self.assertEqual(rows[0], ["SW 4"] * 2 + no + ["HH 8"] * 2 + no)
+        self.assertEqual(rows[2], no * 4)
+        self.assertEqual(rows[4], ["HH 8"] * 2 + no + ["SW 4"] * 2 + no)
+        self.assertEqual(rows[7], no * 3 + ["SW 4"] * 2)
+        self.assertRegex(self.run_it(OK, "topo").stdout, r"NO +not supported")
+
+    def test_check_says_what_to_change(self) -> None:
+        text = self.run_it(NOT_POSSIBLE, "check", GPUS[2], "mlx5_2").stdout
+        self.assertIn("no, NOT_SUPPORTED", text)
+        self.assertIn('"pci=disable_acs_redir=0000:42:00.0;0000:42:02.0"', text)
+        self.assertIn("0000:42:00.0  downstream-port, PCIe 5.0 x16, ACS redirects", text)
+        path = self.json("paths", NOT_POSSIBLE, "check", GPUS[0], "mlx5_2")["paths"][0]
+        self.assertEqual((path["works"], path["distance"]), ("no", -1))
+        self.assertIn("pci0000:40 (8086:3420)", path["why"])
+        self.assertIn("one PCIe switch", path["advice"])
+
+    def test_best_where_nothing_works(self) -> None:
+        self.run_it(NOT_POSSIBLE, "best", GPUS[2])
+        paths = self.json("paths", OK, "best", GPUS[0])["paths"]
+        self.assertEqual([path["works"] for path in paths], ["yes"] * 4 + ["no"] * 4)
+
+    def test_dot_shows_blocked_in_red(self) -> None:
+        text = self.run_it(OK, "topo", "--dot").stdout
+        blocked = [line for line in text.splitlines() if "dashed" in line]
+        self.assertEqual(len(blocked), 44)
+        self.assertTrue(all('color="#d6336c"' in line for line in blocked))
+        self.assertIn("ACS at 0000:42:00.0", text)
+
+    def test_svg_is_a_picture_of_it(self) -> None:
+        root = ElementTree.fromstring(self.run_it(OK, "topo", "--svg").stdout)
+        height, width = float(root.get("height")), float(root.get("width"))
+        texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+        for name in (*NICS, "pci0000:c0", "0000:42:03.0"):
+            self.assertIn(name, " ".join(texts))
+        self.assertEqual(texts.count("NO"), 44 + 1)
+        self.assertEqual(texts.count("SW 4"), 12)
+        self.assertEqual(sum(text.endswith("ACS") for text in texts), 4)
+        self.assertIn("4.0 x8", texts)
+        self.assertTrue(any(text.startswith("20 pairs blocked: no port") for text in texts))
+        # Nothing lies outside.
+        for element in (*root.iter(f"{SVG}text"), *root.iter(f"{SVG}rect")):
+            if element.get("x"):
+                self.assertTrue(0 <= float(element.get("x")) < width)
+                self.assertTrue(0 <= float(element.get("y")) < height, element.text)
+
+
+class Names(Case):
+    """Text from devices can't break out of a picture, or of JSON."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = TemporaryDirectory()
+        made = machine.Machine(Path(cls.folder.name))
+        made.host("pci0000:00")
+        for number, name in ((1, '<a>&"b'), (2, "mlx5_0")):
+            port = f"0000:00:0{number}.0"
+            made.function(port, "pci0000:00", machine.ROOT_PORT)
+            made.function(f"0000:0{number}:00.0", port, driver=name, rdma=name)
+
+    def test_svg(self) -> None:
+        text = self.run_it(OK, "topo", "--all", "--svg").stdout
+        ElementTree.fromstring(text)
+        self.assertNotIn("<a>", text)
+
+    def test_dot(self) -> None:
+        for line in self.run_it(OK, "topo", "--all", "--dot").stdout.splitlines():
+            self.assertEqual(line.replace('\\"', "").count('"') % 2, 0, line)
+
+    def test_json(self) -> None:
+        nodes = self.json("topo", OK, "topo", "--all")["nodes"]
+        self.assertIn('<a>&"b', [node["driver"] for node in nodes])
+
+
+class Nothing(Case):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = TemporaryDirectory()
+        machine.Machine(Path(cls.folder.name)).host("pci0000:00")
+
+    def test_topo_says_what_is_missing(self) -> None:
+        self.assertIn("no provider", self.run_it(OK, "topo").stderr)
+        self.assertEqual(self.json("topo", OK, "topo")["paths"], [])
+        ElementTree.fromstring(self.run_it(OK, "topo", "--svg").stdout)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    BUILD = Path(sys.argv.pop(1))
+    unittest.main(verbosity=2)
