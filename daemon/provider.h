@@ -45,7 +45,7 @@ struct source_ops {
 		      struct source_result *ret_result);
 	/* Everything that was ever made from this device. */
 	int (*revoke_all)(struct device *device);
-	/* The kernel's distance to an importer; -1: it would not map. */
+	/* The distance to an importer, by the kernel or by its rules; -1: it would not map. */
 	int (*distance)(struct device *device, const struct pci_address *importer,
 			int32_t *ret_distance);
 	void (*close)(struct device *device);

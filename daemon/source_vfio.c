@@ -27,6 +27,7 @@
 
 #include "broker.h"
 #include "common/cleanup.h"
+#include "common/path.h"
 #include "common/sys.h"
 #include "common/vfio_abi.h"
 #include "log.h"
@@ -230,12 +231,25 @@ static void close_device(struct device *device)
 	free(vfio);
 }
 
+/* VFIO has no call for it: by the kernel's rules. */
+static int distance(struct device *device, const struct pci_address *importer,
+		    int32_t *ret_distance)
+{
+	cleanup_fd int sysfs_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (sysfs_fd < 0)
+		return -errno;
+	return path_distance_query(sysfs_fd, path_cpu_here(), &device->address, importer,
+				   ret_distance);
+}
+
 static const struct source_ops ops = {
 	.backend = WIRE_BACKEND_VFIO,
 	.force = WIRE_FORCE_FUNCTION,
 	.export = export,
 	.revoke = take_back,
 	.revoke_all = revoke_all,
+	.distance = distance,
 	.close = close_device,
 };
 

@@ -143,7 +143,7 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 	context->sysfs_fd = context->dev_fd = context->epoll_fd = context->wake_fd = -1;
 	context->page_size_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	snprintf(context->cpuinfo, sizeof(context->cpuinfo), "%s",
-		 roots->cpuinfo ? roots->cpuinfo : "/proc/cpuinfo");
+		 roots->cpuinfo ? roots->cpuinfo : "");
 	context->cpu = -1;
 	context->log_level = known.log_level;
 	context->log_handler = known.log_handler;

@@ -70,7 +70,7 @@ struct context_roots {
 	const char *sysfs;
 	const char *dev;
 	const char *socket;  /* NULL: p2pd's own */
-	const char *cpuinfo; /* NULL: /proc/cpuinfo */
+	const char *cpuinfo; /* NULL: this machine's */
 };
 
 int context_open(const struct p2pdma_context_options *options, const struct context_roots *roots,

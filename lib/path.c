@@ -34,7 +34,7 @@ enum path_answer path_context_cpu(struct p2pdma_context *context)
 	int cpu = __atomic_load_n(&context->cpu, __ATOMIC_RELAXED);
 
 	if (cpu < 0) {
-		cpu = (int)path_cpu_query(context->cpuinfo);
+		cpu = (int)(*context->cpuinfo ? path_cpu_query(context->cpuinfo) : path_cpu_here());
 		__atomic_store_n(&context->cpu, cpu, __ATOMIC_RELAXED);
 	}
 	return (enum path_answer)cpu;

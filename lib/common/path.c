@@ -21,13 +21,6 @@
  *
  * Pure functions over a tree, which stays as it is.
  */
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "cleanup.h"
 #include "path.h"
 
 #define HOST_BRIDGE_ANY (-1)
@@ -43,55 +36,6 @@ static const struct host_bridge {
 };
 
 const char *const path_kernel = HOST_BRIDGES_KERNEL;
-
-/* Zen; the kernel's x86 family, "cpu family : 23". */
-#define ZEN_FAMILY 0x17
-
-/* The value of "key<blanks>: value" of the first processor; NULL. */
-static const char *cpu_value(const char *text, const char *key)
-{
-	for (const char *line = text; line && *line;) {
-		if (!strncmp(line, key, strlen(key))) {
-			const char *value = line + strlen(key);
-
-			value += strspn(value, " \t");
-			if (*value == ':')
-				return value + 1 + strspn(value + 1, " \t");
-		}
-		line = strchr(line, '\n');
-		if (line)
-			line++;
-	}
-	return NULL;
-}
-
-enum path_answer path_cpu_parse(const char *text)
-{
-	const char *vendor = cpu_value(text, "vendor_id");
-	const char *family = cpu_value(text, "cpu family");
-
-	if (!vendor || strncmp(vendor, "AuthenticAMD", strlen("AuthenticAMD")))
-		return PATH_NO;
-	if (!family)
-		return PATH_MAYBE;
-	return strtoul(family, NULL, 10) >= ZEN_FAMILY ? PATH_YES : PATH_NO;
-}
-
-enum path_answer path_cpu_query(const char *file)
-{
-	cleanup_fd int fd = open(file, O_RDONLY | O_CLOEXEC);
-	char text[4096];
-	ssize_t length;
-
-	if (fd < 0)
-		return PATH_MAYBE;
-	/* The first processor is at its beginning. */
-	length = read(fd, text, sizeof(text) - 1);
-	if (length < 0)
-		return PATH_MAYBE;
-	text[length] = '\0';
-	return path_cpu_parse(text);
-}
 
 static enum path_answer host_forwards(const struct pci_node *host, bool is_same,
 				      bool *ret_is_listed)

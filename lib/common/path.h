@@ -34,8 +34,10 @@ enum path_answer {
 
 /* Does the processor forward whatever its host bridge is? Where the kernel asks that at all. */
 enum path_answer path_cpu_parse(const char *text);
-/* @file: /proc/cpuinfo */
+/* @file: as /proc/cpuinfo */
 enum path_answer path_cpu_query(const char *file);
+/* Of this machine. */
+enum path_answer path_cpu_here(void);
 
 #define PATH_MAX_HOPS (2 * PCI_TREE_MAX_DEPTH + 2)
 
@@ -65,6 +67,13 @@ struct path {
 /* Any two functions of a tree. */
 void path_compute(const struct pci_tree *tree, enum path_answer cpu, int32_t provider,
 		  int32_t importer, struct path *ret_path);
+
+/*
+ * The distance alone; -1: it doesn't map. -ENODEV: no provider; -ENXIO: no importer; -EOPNOTSUPP: whether
+ * it maps can't be seen; -EIO, -ENOMEM.
+ */
+int path_distance_query(int sysfs_fd, enum path_answer cpu, const struct pci_address *provider,
+			const struct pci_address *importer, int32_t *ret_distance);
 
 /* One sentence without a full stop. */
 void path_explain(const struct pci_tree *tree, const struct path *path, char *ret_text,

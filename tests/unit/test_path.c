@@ -502,6 +502,42 @@ static void server_pairs_acs(void **state)
 	assert_path(NOT_SUPPORTED, DIFFERENT_HOSTS, -1);
 }
 
+static int32_t distance_of(const char *provider, const char *importer, enum path_answer cpu,
+			   int wanted)
+{
+	struct pci_address from, to;
+	cleanup_fd int sysfs_fd = -1;
+	int32_t distance = 77;
+	char sysfs[80];
+
+	snprintf(sysfs, sizeof(sysfs), "%s/sys", fake.root);
+	sysfs_fd = open(sysfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(pci_address_parse(provider, &from), 0);
+	assert_int_equal(pci_address_parse(importer, &to), 0);
+	assert_int_equal(path_distance_query(sysfs_fd, cpu, &from, &to, &distance), wanted);
+	return distance;
+}
+
+static void distance_alone(void **state)
+{
+	(void)state;
+	add_switch(UNLISTED);
+	assert_int_equal(distance_of("0000:04:00.0", "0000:05:00.0", PATH_NO, 0), 4);
+	fake_acs_set("0000:03:00.0", 0x0004);
+	assert_int_equal(distance_of("0000:04:00.0", "0000:05:00.0", PATH_NO, 0), -1);
+	assert_int_equal(distance_of("0000:04:00.0", "0000:05:00.0", PATH_YES, 0), 4);
+	fake_acs_set("0000:03:00.0", 0);
+	/* What p2pd sees, which has no CAP_SYS_ADMIN: enough where both ways work. */
+	fake_pci_add(&(struct fake_pci){.address = "0000:03:01.0",
+					.above = "0000:02:00.0",
+					.type = PCI_CONFIG_DOWNSTREAM_PORT,
+					.is_hidden = true});
+	assert_int_equal(distance_of("0000:04:00.0", "0000:05:00.0", PATH_YES, 0), 4);
+	assert_int_equal(distance_of("0000:04:00.0", "0000:05:00.0", PATH_NO, -EOPNOTSUPP), 77);
+	assert_int_equal(distance_of("0000:77:00.0", "0000:05:00.0", PATH_NO, -ENODEV), 77);
+	assert_int_equal(distance_of("0000:04:00.0", "0000:77:00.0", PATH_NO, -ENXIO), 77);
+}
+
 static void cpu_by_vendor_and_family(void **state)
 {
 	(void)state;
@@ -514,6 +550,8 @@ static void cpu_by_vendor_and_family(void **state)
 	assert_int_equal(path_cpu_parse("processor\t: 0\nBogoMIPS\t: 2000.00\n"), PATH_NO);
 	assert_int_equal(path_cpu_parse(""), PATH_NO);
 	assert_int_equal(path_cpu_query("/nonexistent"), PATH_MAYBE);
+	/* What runs this test knows its own processor. */
+	assert_int_equal(path_cpu_here(), path_cpu_query("/proc/cpuinfo"));
 }
 
 static void chain_of_links(void **state)
@@ -595,6 +633,7 @@ int main(void)
 		CASE(vmd_is_another_host),
 		CASE(server_pairs),
 		CASE(server_pairs_acs),
+		CASE(distance_alone),
 		CASE(cpu_by_vendor_and_family),
 		CASE(chain_of_links),
 		CASE(tree_errors),

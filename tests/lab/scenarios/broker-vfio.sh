@@ -39,7 +39,10 @@ are_open() {
 	[ "$(open_devices)" = "$1" ]
 }
 
-ok "nothing is open before the first lease" are_open 0
+ok "the path to an importer is known without the kernel module" \
+	as alice p2pctl acquire -l 4k --importer rxe0 "$exporter" -- true
+
+ok "nothing is open before the first lease" wait_for 10 are_open 0
 
 hold alice alice rxe0 "$exporter" term
 ok "SIGKILL of p2pd" kill -KILL "$(main_pid)"
