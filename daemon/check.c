@@ -138,6 +138,7 @@ static int find_groups(const char *name, gid_t gid, gid_t **ret_groups, size_t *
 		if (!groups)
 			return -ENOMEM;
 		if (getgrouplist(name, gid, groups, &count) >= 0) {
+			policy_sort_groups(groups, (size_t)count);
 			*ret_groups = groups;
 			*ret_count = (size_t)count;
 			return 0;

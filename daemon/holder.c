@@ -34,24 +34,6 @@
 
 #define MAX_GROUPS 65536
 
-static int compare_groups(const void *a, const void *b)
-{
-	gid_t x = *(const gid_t *)a, y = *(const gid_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* As the kernel has them already, unless its numbers are other ones than ours. */
-static void sort_groups(gid_t *groups, size_t count)
-{
-	for (size_t i = 1; i < count; i++) {
-		if (groups[i - 1] <= groups[i])
-			continue;
-		qsort(groups, count, sizeof(*groups), compare_groups);
-		return;
-	}
-}
-
 static int learn_groups(int socket_fd, struct policy_subject *subject)
 {
 	socklen_t size = 32 * sizeof(gid_t);
@@ -73,7 +55,7 @@ static int learn_groups(int socket_fd, struct policy_subject *subject)
 			break;
 		}
 	}
-	sort_groups(groups, size / sizeof(gid_t));
+	policy_sort_groups(groups, size / sizeof(gid_t));
 	subject->groups = groups;
 	subject->nr_groups = size / sizeof(gid_t);
 	return 0;

@@ -132,6 +132,24 @@ bool policy_needs_cgroup(const struct policy *policy)
 	return policy->needs_cgroup;
 }
 
+static int compare_groups(const void *a, const void *b)
+{
+	gid_t x = *(const gid_t *)a, y = *(const gid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The kernel has them so already, unless its numbers are other ones than ours. */
+void policy_sort_groups(gid_t *groups, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		if (groups[i - 1] <= groups[i])
+			continue;
+		qsort(groups, count, sizeof(*groups), compare_groups);
+		return;
+	}
+}
+
 bool policy_is_member(const struct policy_subject *subject, gid_t gid)
 {
 	size_t low = 0, high = subject->nr_groups;

@@ -83,6 +83,9 @@ int policy_new(struct policy **ret_policy);
 void policy_decide(const struct policy *policy, const struct policy_subject *subject,
 		   const struct policy_request *request, struct policy_decision *ret_decision);
 
+/* As struct policy_subject wants them. */
+void policy_sort_groups(gid_t *groups, size_t count);
+
 /* By its first group or another. */
 bool policy_is_member(const struct policy_subject *subject, gid_t gid);
 
