@@ -59,6 +59,8 @@ pid_t bare_start(const char *path);
 /* The same for many peers at once, with epoll. */
 pid_t bare_start_epoll(const char *path);
 void bare_stop(pid_t pid, const char *path);
+/* Of such a server: one request. Not 0: the peer has hung up. */
+int bare_serve(int peer);
 
 /* -- the peer -- */
 

@@ -62,8 +62,7 @@ static void answer(int peer, uint16_t opcode)
 		close(fd);
 }
 
-/* One request. Not 0: it has hung up. */
-static int serve(int peer)
+int bare_serve(int peer)
 {
 	uint64_t packet[WIRE_MESSAGE_MAX / sizeof(uint64_t)];
 	struct wire_header header;
@@ -82,7 +81,7 @@ __attribute__((noreturn)) static void serve_each(int listener)
 	for (;;) {
 		int peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
-		while (peer >= 0 && !serve(peer))
+		while (peer >= 0 && !bare_serve(peer))
 			;
 		close(peer);
 	}
@@ -110,7 +109,7 @@ __attribute__((noreturn)) static void serve_all(int listener)
 
 			if (fd == listener)
 				watch(epoll_fd, accept4(listener, NULL, NULL, SOCK_CLOEXEC));
-			else if (serve(fd))
+			else if (bare_serve(fd))
 				close(fd);
 		}
 	}

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * revoke_fanout_N: how long an administrator's "all leases back" takes until the last of N holders
- * has been told, against a process that, asked with the same packet, does sendmsg() to each.
+ * has been told, against a process that, asked with the same packet, does sendmsg() to each. Before
+ * it each holder is granted its lease, and gives it back after it: by both, so that both have
+ * done the same with the same sockets when the clock starts.
  *
  * The clock stops when the last message is there. That the others are there as well, and that no
  * time passed with reading them, is proved after it: nobody has to be waited for. Each
@@ -76,10 +78,11 @@ static void connect_all(struct crowd *crowd, const char *path)
 	}
 }
 
-static double us_of_p2pd(struct crowd *crowd)
+static double us_of(struct crowd *crowd)
 {
 	double us;
 
+	/* In turn: the bare process waits for one at a time. */
 	for (size_t i = 0; i < BENCH_HOLDERS; i++)
 		crowd->leases[i] = broker_acquire(holder(crowd, i));
 	us = us_to_last(crowd);
@@ -88,7 +91,7 @@ static double us_of_p2pd(struct crowd *crowd)
 	return us;
 }
 
-/* -- the floor: asked on one socket, tells on the others -- */
+/* -- the floor: serves the holders in turn, and tells them when it is asked on one more socket -- */
 
 static void put(int fd, uint16_t opcode, const void *body, size_t size_bytes)
 {
@@ -101,25 +104,28 @@ static void put(int fd, uint16_t opcode, const void *body, size_t size_bytes)
 		abort();
 }
 
+static void serve_each(const struct crowd *crowd)
+{
+	for (size_t i = 0; i < BENCH_HOLDERS; i++)
+		if (bare_serve(holder(crowd, i)))
+			_exit(0);
+}
+
 __attribute__((noreturn)) static void tell_all(const struct crowd *crowd)
 {
 	struct wire_event_lease event = {.reason = WIRE_REASON_ADMIN};
 	struct wire_revoke_reply reply = {.nr_leases = BENCH_HOLDERS};
 	uint64_t packet[64];
 
-	while (recv(crowd->admin, packet, sizeof(packet), 0) > 0) {
+	for (;;) {
+		serve_each(crowd);
+		if (recv(crowd->admin, packet, sizeof(packet), 0) <= 0)
+			_exit(0);
 		for (size_t i = 0; i < BENCH_HOLDERS; i++)
 			put(holder(crowd, i), WIRE_EVENT_REVOKE_REQUESTED, &event, sizeof(event));
 		put(crowd->admin, WIRE_REVOKE | WIRE_REPLY, &reply, sizeof(reply));
+		serve_each(crowd);
 	}
-	_exit(0);
-}
-
-/* Twice: p2pd has just worked for each of the connections, too. */
-static double us_of_bare(const struct crowd *crowd)
-{
-	us_to_last(crowd);
-	return us_to_last(crowd);
 }
 
 static void make_pair(int *ret_near, int *ret_far)
@@ -181,8 +187,8 @@ int main(int argc, char **argv)
 	broker_start(&daemon, "0");
 	connect_all(&held, daemon.socket);
 	for (size_t i = 0; i < options.rounds; i++) {
-		value[i] = us_of_p2pd(&held);
-		floor[i] = us_of_bare(&told);
+		value[i] = us_of(&held);
+		floor[i] = us_of(&told);
 	}
 	hang_up(&held);
 	hang_up(&told);
