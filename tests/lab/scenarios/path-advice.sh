@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+#: title = what p2pctl check advises is what helps
+#: topology = multi-function
+#: cpu = Skylake-Client
+#: iommu = on
+#: modules = p2pdma_export
+#: needs = p2pctl mr_data rdma_link
+#: for cmdline = quiet, pci=disable_acs_redir=0000:00:01.0
+exporter=$(bdf_of exporter)
+nic=$(bdf_of nic)
+advice=pci=disable_acs_redir=$(bdf_of port0)
+says_of_check() {
+	p2pctl check "$exporter/2" "$nic" | tee /tmp/check
+	grep -qF -e "$1" /tmp/check
+}
+
+ok "the exporter binds" bind "$exporter" p2pdma_export
+ok "soft-RoCE comes up" rxe_up nic
+prints "kernel asked, says the same" "the kernel's own answer is the same" \
+	sh -c "p2pctl check $exporter/2 $nic || true"
+prints "$nic" "topo has the importer" p2pctl topo --json
+if [ "$CMDLINE" = "$advice" ]; then
+	ok "it works, straight" p2pctl check "$exporter/2" rxe0
+	prints "yes, BUS_ADDR, distance 2" "it says so" p2pctl check "$exporter/2" rxe0
+	prints BUS_ADDR "it is the best there is" p2pctl best --all "$exporter/2"
+	tap mr_data rxe0 "export:$exporter/2"
+else
+	fails "it doesn't work, as ACS redirects to a host bridge that forwards nothing" \
+		p2pctl check "$exporter/2" rxe0
+	ok "what to change is said to the letter" says_of_check "\"$advice\""
+	ok "the reason is the port" says_of_check "ACS at $(bdf_of port0) redirects"
+	tap mr_data -e EINVAL rxe0 "export:$exporter/2"
+fi
