@@ -37,8 +37,8 @@ class Machine:
                  link: tuple[int, int] = (5, 16), limit: tuple[int, int] = (5, 16),
                  ids: tuple[int, int] = (0x1af4, 0x1110), klass: int = 0x030200, driver: str = "",
                  node: int = 0, bar_bytes: int = 16 << 30, rdma: str = "",
-                 is_pcie: bool = True) -> None:
-        """@acs: the control register, None for no capability."""
+                 is_pcie: bool = True, is_hidden: bool = False) -> None:
+        """@acs: the control register, None for no capability; @is_hidden: as users see it."""
         is_port = kind != 0
         space = bytearray(4096)
 
@@ -61,7 +61,7 @@ class Machine:
         self.places[address] = f"{self.places[above]}/{address}"
         path = self.sys / self.places[address]
         path.mkdir(parents=True)
-        (path / "config").write_bytes(bytes(space))
+        (path / "config").write_bytes(bytes(space[:64] if is_hidden else space))
         none = "0x0000000000000000 " * 2 + "0x0000000000000000\n"
         bar = "0x0000010000000000 0x%016x 0x000000000014220c\n" % ((1 << 40) + bar_bytes - 1)
         (path / "resource").write_text(

@@ -235,6 +235,48 @@ class Names(Case):
         self.assertIn('<a>&"b', [node["driver"] for node in nodes])
 
 
+class Hidden(Case):
+    """What users see, who may not read capabilities."""
+
+    CPU = ("GenuineIntel", 6)
+    CODE, CELL, WORKS = DENIED, "? 4", "unknown"
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = TemporaryDirectory()
+        made = machine.Machine(Path(cls.folder.name), cls.CPU)
+        made.host("pci0000:00", 0x8086, 0x29c0)
+        made.function("0000:00:01.0", "pci0000:00", machine.ROOT_PORT, is_hidden=True)
+        made.function("0000:01:00.0", "0000:00:01.0", machine.UPSTREAM, is_hidden=True)
+        for number in range(2):
+            made.function(f"0000:02:0{number}.0", "0000:01:00.0", machine.DOWNSTREAM, acs=0x1d,
+                          is_hidden=True)
+            made.function(f"0000:0{number + 3}:00.0", f"0000:02:0{number}.0", is_hidden=True,
+                          rdma="mlx5_0" if number else "", klass=0x020700 if number else 0x030200)
+
+    def test_topo(self) -> None:
+        text = self.run_it(OK, "topo").stdout
+        self.assertRegex(text, rf"0000:03:00.0/2 {re.escape(self.CELL)} ")
+        self.assertIn("root only", text)
+        self.assertIn("root only", self.run_it(OK, "topo", "--svg").stdout)
+        nodes = self.json("topo", OK, "topo")["nodes"]
+        self.assertEqual({node["acs"] for node in nodes if node["parent"]}, {"unknown"})
+
+    def test_check(self) -> None:
+        path = self.json("paths", self.CODE, "check", "0000:03:00.0", "mlx5_0")["paths"][0]
+        self.assertEqual((path["works"], path["map_type"]), (self.WORKS, "UNKNOWN"))
+        self.assertIn("0000:02:01.0", path["why"])
+        self.assertIn("as root", path["advice"])
+        self.assertIn("ACS unknown", self.run_it(self.CODE, "check", "0000:03:00.0", "mlx5_0").stdout)
+
+
+class HiddenZen(Hidden):
+    """There it works either way."""
+
+    CPU = ("AuthenticAMD", 25)
+    CODE, CELL, WORKS = OK, "?+ 4", "yes"
+
+
 class Nothing(Case):
     @classmethod
     def setUpClass(cls) -> None:

@@ -208,6 +208,15 @@ static void host_any_device_of_a_vendor(void **state)
 	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
 }
 
+/* Processors of Nvidia are known by their root ports. */
+static void host_of_nvidia_cpu_thru(void **state)
+{
+	(void)state;
+	add_root_ports(0x10de, 0x2f97, 2);
+	query("0000:11:00.0", "0000:91:00.0", PATH_NO);
+	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
+}
+
 /* Without a function 00.0 the first one must be a root port. */
 static void host_known_by_root_port(void **state)
 {
@@ -618,6 +627,7 @@ int main(void)
 		CASE(hosts_same_only_not_supported),
 		CASE(hosts_second_unlisted_names_it),
 		CASE(host_any_device_of_a_vendor),
+		CASE(host_of_nvidia_cpu_thru),
 		CASE(host_known_by_root_port),
 		CASE(root_complex_functions_have_no_port),
 		CASE(switch_bus_addr),
