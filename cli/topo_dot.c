@@ -21,28 +21,32 @@ static void print_quoted(const char *text)
 	putchar('"');
 }
 
+/* The same without what could end or escape. */
+static void print_plain(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if (*c != '"' && *c != '\\' && (unsigned char)*c >= ' ' && *c != 0x7f)
+			putchar(*c);
+}
+
 static void print_node(const struct p2pdma_node *node)
 {
-	char text[256];
-
 	printf("    ");
 	print_quoted(node->name);
-	if (node->kind == P2PDMA_NODE_FUNCTION) {
-		snprintf(text, sizeof(text), "%s%s%s%s%s", node->device, *node->device ? "\\n" : "",
-			 node->name, *node->driver ? "\\n" : "", node->driver);
-		/* The line breaks are Graphviz's own. */
-		printf(" [shape=box, style=\"rounded,filled\", fillcolor=\"%s\", label=\"",
-		       node->flags & P2PDMA_NODE_IMPORTER ? "#dbe7ff" : "#d9f5e4");
-		for (const char *c = text; *c; c++)
-			if (*c != '"' && (unsigned char)*c >= ' ' && *c != 0x7f)
-				putchar(*c);
-		printf("\"];\n");
-	} else {
+	if (node->kind != P2PDMA_NODE_FUNCTION) {
 		printf(" [shape=box, style=filled, fillcolor=\"#f1f3f5\", color=\"%s\", "
 		       "tooltip=\"%s\"];\n",
 		       node->flags & P2PDMA_NODE_REDIRECTS ? "#d6336c" : "#495057",
 		       kind_name(node->kind));
+		return;
 	}
+	printf(" [shape=box, style=\"rounded,filled\", fillcolor=\"%s\", label=\"",
+	       node->flags & P2PDMA_NODE_IMPORTER ? "#dbe7ff" : "#d9f5e4");
+	/* Lines end in Graphviz's own \n. */
+	print_plain(node->device);
+	printf("%s%s%s", *node->device ? "\\n" : "", node->name, *node->driver ? "\\n" : "");
+	print_plain(node->driver);
+	printf("\"];\n");
 }
 
 static void print_hosts(const struct topo *topo)
@@ -51,7 +55,8 @@ static void print_hosts(const struct topo *topo)
 		if (!topo->is_shown[h] || topo->nodes[h].kind != P2PDMA_NODE_HOST_BRIDGE)
 			continue;
 		printf("  subgraph \"cluster %s\" {\n    label=\"%s, node %" PRId32
-		       "\"; style=rounded; color=\"#adb5bd\";\n    ",
+		       "\"; fontname=\"sans-serif\"; fontsize=11; style=rounded; "
+		       "color=\"#adb5bd\";\n    ",
 		       topo->nodes[h].name, topo->nodes[h].name, topo->nodes[h].numa_node);
 		print_quoted(topo->nodes[h].name);
 		printf(" [shape=box, style=filled, fillcolor=\"#343a40\", fontcolor=white];\n");
@@ -76,7 +81,7 @@ static void print_links(const struct topo *topo)
 		print_quoted(node->name);
 		link_format(node->link_generation, node->link_width, link, sizeof(link));
 		if (node->link_generation)
-			printf(" [dir=none, label=\"%s\", penwidth=%.1f]", link,
+			printf(" [dir=none, label=\"%s\", color=\"#868e96\", penwidth=%.1f]", link,
 			       1.0 + (double)node->link_width / 8);
 		else
 			printf(" [dir=none]");
@@ -97,8 +102,8 @@ static void print_blocked(const struct topo *topo)
 			print_quoted(path.provider);
 			printf(" -> ");
 			print_quoted(path.importer);
-			printf(" [constraint=false, color=\"#d6336c\", style=dashed, "
-			       "arrowhead=tee, tooltip=");
+			printf(" [constraint=false, tailport=e, headport=e, "
+			       "color=\"#d6336c\", style=dashed, arrowhead=tee, tooltip=");
 			print_quoted(path.why);
 			printf("];\n");
 		}
