@@ -11,8 +11,8 @@
  * and is changed in one place, buffer_mark(), under context->lock. Marking
  * shuts the guards of all its memory regions at the same time, so that a
  * program sees one truth through p2pdma_mr_enter() and through calls, and caches find
- * none of them any more. The first
- * reason decides: a revoked buffer stays revoked when its device goes.
+ * none of them any more. The first reason decides: a revoked buffer stays revoked when its
+ * device goes.
  *
  * With the last reference the memory is taken back from importers elsewhere,
  * CPU mappings end, and the device is closed with its last buffer.

@@ -165,7 +165,8 @@ int p2pdma_buffer_revoke(struct p2pdma_buffer *buffer, uint32_t flags, uint32_t 
 			return r;
 	}
 	result.nr_buffers = mark(buffer, P2PDMA_BUFFER_REVOKING);
-	mr_cache_reap(buffer->context);
+	if (mr_cache_reap(buffer->context))
+		now = clock_now_ns();
 	result.nr_posts = buffer_wait_for_posts(buffer, deadline, &now);
 	r = kernel_step(buffer, now, deadline, &result);
 	result.duration_ns = now - start + result.kernel_ns;

@@ -64,12 +64,12 @@ static void init_locks(struct p2pdma_mr_cache *cache)
 {
 	pthread_mutexattr_t attr;
 
-	/* What it covers is shorter than going to sleep. */
+	/* What it covers takes less than going to sleep: try again a while before. */
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
 	pthread_mutex_init(&cache->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
-	pthread_cond_init(&cache->registered, NULL);
+	pthread_cond_init(&cache->changed, NULL);
 }
 
 int p2pdma_mr_cache_new(struct p2pdma_context *context, struct ibv_pd *pd,
@@ -161,7 +161,7 @@ static struct mr_entry *take_or_add(struct p2pdma_mr_cache *cache, struct mr_ent
 	list_init(&ended);
 	pthread_mutex_lock(&cache->lock);
 	while (!(entry = take(cache, &fresh->key)) && mr_index_find(&cache->index, &fresh->key))
-		pthread_cond_wait(&cache->registered, &cache->lock);
+		pthread_cond_wait(&cache->changed, &cache->lock);
 	if (!entry) {
 		fresh->generation =
 			__atomic_load_n(&fresh->key.identity->generation, __ATOMIC_ACQUIRE);
@@ -206,7 +206,7 @@ static void settle(struct mr_entry *entry, struct p2pdma_mr *mr)
 			if (is_shareable(cache, entry->key.access))
 				mr_index_share(&cache->index, entry);
 		}
-		pthread_cond_broadcast(&cache->registered);
+		pthread_cond_broadcast(&cache->changed);
 	}
 	if (!mr)
 		cache->status.nr_ended--;
@@ -234,7 +234,7 @@ static int fill(struct mr_entry *entry, struct p2pdma_buffer *buffer,
 	int r;
 
 	r = mr_create(cache->pd, buffer, attr, (int)entry->key.access, &mr);
-	if (r == -ENOMEM && mr_cache_end_unused(cache))
+	while (r == -ENOMEM && mr_cache_make_room(cache))
 		r = mr_create(cache->pd, buffer, attr, (int)entry->key.access, &mr);
 	settle(entry, mr);
 	if (r) {
@@ -289,12 +289,13 @@ static int check_arguments(struct p2pdma_mr_cache *cache, const struct p2pdma_bu
 			   const struct p2pdma_mr_attr *attr)
 {
 	struct p2pdma_mr_attr known;
-	int r;
+	int r = 0;
 
-	r = options_load(&known, sizeof(known), sizeof(known), attr);
+	if (attr->size_bytes != sizeof(known))
+		r = options_load(&known, sizeof(known), sizeof(known), attr);
 	if (r)
 		return context_fail(cache->context, r, "the MR attributes have a wrong size");
-	if (known.dmah)
+	if (attr->dmah)
 		return context_fail(cache->context, -EINVAL,
 				    "a memory region with a DMA handle isn't cached: "
 				    "p2pdma_mr_register_attr() makes one");
@@ -360,7 +361,7 @@ int p2pdma_mr_cache_release(struct p2pdma_mr *mr)
 		return 0;
 	}
 	if (entry->state == MR_ENTRY_ENDED) {
-		list_append(&ended, &entry->link);
+		mr_entry_hand_over(entry, &ended);
 	} else {
 		cache->status.nr_used--;
 		list_append(&cache->unused, &entry->link);
@@ -368,7 +369,8 @@ int p2pdma_mr_cache_release(struct p2pdma_mr *mr)
 			mr_cache_evict(cache, &ended);
 	}
 	pthread_mutex_unlock(&cache->lock);
-	mr_entries_deregister(&ended);
+	if (!list_is_empty(&ended))
+		mr_entries_deregister(&ended);
 	return 0;
 }
 

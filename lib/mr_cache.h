@@ -20,21 +20,22 @@ enum mr_entry_state {
 struct mr_entry {
 	struct mr_entry *next; /* in its bucket */
 	struct mr_key key;
-	uint32_t refs;	     /* of callers; under cache->lock */
 	uint64_t generation; /* of the identity, when the registration began */
+	uint32_t refs;	     /* of callers; under cache->lock */
+	enum mr_entry_state state;
 	struct p2pdma_mr *mr;
 	struct list link; /* in cache->unused, or where ended entries wait to be deregistered */
 	struct p2pdma_mr_cache *cache;
-	enum mr_entry_state state;
 	bool is_shared; /* the index has it for ranges inside */
 };
 
 struct p2pdma_mr_cache {
-	pthread_mutex_t lock; /* everything below up to the blank line; after context->lock */
-	pthread_cond_t registered;
+	pthread_mutex_t lock;	/* everything below up to the blank line; after context->lock */
+	pthread_cond_t changed; /* a pending entry isn't any more, or nr_going is 0 */
 	struct mr_index index;
 	struct list unused; /* live, without references, the longest unused first */
 	struct list stuck;  /* ended, and the NIC wouldn't let go of them */
+	uint32_t nr_going;  /* ended, and about to be deregistered by whoever owns them */
 	struct p2pdma_mr_cache_status status;
 
 	struct p2pdma_context *context;
@@ -50,18 +51,19 @@ struct p2pdma_mr_cache {
 bool mr_cache_is_full(const struct p2pdma_mr_cache *cache);
 /* Takes an entry out of the index; without references it goes to @ended. */
 void mr_entry_end(struct mr_entry *entry, struct list *ended);
+/* Gives an ended entry without references to @ended, whose owner deregisters it. */
+void mr_entry_hand_over(struct mr_entry *entry, struct list *ended);
 /* As many of the longest unused as are too many go to @ended. */
 void mr_cache_evict(struct p2pdma_mr_cache *cache, struct list *ended);
 
 /* No lock held. */
-void mr_entry_deregister(struct mr_entry *entry);
 void mr_entries_deregister(struct list *ended);
-/* Ends those that nobody holds; were there any? */
-bool mr_cache_end_unused(struct p2pdma_mr_cache *cache);
+/* Ends some of the longest unused; were there any? */
+bool mr_cache_make_room(struct p2pdma_mr_cache *cache);
 void mr_cache_unref(struct p2pdma_mr_cache *cache);
 
-/* What ended with its DMABUF and waits in context->ended is deregistered. No lock held. */
-void mr_cache_reap(struct p2pdma_context *context);
+/* Deregisters what ended with its DMABUF and waits in context->ended; was there any? */
+bool mr_cache_reap(struct p2pdma_context *context);
 
 /* Is this another process than the one that made the cache? */
 int mr_cache_watch_forks(unsigned int *ret_forks);

@@ -7,7 +7,8 @@
  * or, where nobody held it, who ended it. The owner deregisters without any lock. A
  * revocation ends entries under context->lock, where nothing may block, so it
  * leaves them in context->ended; every call that may have learned of one
- * deregisters what is there (mr_cache_reap()) once it has dropped its locks.
+ * deregisters what is there (mr_cache_reap()) once it has dropped its locks. Freeing the
+ * cache waits until all owners are done, so that its protection domain can go next.
  *
  * An entry that the NIC won't let go of (a program that left a thread in the guard) stays
  * in cache->stuck and is tried again when the cache is emptied.
@@ -21,6 +22,9 @@
 #include "buffer.h"
 #include "mr.h"
 #include "mr_cache.h"
+
+/* How many go when the NIC has no room, before it is asked again. */
+#define NR_AT_ONCE 64
 
 /* Of this process: counts the forks between it and the program's first one. */
 static unsigned int nr_forks;
@@ -56,20 +60,10 @@ void mr_cache_unref(struct p2pdma_mr_cache *cache)
 	if (__atomic_fetch_sub(&cache->refs, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
 	mr_index_done(&cache->index);
-	pthread_cond_destroy(&cache->registered);
+	pthread_cond_destroy(&cache->changed);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache);
 	context_unref(context);
-}
-
-static void move_all(struct list *from, struct list *to)
-{
-	while (!list_is_empty(from)) {
-		struct list *link = from->next;
-
-		list_remove(link);
-		list_append(to, link);
-	}
 }
 
 bool mr_cache_is_full(const struct p2pdma_mr_cache *cache)
@@ -92,6 +86,12 @@ void mr_entry_end(struct mr_entry *entry, struct list *ended)
 		return;
 	}
 	list_remove(&entry->link);
+	mr_entry_hand_over(entry, ended);
+}
+
+void mr_entry_hand_over(struct mr_entry *entry, struct list *ended)
+{
+	entry->cache->nr_going++;
 	list_append(ended, &entry->link);
 }
 
@@ -103,7 +103,7 @@ void mr_cache_evict(struct p2pdma_mr_cache *cache, struct list *ended)
 	}
 }
 
-void mr_entry_deregister(struct mr_entry *entry)
+static void deregister(struct mr_entry *entry)
 {
 	struct p2pdma_mr_cache *cache = entry->cache;
 	int r = mr_end(entry->mr);
@@ -113,6 +113,8 @@ void mr_entry_deregister(struct mr_entry *entry)
 		list_append(&cache->stuck, &entry->link);
 	else
 		cache->status.nr_ended--;
+	if (!--cache->nr_going)
+		pthread_cond_broadcast(&cache->changed);
 	pthread_mutex_unlock(&cache->lock);
 	if (r) {
 		context_log(cache->context, P2PDMA_LOG_WARNING,
@@ -127,37 +129,54 @@ void mr_entries_deregister(struct list *ended)
 {
 	list_for_each_entry_safe(entry, ended, struct mr_entry, link) {
 		list_remove(&entry->link);
-		mr_entry_deregister(entry);
+		deregister(entry);
 	}
 }
 
-bool mr_cache_end_unused(struct p2pdma_mr_cache *cache)
+/* Under cache->lock: tries those again. */
+static void take_stuck(struct p2pdma_mr_cache *cache, struct list *ended)
+{
+	list_for_each_entry_safe(entry, &cache->stuck, struct mr_entry, link) {
+		list_remove(&entry->link);
+		mr_entry_hand_over(entry, ended);
+	}
+}
+
+bool mr_cache_make_room(struct p2pdma_mr_cache *cache)
 {
 	struct list ended;
 	bool is_any;
 
 	list_init(&ended);
 	pthread_mutex_lock(&cache->lock);
-	while (!list_is_empty(&cache->unused)) {
+	is_any = !list_is_empty(&cache->unused);
+	for (int i = 0; i < NR_AT_ONCE && !list_is_empty(&cache->unused); i++) {
 		mr_entry_end(list_entry(cache->unused.next, struct mr_entry, link), &ended);
 		cache->status.nr_evicted++;
 	}
-	move_all(&cache->stuck, &ended);
+	take_stuck(cache, &ended);
 	pthread_mutex_unlock(&cache->lock);
-	is_any = !list_is_empty(&ended);
 	mr_entries_deregister(&ended);
 	return is_any;
 }
 
-void mr_cache_reap(struct p2pdma_context *context)
+bool mr_cache_reap(struct p2pdma_context *context)
 {
 	struct list ended;
+	bool is_any;
 
 	list_init(&ended);
 	pthread_mutex_lock(&context->lock);
-	move_all(&context->ended, &ended);
+	is_any = !list_is_empty(&context->ended);
+	while (!list_is_empty(&context->ended)) {
+		struct list *link = context->ended.next;
+
+		list_remove(link);
+		list_append(&ended, link);
+	}
 	pthread_mutex_unlock(&context->lock);
 	mr_entries_deregister(&ended);
+	return is_any;
 }
 
 static void drop(struct p2pdma_mr_cache *cache, const struct mr_identity *identity)
@@ -174,11 +193,12 @@ static void drop(struct p2pdma_mr_cache *cache, const struct mr_identity *identi
 			if (entry->state != MR_ENTRY_LIVE ||
 			    (identity && entry->key.identity != identity))
 				continue;
+			mr_index_stop_sharing(&cache->index, entry);
 			mr_entry_end(entry, &ended);
 			cache->status.nr_invalidated++;
 		}
 	}
-	move_all(&cache->stuck, &ended);
+	take_stuck(cache, &ended);
 	pthread_mutex_unlock(&cache->lock);
 	mr_entries_deregister(&ended);
 }
@@ -210,5 +230,10 @@ void p2pdma_mr_cache_free(struct p2pdma_mr_cache *cache)
 	drop(cache, NULL);
 	/* Ended by a revocation that nobody has heard of yet, they wait for somebody. */
 	mr_cache_reap(cache->context);
+	/* And another thread may have begun before. */
+	pthread_mutex_lock(&cache->lock);
+	while (cache->nr_going)
+		pthread_cond_wait(&cache->changed, &cache->lock);
+	pthread_mutex_unlock(&cache->lock);
 	mr_cache_unref(cache);
 }

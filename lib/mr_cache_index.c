@@ -11,7 +11,8 @@
  * binary search finds the first entry that reaches the end of the range. No entry
  * before it does, and all behind it begin later or at the same offset: if it begins
  * too late there is none. Finding takes a logarithm; adding and removing move the
- * array's tail, which is little beside a registration.
+ * array's tail, which is little beside a registration. Where all of a class end
+ * together the array goes first, and at once.
  *
  * Pure data, no locks of its own: everything happens under cache->lock.
  */
@@ -42,24 +43,25 @@ static uint64_t end_of(const struct mr_key *key)
 	return key->offset_bytes + key->length_bytes;
 }
 
-static uint64_t stir(uint64_t hash, uint64_t value)
+/* Three multiplications by odd numbers that a processor does at the same time. */
+static uint64_t hash_class(const struct mr_key *key)
 {
-	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 32;
+	return ((uintptr_t)key->identity + key->access) * 0x9e3779b97f4a7c15ULL + key->base_iova;
 }
 
 static size_t class_bucket(const struct mr_index *index, const struct mr_key *key)
 {
-	uint64_t hash = stir((uintptr_t)key->identity, key->base_iova);
+	uint64_t hash = hash_class(key);
 
-	return stir(hash, key->access) & index->mask;
+	return (hash ^ hash >> 32) & index->mask;
 }
 
 static size_t bucket(const struct mr_index *index, const struct mr_key *key)
 {
-	uint64_t hash = stir((uintptr_t)key->identity + key->access, key->base_iova);
+	uint64_t hash = hash_class(key) ^ key->offset_bytes * 0xbf58476d1ce4e5b9ULL ^
+			key->length_bytes * 0x94d049bb133111ebULL;
 
-	return stir(stir(hash, key->offset_bytes), key->length_bytes) & index->mask;
+	return (hash ^ hash >> 32) & index->mask;
 }
 
 int mr_index_init(struct mr_index *index, size_t nr_entries)
@@ -119,23 +121,19 @@ static struct mr_class **find_class(const struct mr_index *index, const struct m
 struct mr_entry *mr_index_find_around(const struct mr_index *index, const struct mr_key *key)
 {
 	const struct mr_class *class = *find_class(index, key);
-	size_t low = 0, high;
+	uint64_t end = end_of(key);
+	const struct span *span;
 
 	if (!class)
 		return NULL;
-	high = class->nr_spans;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (class->spans[middle].furthest_end < end_of(key))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == class->nr_spans || class->spans[low].offset_bytes > key->offset_bytes ||
-	    !is_current(class->spans[low].entry))
+	span = class->spans;
+	/* Where it goes on is computed, not jumped to: nobody could guess the jumps. */
+	for (size_t left = class->nr_spans; left > 1; left -= left / 2)
+		span += span[left / 2 - 1].furthest_end < end ? left / 2 : 0;
+	if (span->furthest_end < end || span->offset_bytes > key->offset_bytes ||
+	    !is_current(span->entry))
 		return NULL;
-	return class->spans[low].entry;
+	return span->entry;
 }
 
 void mr_index_add(struct mr_index *index, struct mr_entry *entry)
@@ -204,6 +202,7 @@ static size_t first_from(const struct mr_class *class, uint64_t offset_bytes)
 	return low;
 }
 
+/* Up to where it is as it was, and so is all behind. */
 static void renew_ends(struct mr_class *class, size_t from)
 {
 	uint64_t furthest = from ? class->spans[from - 1].furthest_end : 0;
@@ -212,6 +211,8 @@ static void renew_ends(struct mr_class *class, size_t from)
 		uint64_t end = end_of(&class->spans[i].entry->key);
 
 		furthest = end > furthest ? end : furthest;
+		if (class->spans[i].furthest_end == furthest)
+			return;
 		class->spans[i].furthest_end = furthest;
 	}
 }
@@ -232,10 +233,23 @@ void mr_index_share(struct mr_index *index, struct mr_entry *entry)
 	place = &class->spans[at];
 	memmove(place + 1, place, (class->nr_spans - at) * sizeof(*place));
 	place->offset_bytes = entry->key.offset_bytes;
+	place->furthest_end = 0;
 	place->entry = entry;
 	class->nr_spans++;
 	renew_ends(class, at);
 	entry->is_shared = true;
+}
+
+void mr_index_stop_sharing(struct mr_index *index, const struct mr_entry *entry)
+{
+	struct mr_class *class = *find_class(index, &entry->key);
+
+	if (!entry->is_shared)
+		return;
+	for (size_t i = 0; i < class->nr_spans; i++)
+		class->spans[i].entry->is_shared = false;
+	class->nr_spans = 0;
+	drop_class_if_empty(index, &entry->key);
 }
 
 static void stop_sharing(struct mr_index *index, struct mr_entry *entry)

@@ -37,6 +37,8 @@ struct mr_entry *mr_index_find_around(const struct mr_index *index, const struct
 void mr_index_add(struct mr_index *index, struct mr_entry *entry);
 /* From now on it serves ranges inside it. Without memory it doesn't, which is no error. */
 void mr_index_share(struct mr_index *index, struct mr_entry *entry);
+/* The end of sharing for it, and for all that agree with it in all but the range. */
+void mr_index_stop_sharing(struct mr_index *index, const struct mr_entry *entry);
 void mr_index_remove(struct mr_index *index, struct mr_entry *entry);
 
 #endif /* MR_CACHE_INDEX_H */

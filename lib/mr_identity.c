@@ -93,6 +93,7 @@ static void end_entry(struct mr_entry *entry, struct list *ended)
 
 	pthread_mutex_lock(&cache->lock);
 	if (entry->state == MR_ENTRY_LIVE) {
+		mr_index_stop_sharing(&cache->index, entry);
 		mr_entry_end(entry, ended);
 		cache->status.nr_invalidated++;
 	}

@@ -29,7 +29,10 @@ int mr_identity_attach(struct p2pdma_buffer *buffer);
  * cache, and its guards are shut with @shut. Ended entries wait in context->ended.
  */
 void mr_identity_revoke(struct p2pdma_buffer *buffer, uint32_t shut);
-/* The buffer's owner has freed it: the same where it owns the memory or was the last, but for guards. */
+/*
+ * The buffer's owner has freed it. Where it owns the memory, or was the last that was open, the
+ * same as above, but no guard is shut.
+ */
 void mr_identity_close(struct p2pdma_buffer *buffer);
 /* The buffer goes. */
 void mr_identity_detach(struct p2pdma_buffer *buffer);

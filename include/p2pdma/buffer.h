@@ -129,7 +129,8 @@ P2PDMA_API int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void 
  * p2pdma_buffer_free() - let go of a buffer
  * @buffer: consumed; NULL is allowed
  *
- * Memory regions keep the buffer alive: the last one to go takes it along.
+ * Memory regions keep the buffer alive: the last one to go takes it along. Those that a
+ * cache (<p2pdma/mr_cache.h>) keeps for nobody go first.
  * Then CPU mappings of it go, and its memory is taken back from whoever got the
  * DMABUF meanwhile: `export` revokes this buffer; `vfio` can only revoke with the
  * last buffer of the function; an adopted one stays with its exporter; p2pd

@@ -41,7 +41,7 @@ struct p2pdma_mr_cache;
 
 /* How many memory regions are kept where the options say 0, and the most they may say. */
 #define P2PDMA_MR_CACHE_ENTRIES	     1024U
-#define P2PDMA_MR_CACHE_MAX_ENTRIES  (1U << 20)
+#define P2PDMA_MR_CACHE_MAX_ENTRIES  65536U
 
 /*
  * A range with remote access may be served by a larger region, too. Its rkey then lets the
@@ -132,8 +132,9 @@ P2PDMA_API void p2pdma_mr_cache_free(struct p2pdma_mr_cache *cache);
  *
  * All who acquire the same range get the same region, and may use it at the
  * same time. Threads that ask at the same time for what isn't registered yet wait for the
- * first of them. When the NIC has no room (-ENOMEM), what nobody holds is
- * deregistered, and it is tried once more.
+ * first of them. When the NIC has no room (-ENOMEM), the longest unused regions
+ * are deregistered until it has. p2pdma_mr_buffer() may be another buffer on the same
+ * DMABUF.
  *
  * A region acquired before a revocation behaves as any other: p2pdma_mr_enter()
  * says so. An adopted buffer's revocation, which nobody tells, isn't seen here:

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * p2pdma_mr_cache PROVIDER RDMADEV: the cache of memory regions on a real NIC. Bytes reach
- * where they belong through regions larger than what was asked for; the NIC holds as many regions as
- * the cache says; a child of fork() leaves them alone; a revocation under traffic empties the
- * cache. Then prints READY, and the loss of the function, which somebody else brings about, has to
- * do the same (TAP).
+ * where they belong through regions larger than what was asked for; the NIC holds as many
+ * regions as the cache says; a child of fork() leaves them alone; a revocation under traffic
+ * empties the cache. Then prints READY, and the loss of the function, which somebody else
+ * brings about, has to do the same (TAP).
  */
 #include <errno.h>
 #include <pthread.h>

@@ -70,6 +70,7 @@ struct fake {
 	uint32_t driver_id;
 	int verbs_error; /* of ibv_reg_dmabuf_mr() */
 	int dereg_error;
+	unsigned int dereg_us; /* how long deregistering takes */
 	int nr_mrs;
 	uint32_t last_access;
 	void (*on_register)(void *data);

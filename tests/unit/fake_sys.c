@@ -395,6 +395,7 @@ static int verbs_dereg_mr(struct ibv_mr *mr)
 
 	if (fake.dereg_error == -EBUSY)
 		return fake.dereg_error;
+	usleep(fake.dereg_us);
 	free(mr);
 	fake.nr_mrs--;
 	return fake.dereg_error;

@@ -121,8 +121,12 @@ static void end_generation(struct mr_identity *identity)
 		assert_null(mr_index_find_around(&mr_index, &key));
 	}
 	for (int i = 0; i < NR_ENTRIES; i++) {
-		if (entries[i].state == MR_ENTRY_LIVE && entries[i].key.identity == identity)
-			change(&entries[i]);
+		if (entries[i].state != MR_ENTRY_LIVE || entries[i].key.identity != identity)
+			continue;
+		/* All that agree with it end together. */
+		mr_index_stop_sharing(&mr_index, &entries[i]);
+		assert_false(entries[i].is_shared);
+		change(&entries[i]);
 	}
 }
 

@@ -102,6 +102,21 @@ static void acquire_no_room_in_nic_makes_some(void **state)
 	assert_int_equal(fake.nr_mrs, 0);
 }
 
+static void acquire_no_room_in_nic_lets_some_go(void **state)
+{
+	(void)state;
+	fake.verbs_error = -EOPNOTSUPP;
+	for (uint64_t i = 0; i < 100; i++)
+		touch(cache, buffer, i * 4096, 4096, LOCAL);
+	fake_fail(RDMA_VERBS_IOCTL, -ENOMEM, 0);
+	touch(cache, buffer, 200 * 4096, 4096, LOCAL);
+	/* Neither all of them nor the youngest. */
+	assert_int_equal(status_of(cache).nr_evicted, 64);
+	touch(cache, buffer, 64 * 4096, 4096, LOCAL);
+	assert_int_equal(status_of(cache).nr_misses, 101);
+	assert_int_equal(fake.nr_mrs, 37);
+}
+
 static void acquire_registration_fails_tries_anew(void **state)
 {
 	struct p2pdma_mr *mr = NULL;
@@ -203,6 +218,7 @@ int main(void)
 		CASE(acquire_full_of_held_goes_at_release),
 		CASE(acquire_evicted_range_inside_registers),
 		CASE(acquire_no_room_in_nic_makes_some),
+		CASE(acquire_no_room_in_nic_lets_some_go),
 		CASE(acquire_registration_fails_tries_anew),
 		CASE(drop_unused_and_held),
 		CASE(drop_unknown_buffer_does_nothing),

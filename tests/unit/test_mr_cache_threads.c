@@ -216,6 +216,31 @@ static void acquire_at_once_all_fail(void **state)
 	p2pdma_buffer_free(stage.buffers[0]);
 }
 
+static void *revoke_slowly(void *unused)
+{
+	check(!p2pdma_buffer_revoke(stage.buffers[0], 0, 0, NULL));
+	return unused;
+}
+
+/* The protection domain may go next: nothing may be registered with it then, whoever is at it. */
+static void free_waits_for_who_deregisters(void **state)
+{
+	pthread_t thread;
+
+	stage.caches[0] = new_cache(*state, fake_pd(), 0, 0, 0);
+	stage.buffers[0] = fake_buffer(0, MIB, 0);
+	touch(stage.caches[0], stage.buffers[0], 0, MIB, REMOTE);
+	fake.dereg_us = 100000;
+	assert_int_equal(pthread_create(&thread, NULL, revoke_slowly, NULL), 0);
+	while (status_of(stage.caches[0]).nr_entries)
+		usleep(100);
+	usleep(10000);
+	p2pdma_mr_cache_free(stage.caches[0]);
+	assert_int_equal(fake.nr_mrs, 0);
+	pthread_join(thread, NULL);
+	p2pdma_buffer_free(stage.buffers[0]);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
@@ -224,6 +249,7 @@ int main(void)
 		CASE(revoke_among_threads),
 		CASE(acquire_at_once_registers_once),
 		CASE(acquire_at_once_all_fail),
+		CASE(free_waits_for_who_deregisters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
