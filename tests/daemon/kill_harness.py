@@ -39,9 +39,10 @@ import p2pd_run
 import p2pd_wire as wire
 
 BAR = 64 << 20
-REATTACH_S = 1.0
+# Longer than a busy machine keeps a worker from its turn between two kills.
+REATTACH_S = 5.0
 PATIENCE_S = 20.0
-EPOCH = 500
+EPOCH = 1000
 POLICY = f"""
 [daemon]
 reattach-time = {int(REATTACH_S * 1000)}ms
