@@ -3,6 +3,7 @@
 #: modules = p2pdma_export
 #: needs = mr_revoke mr_data rdma_link
 #: timeout = 120
+#: kernel = distribution
 #: cmdline = no_console_suspend
 exporter=$(bdf_of exporter)
 ok "the exporter binds" bind "$exporter" p2pdma_export
