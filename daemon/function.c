@@ -46,16 +46,11 @@ static int find_render_node(int fd)
 {
 	cleanup_dir DIR *dir = NULL;
 	struct dirent *entry;
-	int dir_fd, r;
+	int r;
 
-	r = sysfs_open_dir(fd, "drm", &dir_fd);
+	r = sysfs_list(fd, "drm", &dir);
 	if (r)
 		return r;
-	dir = fdopendir(dir_fd);
-	if (!dir) {
-		close(dir_fd);
-		return -ENOMEM;
-	}
 	while ((entry = readdir(dir)))
 		if (!strncmp(entry->d_name, "renderD", 7))
 			return 0;

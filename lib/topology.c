@@ -99,16 +99,10 @@ static void note_class(const struct p2pdma_context *context, struct p2pdma_topol
 {
 	cleanup_dir DIR *dir = NULL;
 	struct dirent *entry;
-	int fd;
 
 	/* Without a driver of that class there is no such directory. */
-	if (sysfs_open_dir(context->sysfs_fd, class, &fd))
+	if (sysfs_list(context->sysfs_fd, class, &dir))
 		return;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return;
-	}
 	while ((entry = readdir(dir)))
 		note_importer(context, topology, entry->d_name);
 }

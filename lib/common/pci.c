@@ -111,17 +111,11 @@ static int read_vfio_dev(int fd, char *ret_name, size_t size)
 {
 	cleanup_dir DIR *dir = NULL;
 	struct dirent *entry;
-	int dir_fd, r;
+	int r;
 
-	r = sysfs_open_dir(fd, "vfio-dev", &dir_fd);
+	r = sysfs_list(fd, "vfio-dev", &dir);
 	if (r)
 		return optional(r);
-	dir = fdopendir(dir_fd);
-	if (!dir) {
-		r = -errno;
-		close(dir_fd);
-		return r;
-	}
 	while ((entry = readdir(dir))) {
 		if (!strncmp(entry->d_name, "vfio", 4))
 			return sysfs_parse_line(entry->d_name, strlen(entry->d_name), ret_name,
@@ -197,17 +191,11 @@ int pci_list_query(int sysfs_fd, struct pci_address **ret_addresses, size_t *ret
 	cleanup_dir DIR *dir = NULL;
 	size_t count = 0, room = 0;
 	struct dirent *entry;
-	int fd, r;
+	int r;
 
-	r = sysfs_open_dir(sysfs_fd, "bus/pci/devices", &fd);
+	r = sysfs_list(sysfs_fd, "bus/pci/devices", &dir);
 	if (r)
 		return r == -ENODEV ? -ENOENT : r;
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
 	while ((entry = readdir(dir))) {
 		struct pci_address address;
 

@@ -217,18 +217,12 @@ static int query_root(int sysfs_fd, const char *path, const struct pci_address *
 	uint64_t first_order = 0;
 	struct dirent *entry;
 	bool is_ordered;
-	int fd, r;
+	int r;
 
-	r = sysfs_open_dir(sysfs_fd, path, &fd);
+	r = sysfs_list(sysfs_fd, path, &dir);
 	if (r)
 		return r;
-	is_ordered = is_sysfs(fd);
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
+	is_ordered = is_sysfs(dirfd(dir));
 	while ((entry = readdir(dir))) {
 		struct pci_address address;
 		uint64_t order;

@@ -38,6 +38,24 @@ int sysfs_open_dir(int dir_fd, const char *path, int *ret_fd)
 	return 0;
 }
 
+int sysfs_list(int dir_fd, const char *path, DIR **ret_dir)
+{
+	DIR *dir;
+	int fd = -1, r;
+
+	r = sysfs_open_dir(dir_fd, path, &fd);
+	if (r)
+		return r;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	*ret_dir = dir;
+	return 0;
+}
+
 int sysfs_read(int dir_fd, const char *path, char *ret_text, size_t size, size_t *ret_length)
 {
 	cleanup_fd int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -2,12 +2,16 @@
 #ifndef COMMON_SYSFS_H
 #define COMMON_SYSFS_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Every path is relative to @dir_fd, a directory of sysfs. Returns are 0 or -errno. */
 
 int sysfs_open_dir(int dir_fd, const char *path, int *ret_fd);
+
+/* The same, to read its entries. @ret_dir: for closedir(). */
+int sysfs_list(int dir_fd, const char *path, DIR **ret_dir);
 
 /* Reads up to @size - 1 bytes, ends them with a NUL, and says how many there are. */
 int sysfs_read(int dir_fd, const char *path, char *ret_text, size_t size, size_t *ret_length);
