@@ -13,7 +13,6 @@
  *
  * No state; only files of sysfs are opened.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 
 #include "common/cleanup.h"
 #include "common/message.h"
+#include "common/pci_memory.h"
 #include "common/sysfs.h"
 #include "common/vfio.h"
 #include "function.h"
@@ -39,22 +39,6 @@ uint32_t function_backend(const struct pci_function *function)
 	if (vfio_is_bound(function))
 		return WIRE_BACKEND_VFIO;
 	return 0;
-}
-
-/* -ENODEV: none. */
-static int find_render_node(int fd)
-{
-	cleanup_dir DIR *dir = NULL;
-	struct dirent *entry;
-	int r;
-
-	r = sysfs_list(fd, "drm", &dir);
-	if (r)
-		return r;
-	while ((entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "renderD", 7))
-			return 0;
-	return -ENODEV;
 }
 
 struct offers {
@@ -111,30 +95,17 @@ static int optional(int r)
 	return r == -ENODEV ? 0 : r;
 }
 
-static int add_vram(struct offers *offers, int fd)
+static int add_memory(struct offers *offers, int fd, uint32_t bar)
 {
-	uint64_t size_bytes = 0;
+	bool is_vram = bar == PCI_MEMORY_VRAM;
+	struct pci_memory memory;
 	int r;
 
-	r = find_render_node(fd);
-	if (r)
-		return r;
-	/* Few drivers tell it, each by a file of its own. */
-	r = optional(sysfs_read_u64(fd, "mem_info_vram_total", &size_bytes));
+	r = pci_memory_query(fd, bar, &memory);
 	if (!r)
-		add(offers, WIRE_BACKEND_DRM, PCI_MEMORY_VRAM, size_bytes, vram_cause);
-	return r;
-}
-
-static int add_p2pmem(struct offers *offers, int fd)
-{
-	uint64_t size_bytes;
-	int r;
-
-	r = sysfs_read_u64(fd, "p2pmem/size", &size_bytes);
-	if (!r)
-		add(offers, WIRE_BACKEND_P2PMEM, PCI_MEMORY_P2PMEM, size_bytes, p2pmem_cause);
-	return r;
+		add(offers, is_vram ? WIRE_BACKEND_DRM : WIRE_BACKEND_P2PMEM, bar,
+		    memory.size_bytes, is_vram ? vram_cause : p2pmem_cause);
+	return optional(r);
 }
 
 int function_offers(int sysfs_fd, const struct pci_function *function,
@@ -142,14 +113,11 @@ int function_offers(int sysfs_fd, const struct pci_function *function,
 {
 	struct offers offers = {.function = function, .list = ret_offers};
 	uint32_t backend = function_backend(function);
-	char path[64], name[PCI_ADDRESS_SIZE];
 	cleanup_fd int fd = -1;
 	uint64_t class = 0;
 	int r;
 
-	pci_address_format(&function->address, name);
-	snprintf(path, sizeof(path), "bus/pci/devices/%s", name);
-	r = sysfs_open_dir(sysfs_fd, path, &fd);
+	r = pci_function_open(sysfs_fd, &function->address, &fd);
 	if (r)
 		return r;
 	r = optional(sysfs_read_u64(fd, "class", &class));
@@ -157,9 +125,9 @@ int function_offers(int sysfs_fd, const struct pci_function *function,
 	if (!r && backend)
 		add_bars(&offers, backend);
 	if (!r && !backend)
-		r = optional(add_vram(&offers, fd));
+		r = add_memory(&offers, fd, PCI_MEMORY_VRAM);
 	if (!r && !backend)
-		r = optional(add_p2pmem(&offers, fd));
+		r = add_memory(&offers, fd, PCI_MEMORY_P2PMEM);
 	if (r)
 		return r;
 	*ret_count = offers.count;

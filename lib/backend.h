@@ -13,6 +13,8 @@
 struct p2pdma_context;
 struct device;
 
+#define BACKEND_WHY_SIZE 192
+
 /* A checked request: ranges aligned, inside the BAR, disjoint. */
 struct export_request {
 	uint32_t bar;
@@ -36,9 +38,13 @@ struct export_result {
 struct backend {
 	const char *name;
 	enum p2pdma_backend id;
-	uint32_t flags; /* P2PDMA_BUFFER_* that it can honour */
+	uint32_t flags;			/* P2PDMA_BUFFER_* that it can honour */
+	enum p2pdma_provider_kind kind; /* of the providers that it is for */
 
-	/* A guess from sysfs and device nodes, with a sentence for either answer. */
+	/*
+	 * A guess from sysfs and device nodes, with a sentence for either answer; of a
+	 * provider of its kind. See backend_can_export().
+	 */
 	bool (*can_export)(const struct p2pdma_context *context,
 			   const struct pci_function *function, uint32_t bar, char *ret_why,
 			   size_t size);
@@ -77,6 +83,14 @@ extern const struct backend backend_adopt;
 
 /* In the order in which AUTO tries them; ends with NULL. */
 extern const struct backend *const backends[];
+
+/* What a provider with this bar, or PCI_MEMORY_*, is. */
+enum p2pdma_provider_kind backend_kind(uint32_t bar);
+
+/* Asks the backend, if it is for such providers. */
+bool backend_can_export(const struct backend *backend, const struct p2pdma_context *context,
+			const struct pci_function *function, uint32_t bar,
+			char why[BACKEND_WHY_SIZE]);
 
 /* NULL: AUTO, ADOPT or unknown. */
 const struct backend *backend_find(uint32_t id);

@@ -55,7 +55,7 @@ static int load_options(const struct p2pdma_context *context,
 static int choose_backend(struct p2pdma_context *context, const struct p2pdma_provider *provider,
 			  uint32_t wanted, const struct backend **ret_backend)
 {
-	char whys[NR_EXPORTERS][192];
+	char whys[NR_EXPORTERS * BACKEND_WHY_SIZE] = "", why[BACKEND_WHY_SIZE];
 	struct pci_function function;
 	int r;
 
@@ -68,14 +68,18 @@ static int choose_backend(struct p2pdma_context *context, const struct p2pdma_pr
 		return context_fail(context, r, "can't look at %s: %s", provider->function_name,
 				    r == -ENODEV ? "it has gone" : error_name(r));
 	for (size_t i = 0; i < NR_EXPORTERS; i++) {
-		if (backends[i]->can_export(context, &function, provider->bar, whys[i],
-					    sizeof(whys[i]))) {
+		size_t length = strlen(whys);
+
+		if (backend_can_export(backends[i], context, &function, provider->bar, why)) {
 			*ret_backend = backends[i];
 			return 0;
 		}
+		if (backends[i]->kind == backend_kind(provider->bar))
+			snprintf(whys + length, sizeof(whys) - length, "%s%s", length ? "; " : "",
+				 why);
 	}
-	return context_fail(context, -EOPNOTSUPP, "nothing here can export %s: %s; %s",
-			    provider->name, whys[0], whys[1]);
+	return context_fail(context, -EOPNOTSUPP, "nothing here can export %s: %s", provider->name,
+			    *whys ? whys : why);
 }
 
 static int wants_broker(struct p2pdma_context *context, uint32_t backend)
@@ -167,6 +171,9 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 	r = choose_backend(context, provider, known.backend, &backend);
 	if (r)
 		return r;
+	if (backend->kind != p2pdma_provider_kind(provider))
+		return context_fail(context, -EOPNOTSUPP, "the %s backend can't export %s",
+				    backend->name, provider->name);
 	if (known.flags & ~backend->flags)
 		return context_fail(context, -EOPNOTSUPP,
 				    "the %s backend can't let importers in that can't be revoked",

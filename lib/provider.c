@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Providers: memory BARs as a program sees them.
+ * Providers: peer memory as a program sees it.
  *
- * A provider is a picture of one BAR taken at one moment: everything sysfs says
- * about it, and each backend's guess whether it could export it, with a
- * sentence. It holds nothing open and never changes, so it needs no lock and
+ * A provider is a picture of one BAR, or of the memory that a driver divides up, taken at one
+ * moment: everything sysfs says about it, and each backend's guess whether it could export it,
+ * with a sentence. It holds nothing open and never changes, so it needs no lock and
  * may outlive its context, its function and its driver; what became wrong since
  * is found out by generation when a buffer is made.
  */
@@ -12,8 +12,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
+#include "common/pci_memory.h"
 #include "context.h"
 #include "provider.h"
 
@@ -24,7 +26,8 @@ struct p2pdma_provider_list {
 };
 
 static struct p2pdma_provider *provider_new(const struct p2pdma_context *context,
-					    const struct pci_function *function, uint32_t bar)
+					    const struct pci_function *function, uint32_t bar,
+					    uint64_t size_bytes)
 {
 	struct pci_provider_name name = {.address = function->address, .bar = bar};
 	struct p2pdma_provider *provider = calloc(1, sizeof(*provider));
@@ -34,21 +37,36 @@ static struct p2pdma_provider *provider_new(const struct p2pdma_context *context
 	provider->refs = 1;
 	provider->function = *function;
 	provider->bar = bar;
+	provider->size_bytes = size_bytes;
 	pci_address_format(&function->address, provider->function_name);
 	pci_provider_name_format(&name, provider->name);
 	name.has_generation = true;
 	name.generation = function->generation;
 	pci_provider_name_format(&name, provider->unique_name);
 	for (size_t i = 0; i < NR_EXPORTERS; i++)
-		provider->exporters[i].can_export =
-			backends[i]->can_export(context, function, bar, provider->exporters[i].why,
-						sizeof(provider->exporters[i].why));
+		provider->exporters[i].can_export = backend_can_export(
+			backends[i], context, function, bar, provider->exporters[i].why);
 	return provider;
 }
 
-static bool is_provider(const struct pci_function *function, uint32_t bar)
+/* -ENODEV: the function has no such memory, or has gone. */
+static int memory_query(const struct p2pdma_context *context, const struct pci_function *function,
+			uint32_t bar, uint64_t *ret_size_bytes)
 {
-	return function->bars[bar].is_memory && function->bars[bar].size_bytes;
+	struct pci_memory memory;
+	cleanup_fd int fd = -1;
+	int r;
+
+	if (bar < PCI_NR_BARS) {
+		*ret_size_bytes = function->bars[bar].size_bytes;
+		return function->bars[bar].is_memory && *ret_size_bytes ? 0 : -ENODEV;
+	}
+	r = pci_function_open(context->sysfs_fd, &function->address, &fd);
+	if (!r)
+		r = pci_memory_query(fd, bar, &memory);
+	if (!r)
+		*ret_size_bytes = memory.size_bytes;
+	return r;
 }
 
 static int list_append_provider(struct p2pdma_provider_list *list, struct p2pdma_provider *provider)
@@ -70,18 +88,23 @@ static int list_append_provider(struct p2pdma_provider_list *list, struct p2pdma
 static int append_function(const struct p2pdma_context *context, struct p2pdma_provider_list *list,
 			   const struct pci_address *address)
 {
+	static const uint32_t memories[] = {0, 1, 2, 3, 4, 5, PCI_MEMORY_VRAM, PCI_MEMORY_P2PMEM};
 	struct pci_function function;
 	int r;
 
 	r = pci_function_query(context->sysfs_fd, address, &function);
 	if (r)
 		return r;
-	for (uint32_t bar = 0; bar < PCI_NR_BARS; bar++) {
+	for (size_t i = 0; i < sizeof(memories) / sizeof(*memories); i++) {
 		struct p2pdma_provider *provider;
+		uint64_t size_bytes;
 
-		if (!is_provider(&function, bar))
+		r = memory_query(context, &function, memories[i], &size_bytes);
+		if (r == -ENODEV)
 			continue;
-		provider = provider_new(context, &function, bar);
+		if (r)
+			return r;
+		provider = provider_new(context, &function, memories[i], size_bytes);
 		if (!provider || list_append_provider(list, provider)) {
 			p2pdma_provider_unref(provider);
 			return -ENOMEM;
@@ -148,6 +171,13 @@ void p2pdma_provider_list_free(struct p2pdma_provider_list *list)
 	free(list);
 }
 
+/* Ends before the name of the driver. */
+static const char *missing_memory(uint32_t bar)
+{
+	return bar == PCI_MEMORY_VRAM ? "no DRM render node; its driver is " :
+					"nobody published memory of it; its driver is ";
+}
+
 int p2pdma_provider_find(struct p2pdma_context *context, const char *name,
 			 struct p2pdma_provider **ret_provider)
 {
@@ -155,6 +185,7 @@ int p2pdma_provider_find(struct p2pdma_context *context, const char *name,
 	struct pci_provider_name wanted;
 	struct p2pdma_provider *provider;
 	struct pci_function function;
+	uint64_t size_bytes;
 	int r;
 
 	if (!context)
@@ -178,16 +209,18 @@ int p2pdma_provider_find(struct p2pdma_context *context, const char *name,
 				    "%s is arrival %" PRIu64 ", not %" PRIu64
 				    ": the device was exchanged or plugged in again",
 				    function_name, function.generation, wanted.generation);
-	if (wanted.bar >= PCI_NR_BARS)
-		return context_fail(
-			context, -EOPNOTSUPP,
-			"%.80s is no BAR: its driver divides it up, and who owns a part of it "
-			"exports that; see p2pdma_buffer_adopt()",
-			name);
-	if (!is_provider(&function, wanted.bar))
+	r = memory_query(context, &function, wanted.bar, &size_bytes);
+	if (r == -ENODEV && wanted.bar < PCI_NR_BARS)
 		return context_fail(context, -ENOENT, "%s has no memory BAR %" PRIu32,
 				    function_name, wanted.bar);
-	provider = provider_new(context, &function, wanted.bar);
+	if (r == -ENODEV)
+		return context_fail(context, -ENOENT, "%s has no %s: %s%s", function_name,
+				    strchr(name, '/') + 1, missing_memory(wanted.bar),
+				    function.driver);
+	if (r)
+		return context_fail(context, r, "can't make sense of %s in sysfs: %s", name,
+				    error_name(r));
+	provider = provider_new(context, &function, wanted.bar, size_bytes);
 	if (!provider)
 		return context_fail(context, -ENOMEM, "no memory for a provider");
 	*ret_provider = provider;

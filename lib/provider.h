@@ -13,13 +13,14 @@
 struct p2pdma_provider {
 	unsigned int refs; /* atomic */
 	struct pci_function function;
-	uint32_t bar;
+	uint32_t bar; /* or PCI_MEMORY_* */
+	uint64_t size_bytes;
 	char function_name[PCI_ADDRESS_SIZE];
 	char name[PCI_PROVIDER_NAME_SIZE];
 	char unique_name[PCI_PROVIDER_NAME_SIZE];
 	struct {
 		bool can_export;
-		char why[192];
+		char why[BACKEND_WHY_SIZE];
 	} exporters[NR_EXPORTERS];
 };
 

@@ -6,6 +6,16 @@
 
 #include "provider.h"
 
+/* Of the first backend that is for such providers; of any where none is. */
+static const char *preferred_why(const struct p2pdma_provider *provider)
+{
+	for (size_t i = 0; i < NR_EXPORTERS; i++) {
+		if (backends[i]->kind == backend_kind(provider->bar))
+			return provider->exporters[i].why;
+	}
+	return provider->exporters[0].why;
+}
+
 int p2pdma_provider_can_export(const struct p2pdma_provider *provider, enum p2pdma_backend backend,
 			       const char **ret_why)
 {
@@ -25,8 +35,13 @@ int p2pdma_provider_can_export(const struct p2pdma_provider *provider, enum p2pd
 	if (backend != P2PDMA_BACKEND_AUTO)
 		return -EINVAL;
 	if (ret_why)
-		*ret_why = provider->exporters[0].why;
+		*ret_why = preferred_why(provider);
 	return 0;
+}
+
+enum p2pdma_provider_kind p2pdma_provider_kind(const struct p2pdma_provider *provider)
+{
+	return backend_kind(provider->bar);
 }
 
 const char *p2pdma_provider_name(const struct p2pdma_provider *provider)
@@ -51,12 +66,12 @@ const char *p2pdma_provider_driver(const struct p2pdma_provider *provider)
 
 uint32_t p2pdma_provider_bar(const struct p2pdma_provider *provider)
 {
-	return provider->bar;
+	return provider->bar < PCI_NR_BARS ? provider->bar : P2PDMA_PROVIDER_NO_BAR;
 }
 
 uint64_t p2pdma_provider_size_bytes(const struct p2pdma_provider *provider)
 {
-	return provider->function.bars[provider->bar].size_bytes;
+	return provider->size_bytes;
 }
 
 uint64_t p2pdma_provider_generation(const struct p2pdma_provider *provider)
@@ -81,10 +96,11 @@ uint32_t p2pdma_provider_device_id(const struct p2pdma_provider *provider)
 
 int p2pdma_provider_is_64bit(const struct p2pdma_provider *provider)
 {
-	return provider->function.bars[provider->bar].is_64bit;
+	return provider->bar < PCI_NR_BARS && provider->function.bars[provider->bar].is_64bit;
 }
 
 int p2pdma_provider_is_prefetchable(const struct p2pdma_provider *provider)
 {
-	return provider->function.bars[provider->bar].is_prefetchable;
+	return provider->bar < PCI_NR_BARS &&
+	       provider->function.bars[provider->bar].is_prefetchable;
 }

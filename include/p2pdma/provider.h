@@ -14,10 +14,11 @@ extern "C" {
 struct p2pdma_context;
 
 /*
- * One memory BAR of one PCI function, as it was when it was looked at. It is
- * named 0000:41:00.0/2 (function / BAR). The name may end in @generation: then
- * it means this arrival of the function and never another device that is
- * plugged into the same slot later.
+ * Memory of one PCI function that can be the target of peer DMA, as it was when it was
+ * looked at: a memory BAR, named 0000:41:00.0/2 (function / BAR), or memory that the
+ * function's driver divides up, named 0000:43:00.0/vram or 0000:42:00.0/p2pmem. The name
+ * may end in @generation: then it means this arrival of the function and never another
+ * device that is plugged into the same slot later.
  *
  * A provider holds no descriptor, belongs to no context and never changes:
  * every getter may be called from any thread, never blocks and never fails.
@@ -27,6 +28,16 @@ struct p2pdma_provider;
 
 /* What p2pdma_provider_list_query() found, in order of the PCI address. */
 struct p2pdma_provider_list;
+
+/* What a provider is. */
+enum p2pdma_provider_kind {
+	P2PDMA_PROVIDER_KIND_BAR = 0,	 /* a memory BAR; slices of it by offset */
+	P2PDMA_PROVIDER_KIND_VRAM = 1,	 /* of a DRM device with a render node */
+	P2PDMA_PROVIDER_KIND_P2PMEM = 2, /* with struct pages: an NVMe controller's buffer, say */
+};
+
+/* What p2pdma_provider_bar() says of memory that isn't a BAR. */
+#define P2PDMA_PROVIDER_NO_BAR UINT32_MAX
 
 /* How a slice becomes a DMABUF. */
 enum p2pdma_backend {
@@ -43,11 +54,12 @@ enum p2pdma_backend {
 };
 
 /**
- * p2pdma_provider_list_query() - look at every memory BAR of this machine
+ * p2pdma_provider_list_query() - look at all peer memory of this machine
  * @context:  borrowed
  * @ret_list: the list, owned by the caller; p2pdma_provider_list_free()
  *
- * A function that goes away while it is looked at is left out.
+ * Of each function the memory BARs first, then its vram, then its p2pmem. A function that
+ * goes away while it is looked at is left out.
  *
  * Blocking: no
  * Threads:  any
@@ -100,9 +112,10 @@ P2PDMA_API struct p2pdma_provider *p2pdma_provider_list_at(const struct p2pdma_p
 P2PDMA_API void p2pdma_provider_list_free(struct p2pdma_provider_list *list);
 
 /**
- * p2pdma_provider_find() - look at one BAR by name
+ * p2pdma_provider_find() - look at one provider by name
  * @context:      borrowed
- * @name:         "0000:41:00.0/2" or "0000:41:00.0/2@1234"
+ * @name:         "0000:41:00.0/2", ".../vram" or ".../p2pmem", each with or without a
+ *                generation: "0000:41:00.0/2@1234"
  * @ret_provider: new reference; p2pdma_provider_unref()
  *
  * Blocking: no
@@ -111,8 +124,7 @@ P2PDMA_API void p2pdma_provider_list_free(struct p2pdma_provider_list *list);
  * Since:    0.1
  *
  * Return: 0, or -EINVAL when @name isn't a name; -ENODEV when there is no such
- * function; -ENOENT when the function has no such memory BAR; -EOPNOTSUPP for memory
- * that isn't a BAR ("0000:43:00.0/vram", "0000:42:00.0/p2pmem"); -ESTALE when the
+ * function; -ENOENT when the function has no such memory; -ESTALE when the
  * name has a generation and the function in the slot is another one; -EIO when
  * sysfs can't be made sense of; -EMFILE, -ENFILE, -ENOMEM
  */
@@ -144,9 +156,9 @@ P2PDMA_API struct p2pdma_provider *p2pdma_provider_ref(struct p2pdma_provider *p
 P2PDMA_API void p2pdma_provider_unref(struct p2pdma_provider *provider);
 
 /**
- * p2pdma_provider_can_export() - can this backend make a DMABUF of the BAR?
+ * p2pdma_provider_can_export() - can this backend make a buffer of the provider?
  * @provider: borrowed
- * @backend:  P2PDMA_BACKEND_EXPORT or P2PDMA_BACKEND_VFIO; AUTO asks for any
+ * @backend:  one that p2pdma_buffer_new() takes; AUTO asks for any
  * @ret_why:  a sentence that says why, or why not and what to change; borrowed
  *            from the provider; NULL is allowed
  *
@@ -204,22 +216,32 @@ P2PDMA_API const char *p2pdma_provider_function(const struct p2pdma_provider *pr
 P2PDMA_API const char *p2pdma_provider_driver(const struct p2pdma_provider *provider);
 
 /**
+ * p2pdma_provider_kind() - a BAR, vram or p2pmem?
+ * @provider: borrowed
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: the kind
+ */
+P2PDMA_API enum p2pdma_provider_kind p2pdma_provider_kind(const struct p2pdma_provider *provider);
+
+/**
  * p2pdma_provider_bar() - the number of the BAR
  * @provider: borrowed
  *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
- * Return: 0 .. 5
+ * Return: 0 .. 5; P2PDMA_PROVIDER_NO_BAR for vram and p2pmem, which their driver lays out
  */
 P2PDMA_API uint32_t p2pdma_provider_bar(const struct p2pdma_provider *provider);
 
 /**
- * p2pdma_provider_size_bytes() - the size of the BAR
+ * p2pdma_provider_size_bytes() - the size of the BAR, or all of the vram or p2pmem
  * @provider: borrowed
  *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
- * Return: bytes
+ * Return: bytes; 0 for vram of a driver that doesn't tell
  */
 P2PDMA_API uint64_t p2pdma_provider_size_bytes(const struct p2pdma_provider *provider);
 
@@ -273,7 +295,7 @@ P2PDMA_API uint32_t p2pdma_provider_device_id(const struct p2pdma_provider *prov
  *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
- * Return: 1 or 0
+ * Return: 1 or 0; 0 for what isn't a BAR
  */
 P2PDMA_API int p2pdma_provider_is_64bit(const struct p2pdma_provider *provider);
 
@@ -283,7 +305,7 @@ P2PDMA_API int p2pdma_provider_is_64bit(const struct p2pdma_provider *provider);
  *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
- * Return: 1 or 0
+ * Return: 1 or 0; 0 for what isn't a BAR
  */
 P2PDMA_API int p2pdma_provider_is_prefetchable(const struct p2pdma_provider *provider);
 

@@ -100,6 +100,14 @@ int pci_generation_query(int sysfs_fd, const struct pci_address *address, uint64
 	return 0;
 }
 
+int pci_function_open(int sysfs_fd, const struct pci_address *address, int *ret_fd)
+{
+	char path[64];
+
+	function_path(address, path, sizeof(path));
+	return sysfs_open_dir(sysfs_fd, path, ret_fd);
+}
+
 /* An attribute that not every function has. */
 static int optional(int r)
 {
@@ -157,15 +165,13 @@ int pci_function_query(int sysfs_fd, const struct pci_address *address,
 	struct pci_function function = {.numa_node = -1, .iommu_group = -1};
 	cleanup_fd int fd = -1;
 	uint64_t generation;
-	char path[64];
 	int r;
 
 	function.address = *address;
 	r = pci_generation_query(sysfs_fd, address, &function.generation);
 	if (r)
 		return r;
-	function_path(address, path, sizeof(path));
-	r = sysfs_open_dir(sysfs_fd, path, &fd);
+	r = pci_function_open(sysfs_fd, address, &fd);
 	if (r)
 		return r;
 	r = read_attributes(fd, &function);

@@ -62,6 +62,9 @@ int pci_parse_resource(const char *text, size_t length, struct pci_bar ret_bars[
 /* Which arrival of the function is in the slot now. -ENODEV: none. */
 int pci_generation_query(int sysfs_fd, const struct pci_address *address, uint64_t *ret_generation);
 
+/* Its directory in sysfs. -ENODEV: none. */
+int pci_function_open(int sysfs_fd, const struct pci_address *address, int *ret_fd);
+
 /* -ENODEV: no such function, or it left while it was looked at. */
 int pci_function_query(int sysfs_fd, const struct pci_address *address,
 		       struct pci_function *ret_function);

@@ -115,13 +115,62 @@ static void find_no_memory_bar_enoent(void **state)
 	assert_cause("no memory BAR 4");
 }
 
-static void find_memory_of_a_driver_eopnotsupp(void **state)
+static void find_no_memory_of_a_driver_enoent(void **state)
 {
-	assert_int_equal(find(*state, "0000:01:00.0/vram"), -EOPNOTSUPP);
-	assert_cause("0000:01:00.0/vram is no BAR");
-	assert_int_equal(find(*state, "0000:01:00.0/p2pmem"), -EOPNOTSUPP);
+	assert_int_equal(find(*state, "0000:01:00.0/vram"), -ENOENT);
+	assert_cause("0000:01:00.0 has no vram: no DRM render node; its driver is p2pdma_export");
+	assert_int_equal(find(*state, "0000:01:00.0/p2pmem"), -ENOENT);
+	assert_cause("nobody published memory of it");
 	assert_int_equal(find(*state, "0000:01:00.0/vram@1"), -ESTALE);
 	assert_int_equal(find(*state, "0000:09:00.0/vram"), -ENODEV);
+	fake_mkdir("sys/bus/pci/devices/0000:01:00.0/p2pmem");
+	fake_write("sys/bus/pci/devices/0000:01:00.0/p2pmem/size", "lots\n");
+	assert_int_equal(find(*state, "0000:01:00.0/p2pmem"), -EIO);
+}
+
+static void find_memory_of_a_driver_tells_kind_and_size(void **state)
+{
+	struct p2pdma_provider *provider = NULL;
+	const char *why;
+
+	fake_add_function("0000:43:00.0", "amdgpu");
+	fake_mkdir("sys/bus/pci/devices/0000:43:00.0/drm");
+	fake_mkdir("sys/bus/pci/devices/0000:43:00.0/drm/renderD128");
+	fake_mkdir("sys/bus/pci/devices/0000:43:00.0/p2pmem");
+	fake_write("sys/bus/pci/devices/0000:43:00.0/p2pmem/size", "1048576\n");
+	assert_int_equal(p2pdma_provider_find(*state, "0000:43:00.0/vram", &provider), 0);
+	assert_int_equal(p2pdma_provider_kind(provider), P2PDMA_PROVIDER_KIND_VRAM);
+	assert_string_equal(p2pdma_provider_name(provider), "0000:43:00.0/vram");
+	/* Its driver doesn't tell. */
+	assert_int_equal(p2pdma_provider_size_bytes(provider), 0);
+	assert_int_equal(p2pdma_provider_bar(provider), P2PDMA_PROVIDER_NO_BAR);
+	assert_int_equal(p2pdma_provider_is_64bit(provider), 0);
+	assert_int_equal(p2pdma_provider_is_prefetchable(provider), 0);
+	assert_int_equal(p2pdma_provider_can_export(provider, P2PDMA_BACKEND_EXPORT, &why), 0);
+	assert_string_equal(why, "the export backend is for BARs, not for vram");
+	p2pdma_provider_unref(provider);
+	fake_write("sys/bus/pci/devices/0000:43:00.0/mem_info_vram_total", "68702699520\n");
+	assert_int_equal(p2pdma_provider_find(*state, "0000:43:00.0/vram", &provider), 0);
+	assert_int_equal(p2pdma_provider_size_bytes(provider), 68702699520);
+	p2pdma_provider_unref(provider);
+	assert_int_equal(p2pdma_provider_find(*state, "0000:43:00.0/p2pmem", &provider), 0);
+	assert_int_equal(p2pdma_provider_kind(provider), P2PDMA_PROVIDER_KIND_P2PMEM);
+	assert_int_equal(p2pdma_provider_size_bytes(provider), MIB);
+	p2pdma_provider_unref(provider);
+}
+
+static void list_has_memory_of_drivers_behind_the_bars(void **state)
+{
+	struct p2pdma_provider_list *list = NULL;
+
+	fake_add_function("0000:43:00.0", "nvme");
+	fake_mkdir("sys/bus/pci/devices/0000:43:00.0/p2pmem");
+	fake_write("sys/bus/pci/devices/0000:43:00.0/p2pmem/size", "1048576\n");
+	assert_int_equal(p2pdma_provider_list_query(*state, &list), 0);
+	assert_int_equal(p2pdma_provider_list_count(list), 5);
+	assert_string_equal(p2pdma_provider_name(p2pdma_provider_list_at(list, 4)),
+			    "0000:43:00.0/p2pmem");
+	p2pdma_provider_list_free(list);
 }
 
 static void find_broken_sysfs_eio(void **state)
@@ -224,11 +273,13 @@ int main(void)
 		CASE(list_null_einval),
 		CASE(list_without_pci_enoent),
 		CASE(list_leaves_out_what_makes_no_sense),
+		CASE(list_has_memory_of_drivers_behind_the_bars),
 		CASE(find_tells_everything),
 		CASE(find_bad_name_einval),
 		CASE(find_no_function_enodev),
 		CASE(find_no_memory_bar_enoent),
-		CASE(find_memory_of_a_driver_eopnotsupp),
+		CASE(find_no_memory_of_a_driver_enoent),
+		CASE(find_memory_of_a_driver_tells_kind_and_size),
 		CASE(find_broken_sysfs_eio),
 		CASE(find_old_generation_estale),
 		CASE(can_export_by_device_node),
