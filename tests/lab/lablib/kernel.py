@@ -56,7 +56,7 @@ class Kernel:
         return made(self.root / "image", unpack)
 
     def vmlinuz(self, archive: Archive) -> Path:
-        """The kernel QEMU boots."""
+        """The kernel as it is in the package."""
         return self.modules(archive) / "vmlinuz"
 
     def modules(self, archive: Archive) -> Path:

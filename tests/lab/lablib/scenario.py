@@ -11,6 +11,7 @@
     #: layer = pyverbs                   (an extra layer of the image)
     #: userland = busybox                (busybox, systemd: see systemd.py)
     #: kernel = any                      (any, distribution, debug)
+    #: image = unpacked                  (unpacked, packed: see bzimage.py)
     #: when = always                     (always, named: left out unless it is asked for)
     #: timeout = 60                      (seconds, for the whole guest)
     #: memory = 1024                     (MiB)
@@ -42,7 +43,7 @@ from .base import LAB, LabError
 
 DEFAULTS = {"title": "", "topology": "root-ports", "iommu": "off", "cpu": "EPYC", "modules": "",
             "needs": "", "librxe": "stock", "layer": "", "userland": "busybox",
-            "kernel": "any", "when": "always", "timeout": "60", "memory": "1024",
+            "kernel": "any", "image": "unpacked", "when": "always", "timeout": "60", "memory": "1024",
             "cmdline": "", "hotplug": "acpi", "leaks": ""}
 REPEATED = ("device", "qemu", "file", "allow", "except")
 SHOWN = ("topology", "iommu", "cpu", "librxe")
@@ -121,7 +122,8 @@ def _validate(scenario: Scenario) -> None:
         raise LabError(f"{scenario.title}: no topology {values['topology']}")
     for key, allowed in (("iommu", topology.IOMMU_KINDS), ("librxe", ("stock", "rebuilt")),
                          ("hotplug", ("acpi", "native")), ("userland", ("busybox", "systemd")),
-                         ("kernel", ("any", "distribution", "debug"))):
+                         ("kernel", ("any", "distribution", "debug")),
+                         ("image", ("unpacked", "packed"))):
         if values[key] not in allowed:
             raise LabError(f"{scenario.title}: {key} is one of {', '.join(allowed)}")
     if not values["timeout"].isdigit() or not values["memory"].isdigit():

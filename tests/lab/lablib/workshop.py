@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import debugkernel, initrd, kernel, librxe, modules, programs, pyverbs, systemd
+from . import bzimage, debugkernel, initrd, kernel, librxe, modules, programs, pyverbs, systemd
 from .apt import Archive, Package
 from .base import LabError, say
 from .kernel import Kernel
@@ -20,6 +20,7 @@ class Prepared:
     release: str
     label: str
     vmlinuz: Path
+    unpacked: Path
     modules_dir: Path
     own: list[Path]
     is_debug: bool = False
@@ -58,7 +59,9 @@ class Workshop:
                 continue
             if candidate.version < kernel.NEWEST_WANTED:
                 say(f"note: Linux {candidate.name} is older than 7.3")
-            return Prepared(candidate.release, candidate.name, candidate.vmlinuz(self.archive),
+            vmlinuz = candidate.vmlinuz(self.archive)
+            return Prepared(candidate.release, candidate.name, vmlinuz,
+                            bzimage.bootable(vmlinuz),
                             candidate.modules(self.archive), own)
         raise first_error or LabError("the archive has no kernel to try")
 
@@ -130,5 +133,6 @@ class Workshop:
         chosen = self.kernels[0]
         tree = debugkernel.tree(chosen, self.archive)
         where = debugkernel.modules_dir(chosen, self.archive)
-        return Prepared(tree.release, f"{chosen.name} debug", where / "vmlinuz", where,
+        return Prepared(tree.release, f"{chosen.name} debug", where / "vmlinuz",
+                        bzimage.bootable(where / "vmlinuz"), where,
                         modules.build_all(tree, self._source(chosen)), is_debug=True)

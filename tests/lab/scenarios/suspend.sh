@@ -5,6 +5,7 @@
 #: timeout = 120
 #: kernel = distribution
 #: cmdline = no_console_suspend
+#: image = packed
 exporter=$(bdf_of exporter)
 ok "the exporter binds" bind "$exporter" p2pdma_export
 ok "soft-RoCE comes up" rxe_up nic
