@@ -66,6 +66,7 @@ struct backend {
 	 */
 	int (*revoke)(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
 		      struct p2pdma_revoke_result *result);
+	const char *why_unrevocable; /* without revoke(): the end of a sentence */
 	/* Must the whole function be revoked together? */
 	bool is_function_wide;
 

@@ -7,17 +7,12 @@
  * it and register it. No state of its own, no locks.
  */
 #include "buffer.h"
-
-static void query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status)
-{
-	/* The kernel has no call that tells about a foreign DMABUF. */
-	(void)buffer;
-	(void)status;
-}
+#include "memory.h"
 
 const struct backend backend_adopt = {
 	.name = "adopt",
 	.id = P2PDMA_BACKEND_ADOPT,
-	.query = query,
+	.why_unrevocable = "it was adopted: only who exported it can revoke it",
+	.query = memory_query,
 	.map = buffer_map_dmabuf,
 };

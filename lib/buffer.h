@@ -49,6 +49,11 @@ struct p2pdma_buffer {
 	struct p2pdma_range ranges[]; /* 0 for an adopted one */
 };
 
+/* What holds for the options of every kind of buffer: size, known flags, nothing reserved. */
+int buffer_options_load(const struct p2pdma_context *context,
+			const struct p2pdma_buffer_options *options,
+			struct p2pdma_buffer_options *ret_known);
+
 /* Everything but the references is set up by the caller; takes over @fd. Publishes it. */
 int buffer_create(struct p2pdma_context *context, const struct backend *backend,
 		  const struct export_request *request, const struct export_result *result,

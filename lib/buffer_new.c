@@ -27,7 +27,7 @@
 #define KNOWN_FLAGS                                                                                \
 	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
 
-static int load_options(const struct p2pdma_context *context,
+int buffer_options_load(const struct p2pdma_context *context,
 			const struct p2pdma_buffer_options *options,
 			struct p2pdma_buffer_options *ret_known)
 {
@@ -42,9 +42,28 @@ static int load_options(const struct p2pdma_context *context,
 	if (known.flags & ~KNOWN_FLAGS || known.reserved)
 		return context_fail(context, -EINVAL, "unknown buffer flags 0x%" PRIx32,
 				    known.flags & ~KNOWN_FLAGS);
+	*ret_known = known;
+	return 0;
+}
+
+static int load_options(const struct p2pdma_context *context,
+			const struct p2pdma_buffer_options *options,
+			struct p2pdma_buffer_options *ret_known)
+{
+	struct p2pdma_buffer_options known;
+	int r;
+
+	r = buffer_options_load(context, options, &known);
+	if (r)
+		return r;
 	if (known.backend == P2PDMA_BACKEND_ADOPT)
 		return context_fail(context, -EINVAL,
 				    "the adopt backend makes no DMABUF: use p2pdma_buffer_adopt()");
+	if (known.backend >= P2PDMA_BACKEND_HEAP && known.backend <= P2PDMA_BACKEND_ZE)
+		return context_fail(context, -EINVAL,
+				    "no provider has a backend %" PRIu32
+				    ": <p2pdma/memory.h> has the calls for it",
+				    known.backend);
 	if (known.backend != P2PDMA_BACKEND_AUTO && known.backend != P2PDMA_BACKEND_BROKER &&
 	    !backend_find(known.backend))
 		return context_fail(context, -EINVAL, "unknown backend %" PRIu32, known.backend);

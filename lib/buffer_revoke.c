@@ -156,9 +156,8 @@ int p2pdma_buffer_revoke(struct p2pdma_buffer *buffer, uint32_t flags, uint32_t 
 		return context_fail(buffer->context, -EINVAL,
 				    "the result to fill has a wrong size");
 	if (!buffer->backend->revoke)
-		return context_fail(buffer->context, -EOPNOTSUPP,
-				    "%s was adopted: only who exported it can revoke it",
-				    buffer->name);
+		return context_fail(buffer->context, -EOPNOTSUPP, "%s can't be revoked: %s",
+				    buffer->name, buffer->backend->why_unrevocable);
 	if (buffer->backend->is_function_wide) {
 		r = retire(buffer, flags);
 		if (r)

@@ -39,6 +39,7 @@
 #include <p2pdma/context.h>
 #include <p2pdma/event.h>
 #include <p2pdma/lease.h>
+#include <p2pdma/memory.h>
 #include <p2pdma/mr.h>
 #include <p2pdma/mr_cache.h>
 #include <p2pdma/path.h>

@@ -51,6 +51,13 @@ enum p2pdma_backend {
 	P2PDMA_BACKEND_DRM = 5,
 	P2PDMA_BACKEND_P2PMEM = 6,
 	P2PDMA_BACKEND_PUBLISHED = 7,
+
+	/* No provider's; see <p2pdma/memory.h>. */
+	P2PDMA_BACKEND_HEAP = 8,    /* system memory of a DMA-BUF heap */
+	P2PDMA_BACKEND_UDMABUF = 9, /* system memory of a memfd */
+	P2PDMA_BACKEND_CUDA = 10,   /* memory of a GPU runtime: CUDA's driver library */
+	P2PDMA_BACKEND_HSA = 11,    /* ROCm's HSA runtime */
+	P2PDMA_BACKEND_ZE = 12,	    /* oneAPI's Level Zero */
 };
 
 /**

@@ -114,6 +114,21 @@ static int real_access_mode(int fd)
 	return flags < 0 ? -errno : flags & O_ACCMODE;
 }
 
+static int real_memory(const char *name, uint64_t size_bytes)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (size_bytes <= INT64_MAX && !ftruncate(fd, (off_t)size_bytes) &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) >= 0)
+		return fd;
+	r = size_bytes <= INT64_MAX ? -errno : -EFBIG;
+	close(fd);
+	return r;
+}
+
 const char *error_name(int error)
 {
 	/* INT_MIN has no opposite, and no name either way. */
@@ -141,4 +156,5 @@ const struct sys_ops sys_real = {
 	.fs_type = real_fs_type,
 	.size = real_size,
 	.access_mode = real_access_mode,
+	.memory = real_memory,
 };

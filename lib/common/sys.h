@@ -27,7 +27,8 @@ struct sys_ops {
 	int (*stat)(int fd, struct stat *ret_status);
 	int (*fs_type)(int fd, uint64_t *ret_type);
 	int (*size)(int fd, uint64_t *ret_size_bytes);
-	int (*access_mode)(int fd); /* O_RDONLY, O_WRONLY or O_RDWR */
+	int (*access_mode)(int fd);			      /* O_RDONLY, O_WRONLY or O_RDWR */
+	int (*memory)(const char *name, uint64_t size_bytes); /* a memfd that never shrinks */
 };
 
 extern const struct sys_ops sys_real;

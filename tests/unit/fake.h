@@ -26,6 +26,8 @@ enum fake_kind {
 	FAKE_CONTAINER,
 	FAKE_VFIO,
 	FAKE_UVERBS,
+	FAKE_HEAP,
+	FAKE_UDMABUF,
 };
 
 #define FAKE_MAX_FDS	 256
@@ -96,12 +98,13 @@ extern const struct verbs_ops fake_verbs;
 
 /* The next-but-@countdown call of this ioctl (or FAKE_OPEN, ...) answers @error. */
 void fake_fail(unsigned long request, int error, int countdown);
-#define FAKE_OPEN 1UL
-#define FAKE_MAP  2UL
-#define FAKE_STAT 3UL
-#define FAKE_SIZE 4UL
-#define FAKE_DUP  5UL
-#define FAKE_MODE 6UL
+#define FAKE_OPEN   1UL
+#define FAKE_MAP    2UL
+#define FAKE_STAT   3UL
+#define FAKE_SIZE   4UL
+#define FAKE_DUP    5UL
+#define FAKE_MODE   6UL
+#define FAKE_MEMORY 7UL
 
 /* A function with BAR 2 of 64 MiB (and a small BAR 0), bound to @driver or NULL for none. */
 void fake_add_function(const char *address, const char *driver);

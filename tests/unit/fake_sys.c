@@ -19,6 +19,7 @@
 #include <rdma/rdma_user_ioctl_cmds.h>
 
 #include "fake.h"
+#include "fake_memory.h"
 #include "fake_vfio.h"
 
 struct fake fake;
@@ -51,7 +52,7 @@ void fake_fail(unsigned long request, int error, int countdown)
 	fail_msg("too many failures at once");
 }
 
-static int take_failure(unsigned long request)
+int fake_take_failure(unsigned long request)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fake.failures); i++) {
 		struct fake_failure *failure = &fake.failures[i];
@@ -88,7 +89,7 @@ static int open_export(void)
 static int sys_open_at(int dir_fd, const char *path, int flags)
 {
 	HOLD_LOCK;
-	int r = take_failure(FAKE_OPEN);
+	int r = fake_take_failure(FAKE_OPEN);
 
 	(void)flags;
 	if (r)
@@ -98,7 +99,8 @@ static int sys_open_at(int dir_fd, const char *path, int flags)
 	fake.nr_opens++;
 	if (!strncmp(path, P2PDMA_EXPORT_DIR "/", 7))
 		return open_export();
-	return fake_vfio_open(path);
+	r = fake_memory_open(path);
+	return r == -ENOENT ? fake_vfio_open(path) : r;
 }
 
 static int sys_access_at(int dir_fd, const char *path, int mode)
@@ -124,7 +126,7 @@ static int sys_close(int fd)
 static int sys_dup(int fd)
 {
 	HOLD_LOCK;
-	int r = take_failure(FAKE_DUP);
+	int r = fake_take_failure(FAKE_DUP);
 	int copy;
 
 	if (r)
@@ -262,7 +264,7 @@ static int export_path(struct p2pdma_export_path *argument)
 static int sys_ioctl(int fd, unsigned long request, void *argument)
 {
 	HOLD_LOCK;
-	int r = take_failure(request);
+	int r = fake_take_failure(request);
 
 	if (r)
 		return r;
@@ -282,6 +284,9 @@ static int sys_ioctl(int fd, unsigned long request, void *argument)
 		default:
 			return -ENOTTY;
 		}
+	case FAKE_HEAP:
+	case FAKE_UDMABUF:
+		return fake_memory_ioctl(fd, request, argument);
 	case FAKE_UVERBS:
 		return request == RDMA_VERBS_IOCTL ? verbs_ioctl(argument) : -ENOTTY;
 	default:
@@ -300,7 +305,7 @@ static int sys_map(void *where, size_t length, int protection, int flags, int fd
 		   void **ret_address)
 {
 	HOLD_LOCK;
-	int r = take_failure(FAKE_MAP);
+	int r = fake_take_failure(FAKE_MAP);
 	void *address;
 
 	if (r)
@@ -325,7 +330,7 @@ static int sys_unmap(void *address, size_t length)
 static int sys_stat(int fd, struct stat *ret_status)
 {
 	HOLD_LOCK;
-	int r = take_failure(FAKE_STAT);
+	int r = fake_take_failure(FAKE_STAT);
 
 	if (r)
 		return r;
@@ -345,7 +350,7 @@ static int sys_fs_type(int fd, uint64_t *ret_type)
 static int sys_size(int fd, uint64_t *ret_size_bytes)
 {
 	HOLD_LOCK;
-	int r = take_failure(FAKE_SIZE);
+	int r = fake_take_failure(FAKE_SIZE);
 	off_t end;
 
 	if (r)
@@ -360,7 +365,7 @@ static int sys_size(int fd, uint64_t *ret_size_bytes)
 static int sys_access_mode(int fd)
 {
 	HOLD_LOCK;
-	int r = take_failure(FAKE_MODE);
+	int r = fake_take_failure(FAKE_MODE);
 
 	return r ? r : fcntl(fd, F_GETFL) & O_ACCMODE;
 }
@@ -416,6 +421,7 @@ const struct sys_ops fake_sys = {
 	.fs_type = sys_fs_type,
 	.size = sys_size,
 	.access_mode = sys_access_mode,
+	.memory = fake_memory_make,
 };
 
 const struct verbs_ops fake_verbs = {

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MEMORY_H
+#define MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend.h"
+
+struct p2pdma_context;
+
+/* A way to make a DMABUF of system memory. One file each. */
+struct memory_source {
+	const struct backend *backend; /* what its buffers are */
+	const char *node;	       /* below /dev */
+	const char *remedy;	       /* what a kernel without the node lacks */
+
+	/* @node_fd: open. The DMABUF, or -errno with its cause. */
+	int (*make)(const struct p2pdma_context *context, int node_fd, uint64_t length_bytes);
+};
+
+extern const struct memory_source memory_heap;
+extern const struct memory_source memory_udmabuf;
+
+/* struct backend's query() where the kernel can't tell anything. */
+void memory_query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status);
+
+#endif /* MEMORY_H */
