@@ -2,12 +2,11 @@
 #ifndef BUFFER_H
 #define BUFFER_H
 
-#include <linux/magic.h>
-
 #include <p2pdma/buffer.h>
 #include <p2pdma/event.h>
 
 #include "device.h"
+#include "dmabuf.h"
 
 #define BUFFER_NAME_SIZE 64 /* a provider's name, also a published one's */
 
@@ -30,6 +29,7 @@ struct p2pdma_buffer {
 	uint64_t size_bytes;
 	uint64_t inode;
 	char name[BUFFER_NAME_SIZE];
+	char exporter[DMABUF_EXPORTER_SIZE]; /* once asked for, under context->lock; else "" */
 	void *user_data;
 	bool is_freed; /* by the caller; MRs keep it */
 
@@ -91,9 +91,6 @@ uint32_t buffer_wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_n
 /* struct backend's map() by mmap of the DMABUF. */
 int buffer_map_dmabuf(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
 		      int protection, void **ret_address);
-
-/* Proves that a descriptor is a DMABUF; its size. */
-int dmabuf_query(const struct p2pdma_context *context, int fd, struct export_result *ret_result);
 
 /* Revokes without waiting for anything that can't be revoked; for the last reference. */
 void buffer_take_back(struct p2pdma_buffer *buffer);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a buffer says about itself: facts that never change. No locks.
+ * What a buffer says about itself: facts that never change. No locks, but for the
+ * exporter's name, which is looked up when somebody wants to know it.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "buffer.h"
 
@@ -29,6 +31,21 @@ const char *p2pdma_buffer_name(const struct p2pdma_buffer *buffer)
 uint64_t p2pdma_buffer_inode(const struct p2pdma_buffer *buffer)
 {
 	return buffer ? buffer->inode : 0;
+}
+
+const char *p2pdma_buffer_exporter(struct p2pdma_buffer *buffer)
+{
+	char exporter[DMABUF_EXPORTER_SIZE] = "";
+
+	if (!buffer)
+		return "";
+	pthread_mutex_lock(&buffer->context->lock);
+	/* Once written it stays, so that the caller may read it without the lock. */
+	if (!*buffer->exporter &&
+	    !dmabuf_exporter_query(buffer->context->sys, buffer->fd, exporter))
+		memcpy(buffer->exporter, exporter, sizeof(exporter));
+	pthread_mutex_unlock(&buffer->context->lock);
+	return buffer->exporter;
 }
 
 void *p2pdma_buffer_user_data(const struct p2pdma_buffer *buffer)

@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <linux/magic.h>
-
 #include "broker.h"
 #include "buffer.h"
 #include "options.h"
@@ -204,29 +202,6 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 		return r;
 	buffer->user_data = known.user_data;
 	*ret_buffer = buffer;
-	return 0;
-}
-
-int dmabuf_query(const struct p2pdma_context *context, int fd, struct export_result *ret_result)
-{
-	uint64_t type, size_bytes;
-	int r;
-
-	r = context->sys->fs_type(fd, &type);
-	if (r)
-		return context_fail(context, r, "can't look at descriptor %d: %s", fd,
-				    error_name(r));
-	/* DMABUFs are the only files of their filesystem, so this is proof. */
-	if (type != DMA_BUF_MAGIC)
-		return context_fail(context, -EINVAL,
-				    "descriptor %d is no DMABUF (its filesystem is 0x%" PRIx64 ")",
-				    fd, type);
-	r = context->sys->size(fd, &size_bytes);
-	if (r)
-		return context_fail(context, r, "can't ask for the size of the DMABUF: %s",
-				    error_name(r));
-	ret_result->size_bytes = size_bytes;
-	ret_result->export_id = 0;
 	return 0;
 }
 

@@ -203,6 +203,23 @@ P2PDMA_API const char *p2pdma_buffer_name(const struct p2pdma_buffer *buffer);
 P2PDMA_API uint64_t p2pdma_buffer_inode(const struct p2pdma_buffer *buffer);
 
 /**
+ * p2pdma_buffer_exporter() - which part of the kernel made the DMABUF
+ * @buffer: borrowed
+ *
+ * "p2pdma_export" for the export backend, "vfio_pci_core" for vfio, "drm" or the name of a GPU's
+ * driver for an adopted one; "udmabuf" and the names below /dev/dma_heap ("system") are memory of
+ * the machine, not of a device.
+ *
+ * Blocking: no
+ * Threads:  any
+ * Kernel:   exp_name in /proc/self/fdinfo
+ * Since:    0.1
+ *
+ * Return: the name; it lives as long as the buffer. "" for NULL, and where there is no procfs
+ */
+P2PDMA_API const char *p2pdma_buffer_exporter(struct p2pdma_buffer *buffer);
+
+/**
  * p2pdma_buffer_user_data() - what the caller gave when it made the buffer
  * @buffer: borrowed
  *

@@ -88,8 +88,10 @@ static void adopt_system_memory(void)
 	}
 	r = p2pdma_buffer_adopt(selftest.context, fd, NULL, &buffer);
 	close(fd);
-	if (tap_ok(!r, "adopt_udmabuf", r))
-		write_and_compare(buffer, "adopted_system_memory_carries_bytes");
+	if (!tap_ok(!r, "adopt_udmabuf", r))
+		return;
+	tap_ok(!strcmp(p2pdma_buffer_exporter(buffer), "udmabuf"), "adopted_exporter_is_named", 0);
+	write_and_compare(buffer, "adopted_system_memory_carries_bytes");
 	p2pdma_buffer_free(buffer);
 }
 

@@ -87,6 +87,9 @@ struct fake {
 	int err_fd;
 	int bar_fd; /* a memfd that stands for the BAR */
 
+	/* What fdinfo says of every DMABUF; NULL: there is no such file. */
+	const char *exporter;
+
 	int access_errors; /* of access_at() for every node, a -errno */
 	uint64_t fs_type;  /* of a descriptor that isn't a DMABUF */
 	struct fake_failure failures[8];

@@ -86,6 +86,29 @@ static int open_export(void)
 	return fake_add_fd(ends[0], FAKE_EXPORT);
 }
 
+static bool is_dmabuf(int fd);
+
+/* A procfs of its own below the root; a DMABUF's fdinfo is made here, as the kernel does. */
+static int open_proc(const char *path)
+{
+	char full[128];
+	int fd, dmabuf;
+
+	if (sscanf(path, "/proc/self/fdinfo/%d", &dmabuf) == 1 && is_dmabuf(dmabuf) &&
+	    fake.exporter) {
+		fd = memfd_create("fdinfo", MFD_CLOEXEC);
+		dprintf(fd,
+			"pos:\t0\nflags:\t02000002\nsize:\t4096\ncount:\t1\n"
+			"exp_name:\t%s\nname:\texp_name:\tfalse\n",
+			fake.exporter);
+		lseek(fd, 0, SEEK_SET);
+		return fd;
+	}
+	snprintf(full, sizeof(full), "%s%s", fake.root, path);
+	fd = open(full, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int sys_open_at(int dir_fd, const char *path, int flags)
 {
 	HOLD_LOCK;
@@ -94,6 +117,8 @@ static int sys_open_at(int dir_fd, const char *path, int flags)
 	(void)flags;
 	if (r)
 		return r;
+	if (!strncmp(path, "/proc/", 6))
+		return open_proc(path);
 	if (faccessat(dir_fd, path, F_OK, 0))
 		return -errno;
 	fake.nr_opens++;

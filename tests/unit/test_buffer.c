@@ -320,6 +320,32 @@ static void adopt_dmabuf(void **state)
 	p2pdma_buffer_free(buffer);
 }
 
+static void exporter_by_fdinfo(void **state)
+{
+	struct p2pdma_buffer *buffer = NULL;
+	int fd = fake_make_dmabuf(MIB);
+
+	assert_int_equal(p2pdma_buffer_adopt(*state, fd, NULL, &buffer), 0);
+	assert_string_equal(p2pdma_buffer_exporter(buffer), "");
+	fake.exporter = "system";
+	assert_string_equal(p2pdma_buffer_exporter(buffer), "system");
+	/* It stays what it was, whatever becomes of procfs. */
+	fake.exporter = NULL;
+	assert_string_equal(p2pdma_buffer_exporter(buffer), "system");
+	p2pdma_buffer_free(buffer);
+	fake_fail(FAKE_OPEN, -EMFILE, 0);
+	fake.exporter = "udmabuf";
+	assert_int_equal(p2pdma_buffer_adopt(*state, fd, NULL, &buffer), 0);
+	assert_string_equal(p2pdma_buffer_exporter(buffer), "");
+	assert_string_equal(p2pdma_buffer_exporter(buffer), "udmabuf");
+	p2pdma_buffer_free(buffer);
+	fake.exporter = "a name that is longer than any that the kernel has";
+	assert_int_equal(p2pdma_buffer_adopt(*state, fd, NULL, &buffer), 0);
+	assert_string_equal(p2pdma_buffer_exporter(buffer), "a name that is longer than any ");
+	p2pdma_buffer_free(buffer);
+	fake_sys.close(fd);
+}
+
 static void adopt_other_file_einval(void **state)
 {
 	struct p2pdma_buffer *buffer = NULL;
@@ -358,6 +384,7 @@ static void getters_null_harmless(void **state)
 	assert_int_equal(p2pdma_buffer_backend(NULL), P2PDMA_BACKEND_AUTO);
 	assert_string_equal(p2pdma_buffer_name(NULL), "");
 	assert_null(p2pdma_buffer_user_data(NULL));
+	assert_string_equal(p2pdma_buffer_exporter(NULL), "");
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
@@ -385,6 +412,7 @@ int main(void)
 		CASE(status_tells_kernel_counts),
 		CASE(status_learns_of_revocation),
 		CASE(adopt_dmabuf),
+		CASE(exporter_by_fdinfo),
 		CASE(adopt_other_file_einval),
 		CASE(adopt_no_room_emfile),
 		CASE(getters_null_harmless),

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What can be known of a DMABUF by its descriptor alone.
+ *
+ * That it is one: DMABUFs are the only files of their filesystem. Its size: by
+ * lseek(). Who exported it: the kernel writes the exporter's name into the descriptor's
+ * fdinfo. Behind that line stands a name that any holder may set, so the first line
+ * counts. The name is a module's or a heap's and says of which kind the memory is,
+ * not where it lies: a GPU's driver may have put a buffer object anywhere.
+ *
+ * Pure functions over the seam, no state, no locks.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backend.h"
+#include "context.h"
+#include "dmabuf.h"
+#include "proc.h"
+
+int dmabuf_query(const struct p2pdma_context *context, int fd, struct export_result *ret_result)
+{
+	uint64_t type, size_bytes;
+	int r;
+
+	r = context->sys->fs_type(fd, &type);
+	if (r)
+		return context_fail(context, r, "can't look at descriptor %d: %s", fd,
+				    error_name(r));
+	if (type != DMA_BUF_MAGIC)
+		return context_fail(context, -EINVAL,
+				    "descriptor %d is no DMABUF (its filesystem is 0x%" PRIx64 ")",
+				    fd, type);
+	r = context->sys->size(fd, &size_bytes);
+	if (r)
+		return context_fail(context, r, "can't ask for the size of the DMABUF: %s",
+				    error_name(r));
+	ret_result->size_bytes = size_bytes;
+	ret_result->export_id = 0;
+	return 0;
+}
+
+int dmabuf_exporter_query(const struct sys_ops *sys, int fd,
+			  char ret_exporter[DMABUF_EXPORTER_SIZE])
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return proc_find(sys, path, "exp_name:", ret_exporter, DMABUF_EXPORTER_SIZE);
+}
+
+bool dmabuf_exporter_is_system(const char *exporter)
+{
+	/* dma-heaps are named as they are below /dev/dma_heap. */
+	static const char *const names[] = {"udmabuf",	  "system",    "system_cc_shared",
+					    "reserved",	  "linux,cma", "default_cma_region",
+					    "default_cma"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (!strcmp(exporter, names[i]))
+			return true;
+	}
+	return false;
+}
