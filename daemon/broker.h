@@ -126,6 +126,10 @@ struct acquire_request {
 	const struct pci_address *importer; /* NULL: any */
 };
 
+/*
+ * -EINPROGRESS: nothing has changed, and the answer depends on a device that is settling; ask again
+ * when it has settled.
+ */
 int broker_acquire(struct broker *broker, const struct acquire_request *request,
 		   struct lease **ret_lease, int *ret_fd, struct cause *cause);
 /* An id that was given out once and is over is -ESTALE; one that never was, -ENOENT. */
@@ -199,6 +203,11 @@ struct revoke_scope {
 
 void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint32_t reason,
 		   uint64_t deadline_ms, struct wire_revoke_reply *ret_reply);
+/*
+ * At the end of this p2pd: leases of devices that nobody keeps end, and their holders are told.
+ * Without @is_journal_kept that is all of them.
+ */
+void broker_end_unkept(struct broker *broker, bool is_journal_kept);
 void broker_drain(struct broker *broker, const struct selector *selector, bool is_on,
 		  uint64_t deadline_ms, struct wire_revoke_reply *ret_reply);
 /* What policy is asked about a lease that is there. */

@@ -150,7 +150,11 @@ static int grant(struct broker *broker, struct lease *lease, uint64_t ttl_ms, in
 	struct source_result result;
 	int r;
 
+	if (device->is_settling)
+		return -EINPROGRESS;
 	r = device->ops->export(device, lease, &grant);
+	if (r == -EINPROGRESS)
+		return r;
 	if (r)
 		return not_exported(lease, r, &grant.why, cause);
 	lease->export_id = grant.export_id;
@@ -277,6 +281,8 @@ int broker_acquire(struct broker *broker, const struct acquire_request *request,
 		return r;
 	}
 	r = acquire(broker, request, &candidate, ret_lease, ret_fd, cause);
+	if (r == -EINPROGRESS)
+		return r;
 	if (r) {
 		tell_denied(broker, request, r, candidate.provider ? &candidate.decision : NULL);
 		return r;

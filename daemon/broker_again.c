@@ -80,6 +80,8 @@ int broker_grant_again(struct broker *broker, struct lease *lease,
 				  lease->id);
 	if (!device)
 		return cause_fail(cause, -ENODEV, "%s isn't there", lease->provider->identity.name);
+	if (device->is_settling)
+		return -EINPROGRESS;
 	/* -EAGAIN: only with the whole function, and then the first one goes with the second. */
 	r = device->ops->revoke(device, lease, &result);
 	if (r && r != -EAGAIN)

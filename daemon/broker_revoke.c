@@ -113,6 +113,20 @@ void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint
 	broker_tell(broker, &revocation.marked);
 }
 
+void broker_end_unkept(struct broker *broker, bool is_journal_kept)
+{
+	struct lease *lease;
+
+	for (uint64_t id = 0; (lease = lease_table_after(&broker->leases, id));) {
+		const struct device *device = lease->provider->device;
+
+		id = lease->id;
+		if (!is_journal_kept || (device && !device->is_kept))
+			broker_step(broker, lease,
+				    lease_revoke(lease, broker->now_ns(), WIRE_REASON_SHUTDOWN, 0));
+	}
+}
+
 static void journal_drain(struct broker *broker, const struct provider *provider)
 {
 	struct journal_drain record = {.is_on = provider->is_draining};

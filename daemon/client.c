@@ -18,6 +18,7 @@
 
 #include "client.h"
 #include "common/sys.h"
+#include "deferred.h"
 #include "intake.h"
 #include "log.h"
 
@@ -30,6 +31,7 @@ void client_doom(struct client *client, const char *why)
 	client->is_doomed = true;
 	client->server->nr_dropped++;
 	intake_forget(client);
+	deferred_forget(client);
 	log_client(client, P2PD_LOG_INFO, "connection closed: %s", why);
 	event_del(client->readable);
 	if (client->writable)
@@ -46,6 +48,7 @@ void client_free(struct client *client)
 
 	client_send_done(client);
 	intake_forget(client);
+	deferred_forget(client);
 	account_discharge(client->holder->account, ACCOUNT_CONNECTIONS, 1);
 	deadlines_clear(&server->client_deadlines, &client->deadline);
 	list_remove(&client->link_of_monitors);

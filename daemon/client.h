@@ -15,6 +15,7 @@ struct client {
 	struct list link_of_monitors; /* alone where it is none */
 	struct list link_of_intake;   /* while its next packet waits to be taken */
 	struct porter *porter;	      /* that takes it; NULL: none */
+	struct deferred *deferred;    /* a request that isn't answered yet; NULL: none */
 	struct list link_of_unread;   /* in its account while it has nr_sent_fds */
 	struct server *server;
 	struct holder *holder;

@@ -24,6 +24,7 @@
 
 #include "common/cleanup.h"
 #include "common/sys.h"
+#include "deferred.h"
 #include "discovery.h"
 #include "inventory.h"
 #include "log.h"
@@ -75,6 +76,16 @@ static struct device *device_at(struct discovery *discovery, const struct pci_ad
 	return NULL;
 }
 
+/* Closes it. */
+static void release(struct device *device)
+{
+	if (device->watch)
+		event_free(device->watch);
+	service_question_free(device->keeping);
+	list_remove(&device->link);
+	device->ops->close(device);
+}
+
 static void device_removed(struct discovery *discovery, struct device *device, uint32_t reason)
 {
 	char name[64];
@@ -84,10 +95,9 @@ static void device_removed(struct discovery *discovery, struct device *device, u
 	device_name(device, name, sizeof(name));
 	log_event(P2PD_LOG_INFO, "%s has gone (%s)", name, lease_reason_name(reason));
 	service_forget(name);
-	if (device->watch)
-		event_free(device->watch);
-	list_remove(&device->link);
-	device->ops->close(device);
+	release(device);
+	/* Whoever waited for it. */
+	deferred_resume_soon(discovery->server);
 }
 
 static void look(struct discovery *discovery, const struct pci_address *address);
@@ -122,11 +132,30 @@ static bool is_held_up(struct discovery *discovery, struct device *device)
 	return true;
 }
 
-/* Keeps the device's file, or says why leases from it would not outlive us. */
-static void keep(const struct device *device, const char *name)
+static void on_kept(void *data, int error)
 {
-	int r = service_keep(name, device->fd);
+	struct device *device = data;
+	struct discovery *discovery = device->owner;
+	char name[64];
 
+	device_name(device, name, sizeof(name));
+	if (error)
+		log_event(P2PD_LOG_ERROR,
+			  "the service manager doesn't keep %s (%s): its leases end with this p2pd",
+			  name, error_name(error));
+	else if (!device->is_settling)
+		log_event(P2PD_LOG_INFO, "the service manager keeps %s after all", name);
+	device->is_kept = !error;
+	device->is_settling = false;
+	deferred_resume(discovery->server);
+}
+
+/* Has the device's file kept; until that is known nothing is leased from it. */
+static void keep(struct device *device, const char *name)
+{
+	int r = service_keep(name, device->fd, on_kept, device, &device->keeping);
+
+	device->is_settling = !r;
 	if (r == -EOPNOTSUPP)
 		log_event(P2PD_LOG_WARNING,
 			  "nobody keeps descriptors: leases of %s end with this p2pd", name);
@@ -183,19 +212,21 @@ static void look_at_export(struct discovery *discovery, const struct sighting *s
 			try_again(discovery);
 		return;
 	}
-	if (!is_kept)
-		keep(device, name);
-	else if (discovery->is_distrusted)
+	if (is_kept && discovery->is_distrusted)
 		device->ops->revoke_all(device);
 	device->owner = discovery;
+	device->is_kept = is_kept;
 	device->watch = event_new(discovery->server->base, device->fd, EV_READ | EV_PERSIST,
 				  on_device, device);
 	if (!device->watch || event_add(device->watch, NULL)) {
 		log_event(P2PD_LOG_ERROR, "%s can't be listened to", name);
-		service_forget(name);
+		if (is_kept)
+			service_forget(name);
 		device->ops->close(device);
 		return;
 	}
+	if (!is_kept)
+		keep(device, name);
 	list_append(&discovery->devices, &device->link);
 	list_providers(discovery, seen, device, is_kept, "");
 }
@@ -351,7 +382,7 @@ static const struct uevents_ops uevents_ops = {
 /* What functions of one IOMMU group share goes where their own descriptors go. */
 static void keep_shared(const char *name, int fd)
 {
-	int r = service_keep(name, fd);
+	int r = service_keep_now(name, fd);
 
 	if (r && r != -EOPNOTSUPP)
 		log_event(P2PD_LOG_WARNING,
@@ -414,15 +445,12 @@ void discovery_free(struct server *server)
 	/* Ours end, the kept ones go on. */
 	discovery->vfio.keeper = NULL;
 	list_for_each_entry_safe(device, &discovery->devices, struct device, link) {
-		if (device->watch)
-			event_free(device->watch);
 		list_for_each_entry_safe(provider, &device->providers, struct provider,
 					 link_of_device) {
 			list_remove(&provider->link_of_device);
 			provider->device = NULL;
 		}
-		list_remove(&device->link);
-		device->ops->close(device);
+		release(device);
 	}
 	uevents_free(discovery->uevents);
 	if (discovery->retry)

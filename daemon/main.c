@@ -20,6 +20,7 @@
 #include "check.h"
 #include "client.h"
 #include "common/sys.h"
+#include "deferred.h"
 #include "discovery.h"
 #include "intake.h"
 #include "log.h"
@@ -203,6 +204,14 @@ static int take_lock(const char *socket_path, int *ret_fd)
 	return 0;
 }
 
+static void on_listener_kept(void *data, int error)
+{
+	struct server *server = data;
+
+	if (!error)
+		server->listener.unlink_path = NULL;
+}
+
 static int start_listening(struct server *server, struct service_fds *kept, const char *path)
 {
 	int fd = service_take_socket(kept), r;
@@ -217,10 +226,37 @@ static int start_listening(struct server *server, struct service_fds *kept, cons
 			  r == -EADDRINUSE ? "another p2pd listens there" : error_name(r));
 		return r;
 	}
+	r = server_listen(server, fd, path);
 	/* Whoever keeps it keeps those who connect while we are away. */
-	if (service_keep("listener", fd) == 0)
-		path = NULL;
-	return server_listen(server, fd, path);
+	if (!r && service_keeps())
+		service_keep("listener", fd, on_listener_kept, server, &server->listener.keeping);
+	return r;
+}
+
+static void on_journal_kept(void *data, int error)
+{
+	struct server *server = data;
+
+	server->is_journal_settling = false;
+	server->is_journal_kept = !error;
+	if (error)
+		log_event(P2PD_LOG_ERROR,
+			  "the service manager doesn't keep the journal (%s): leases end with this "
+			  "p2pd",
+			  error_name(error));
+	deferred_resume(server);
+}
+
+/* Nothing is granted before it is known. */
+static void keep_journal(struct server *server)
+{
+	int r = service_keep("journal", journal_fd(server->broker.journal), on_journal_kept, server,
+			     &server->journal_keeping);
+
+	server->is_journal_settling = !r;
+	if (r && r != -EOPNOTSUPP)
+		log_event(P2PD_LOG_ERROR, "the service manager doesn't keep the journal: %s",
+			  error_name(r));
 }
 
 /* Goes on where the last p2pd stopped. */
@@ -231,6 +267,7 @@ static int restore(struct server *server, struct service_fds *kept, bool *ret_is
 	int r;
 
 	*ret_is_distrusted = fd < 0;
+	server->is_journal_kept = fd >= 0;
 	r = broker_restore(&server->broker, fd, &cause);
 	if (fd >= 0 && !r)
 		return 0;
@@ -238,14 +275,12 @@ static int restore(struct server *server, struct service_fds *kept, bool *ret_is
 		log_event(P2PD_LOG_ERROR, "%s: all leases end, and everything is taken back",
 			  cause.text);
 		*ret_is_distrusted = true;
+		server->is_journal_kept = false;
 		service_forget("journal");
 	}
 	if (!server->broker.journal)
 		return r;
-	r = service_keep("journal", journal_fd(server->broker.journal));
-	if (r && r != -EOPNOTSUPP)
-		log_event(P2PD_LOG_ERROR, "the service manager doesn't keep the journal: %s",
-			  error_name(r));
+	keep_journal(server);
 	return 0;
 }
 
@@ -283,13 +318,9 @@ static void raise_nofile(void)
 
 static void stop(struct server *server)
 {
-	struct revoke_scope all = {.scope = WIRE_SCOPE_ALL};
-	struct wire_revoke_reply reply;
-
 	service_stopping();
-	/* With nobody to keep them, closing the devices ends all leases: at least it is said. */
-	if (!service_keeps())
-		broker_revoke(&server->broker, &all, WIRE_REASON_SHUTDOWN, 0, &reply);
+	/* With nobody to keep them, closing the devices ends their leases: at least it is said. */
+	broker_end_unkept(&server->broker, server->is_journal_kept);
 	for (size_t i = 0; i < sizeof(server->signals) / sizeof(server->signals[0]); i++)
 		if (server->signals[i])
 			event_free(server->signals[i]);
@@ -297,6 +328,7 @@ static void stop(struct server *server)
 		event_free(server->metrics);
 	reload_done(server);
 	writer_done(server);
+	service_done();
 }
 
 int main(int argc, char **argv)
@@ -338,6 +370,10 @@ int main(int argc, char **argv)
 	}
 	/* Without one PUBLISH makes one. */
 	intake_start(&server);
+	r = service_init(server.base);
+	if (r)
+		log_event(P2PD_LOG_ERROR, "the service manager can't be told anything: %s",
+			  error_name(r));
 	server.config_path = options.config;
 	r = start(&server, &kept, options.socket);
 	service_fds_done(&kept);

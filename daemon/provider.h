@@ -11,6 +11,7 @@ struct device;
 struct event;
 struct lease;
 struct policy_subject;
+struct service_question;
 
 /* What a backend made of a lease. */
 struct source_grant {
@@ -27,7 +28,7 @@ struct source_result {
 
 /*
  * How a backend makes DMABUFs and takes them back. Nothing here waits for anybody's
- * goodwill. Returns are 0 or -errno.
+ * goodwill. Returns are 0 or -errno; -EINPROGRESS: not yet, and device.is_settling says until when.
  */
 struct source_ops {
 	uint32_t backend; /* enum wire_backend */
@@ -59,8 +60,11 @@ struct device {
 	uint64_t generation;
 	int fd;
 	struct event *watch;
-	void *owner;	  /* whoever listens to it */
-	bool is_drawn_in; /* by a revocation under way */
+	struct service_question *keeping; /* NULL: it isn't asked for */
+	void *owner;			  /* whoever listens to it */
+	bool is_drawn_in;		  /* by a revocation under way */
+	bool is_settling; /* what its leases depend on isn't there yet: whoever wants one waits */
+	bool is_kept;	  /* beyond this process, as far as is known */
 	struct list providers;
 };
 

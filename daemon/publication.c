@@ -212,6 +212,8 @@ static int create(struct client *client, const struct wire_publish *publish, int
 		return -ENOMEM;
 	publication->device.ops = &ops;
 	publication->device.fd = fd;
+	/* Not here: its publisher publishes it again. */
+	publication->device.is_kept = true;
 	list_init(&publication->device.link);
 	list_init(&publication->device.providers);
 	publication->publisher = holder;

@@ -38,6 +38,11 @@ static inline void request_failed(const struct request *request, int error)
 #define request_refuse(request, error, ...)                                                        \
 	request_failed(request, cause_fail(&(request)->cause, error, __VA_ARGS__))
 
+/* It is handled again when something has settled (deferred.h); or it has been answered. */
+void request_defer(struct request *request);
+/* Nothing that outlives us may be answered before the journal is where it outlives us. Then it was deferred. */
+bool request_waits_for_journal(struct request *request);
+
 /* A text of the body; an unsound one has been answered. */
 bool request_text_is_sound(struct request *request, const char *text, size_t size_bytes);
 /* "" is every provider. An unsound one has been answered. */

@@ -60,7 +60,8 @@ void request_drain(struct request *request)
 	struct wire_revoke_reply reply;
 	struct selector selector;
 
-	if (!request_selector(request, drain->selector, &selector))
+	if (request_waits_for_journal(request) ||
+	    !request_selector(request, drain->selector, &selector))
 		return;
 	if (drain->is_on > 1 || drain->reserved) {
 		request_refuse(request, -EINVAL, "DRAIN is switched with 0 or 1");

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "deferred.h"
 #include "importer.h"
 #include "log.h"
 #include "request.h"
@@ -137,11 +138,16 @@ void request_acquire(struct request *request)
 	struct lease *lease;
 	int fd, r;
 
-	if (!request_text_is_sound(request, wire->selector, sizeof(wire->selector)) ||
+	if (request_waits_for_journal(request) ||
+	    !request_text_is_sound(request, wire->selector, sizeof(wire->selector)) ||
 	    !request_text_is_sound(request, wire->importer, sizeof(wire->importer)) ||
 	    !request_text_is_sound(request, wire->label, sizeof(wire->label)))
 		return;
 	r = acquire(request, &lease, &fd);
+	if (r == -EINPROGRESS) {
+		request_defer(request);
+		return;
+	}
 	if (r) {
 		request_failed(request, r);
 		return;

@@ -13,10 +13,12 @@
 
 #include "audit.h"
 #include "client.h"
+#include "deferred.h"
 #include "discovery.h"
 #include "intake.h"
 #include "log.h"
 #include "publication.h"
+#include "service.h"
 
 struct timeval timeval_of(uint64_t ns)
 {
@@ -227,6 +229,13 @@ static void on_unclaimed(evutil_socket_t fd, short what, void *data)
 	server_await_publishers(data);
 }
 
+static void on_resume(evutil_socket_t fd, short what, void *data)
+{
+	(void)fd;
+	(void)what;
+	deferred_resume(data);
+}
+
 /* -- beginning and end -- */
 
 int server_init(struct server *server, struct policy *policy)
@@ -239,6 +248,7 @@ int server_init(struct server *server, struct policy *policy)
 	list_init(&server->clients);
 	list_init(&server->monitors);
 	list_init(&server->doomed);
+	list_init(&server->deferred.list);
 	deadlines_init(&server->client_deadlines);
 	server->base = event_base_new();
 	if (!server->base) {
@@ -250,8 +260,9 @@ int server_init(struct server *server, struct policy *policy)
 	server->reaper = evtimer_new(server->base, on_reaper, server);
 	server->unclaimed = evtimer_new(server->base, on_unclaimed, server);
 	server->audit_timer = evtimer_new(server->base, on_audit_timer, server);
+	server->deferred.resume = evtimer_new(server->base, on_resume, server);
 	if (!server->alarm || !server->client_alarm || !server->reaper || !server->unclaimed ||
-	    !server->audit_timer || audit_new(&server->audit)) {
+	    !server->audit_timer || !server->deferred.resume || audit_new(&server->audit)) {
 		policy_free(policy);
 		return -ENOMEM;
 	}
@@ -290,6 +301,9 @@ void server_done(struct server *server)
 	free_event(server->reaper);
 	free_event(server->unclaimed);
 	free_event(server->audit_timer);
+	free_event(server->deferred.resume);
+	service_question_free(server->listener.keeping);
+	service_question_free(server->journal_keeping);
 	if (server->listener.fd >= 0)
 		close(server->listener.fd);
 	if (server->listener.unlink_path)

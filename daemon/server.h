@@ -11,6 +11,7 @@
 struct discovery;
 struct intake;
 struct reload;
+struct service_question;
 struct writer;
 
 /* The one loop of the daemon and all that hangs on it. */
@@ -33,8 +34,17 @@ struct server {
 		struct event *event;
 		struct event *pause;
 		int fd;
-		const char *unlink_path; /* NULL: it was passed to us */
+		const char *unlink_path; /* NULL: it was passed to us, or is kept */
+		struct service_question *keeping;
 	} listener;
+	struct {
+		struct list list;     /* requests that wait */
+		struct event *resume; /* one of them may go on */
+	} deferred;
+	/* On its way to who keeps it: nothing is granted. */
+	struct service_question *journal_keeping;
+	bool is_journal_settling;
+	bool is_journal_kept;
 	struct event *signals[4];
 	struct event *metrics; /* the time to write them */
 	struct {

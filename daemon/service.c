@@ -3,24 +3,68 @@
  * What we ask of the service manager: to keep descriptors, and to know how we are.
  *
  * A kept descriptor is stored with FDPOLL=0: one of a device that is gone reports
- * EPOLLHUP, and the manager would drop it by itself, which is ours to decide. The barrier
- * makes sure that the manager has taken a descriptor before anything is built on it.
+ * EPOLLHUP, and the manager would drop it by itself, which is ours to decide.
+ *
+ * The manager takes datagrams in order, so a barrier behind some of them says when it is through
+ * with them: a pipe whose other end it closes. The loop goes on meanwhile; what depends on
+ * the answer waits, by itself. A manager that is stuck takes no more datagrams after some: the rest
+ * waits here, and goes out in the same order.
+ *
+ * One that was lost must not look as if it had been done: its pipe is closed, too. So they are
+ * counted, and a question that one was lost behind is answered with an error.
  */
 #include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/list.h"
+#include "common/message.h"
+#include "common/sys.h"
 #include "log.h"
 #include "service.h"
 
-#define BARRIER_US 5000000
+#define ANSWER_S    5
+#define MOST_QUEUED 4096
+
+/* What is still to be said. */
+struct saying {
+	struct list link;
+	int fd; /* -1: none goes along */
+	char text[];
+};
+
+struct service_question {
+	service_answer_fn answer;
+	void *data;
+	struct service_question **owner;
+	struct event *event; /* on our end of the pipe */
+	int fd;
+	size_t nr_lost; /* before it was asked */
+};
+
+/* A process has one. */
+static struct {
+	struct event_base *base;
+	struct event *writable;
+	int fd; /* -1: nobody is told */
+	struct list queue;
+	size_t nr_queued;
+	size_t nr_lost;
+} manager = {.fd = -1, .queue = {&manager.queue, &manager.queue}};
+
+/* -- what was passed to us -- */
 
 int service_receive(struct service_fds *ret_fds)
 {
@@ -47,19 +91,11 @@ int service_receive(struct service_fds *ret_fds)
 	return ret_fds->fds ? 0 : -ENOMEM;
 }
 
-static int take(struct service_fd *entry)
-{
-	int fd = entry->fd;
-
-	entry->fd = -1;
-	return fd;
-}
-
 int service_take(struct service_fds *fds, const char *name)
 {
 	for (size_t i = 0; i < fds->count; i++)
 		if (fds->fds[i].fd >= 0 && !strcmp(fds->fds[i].name, name))
-			return take(&fds->fds[i]);
+			return take_fd(&fds->fds[i].fd);
 	return -1;
 }
 
@@ -68,7 +104,7 @@ int service_take_socket(struct service_fds *fds)
 	for (size_t i = 0; i < fds->count; i++)
 		if (fds->fds[i].fd >= 0 &&
 		    sd_is_socket(fds->fds[i].fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
-			return take(&fds->fds[i]);
+			return take_fd(&fds->fds[i].fd);
 	return -1;
 }
 
@@ -87,57 +123,308 @@ void service_fds_done(struct service_fds *fds)
 	memset(fds, 0, sizeof(*fds));
 }
 
+/* -- saying it -- */
+
+static int connect_now(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *name = getenv("NOTIFY_SOCKET");
+	size_t length = name ? strlen(name) : 0;
+	cleanup_fd int fd = -1;
+
+	/* Others than these can't take descriptors. */
+	if (!length || (*name != '/' && *name != '@') || length >= sizeof(address.sun_path))
+		return -EOPNOTSUPP;
+	memcpy(address.sun_path, name, length);
+	if (*name == '@')
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, (const void *)&address,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+static void saying_free(struct saying *saying)
+{
+	list_remove(&saying->link);
+	manager.nr_queued--;
+	cleanup_close(&saying->fd);
+	free(saying);
+}
+
+/* Whoever is there under that name now. */
+static int connect_again(void)
+{
+	int fd = connect_now();
+
+	if (fd < 0)
+		return fd;
+	/* Under the same number: what waits for it to be writable goes on. */
+	if (dup3(fd, manager.fd, O_CLOEXEC) < 0) {
+		close(fd);
+		return -errno;
+	}
+	close(fd);
+	return 0;
+}
+
+static int send_now(const char *text, int fd)
+{
+	int r = message_send(manager.fd, text, strlen(text), fd);
+
+	if ((r == -ECONNRESET || r == -ECONNREFUSED || r == -ENOTCONN) && !connect_again())
+		r = message_send(manager.fd, text, strlen(text), fd);
+	return r;
+}
+
+static void on_writable(evutil_socket_t socket_fd, short what, void *data)
+{
+	(void)socket_fd;
+	(void)what;
+	(void)data;
+	while (!list_is_empty(&manager.queue)) {
+		struct saying *next = list_entry(manager.queue.next, struct saying, link);
+		int r = send_now(next->text, next->fd);
+
+		if (r == -EAGAIN) {
+			event_add(manager.writable, NULL);
+			return;
+		}
+		if (r) {
+			manager.nr_lost++;
+			log_event(P2PD_LOG_WARNING, "the service manager can't be told: %s",
+				  error_name(r));
+		}
+		saying_free(next);
+	}
+}
+
+static int queue(const char *text, int fd)
+{
+	struct saying *saying;
+
+	if (manager.nr_queued >= MOST_QUEUED)
+		return -ENOBUFS;
+	saying = malloc(sizeof(*saying) + strlen(text) + 1);
+	if (!saying)
+		return -ENOMEM;
+	strcpy(saying->text, text);
+	saying->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 && saying->fd < 0) {
+		free(saying);
+		return -errno;
+	}
+	list_append(&manager.queue, &saying->link);
+	manager.nr_queued++;
+	event_add(manager.writable, NULL);
+	return 0;
+}
+
+/* @fd: borrowed, or -1. */
+static int say(const char *text, int fd)
+{
+	int r = -EAGAIN;
+
+	if (manager.fd < 0)
+		return -EOPNOTSUPP;
+	if (list_is_empty(&manager.queue))
+		r = send_now(text, fd);
+	if (r == -EAGAIN)
+		r = queue(text, fd);
+	if (r)
+		manager.nr_lost++;
+	return r;
+}
+
+int service_init(struct event_base *base)
+{
+	int fd = connect_now();
+
+	if (fd < 0)
+		return fd == -EOPNOTSUPP || fd == -ECONNREFUSED || fd == -ENOENT ? 0 : fd;
+	manager.writable = event_new(base, fd, EV_WRITE, on_writable, NULL);
+	if (!manager.writable) {
+		close(fd);
+		return -ENOMEM;
+	}
+	manager.fd = fd;
+	manager.base = base;
+	return 0;
+}
+
+void service_done(void)
+{
+	if (manager.fd < 0)
+		return;
+	/* What it doesn't take now it never hears. */
+	on_writable(manager.fd, EV_WRITE, NULL);
+	while (!list_is_empty(&manager.queue))
+		saying_free(list_entry(manager.queue.next, struct saying, link));
+	event_free(manager.writable);
+	cleanup_close(&manager.fd);
+	manager.fd = -1;
+}
+
+/* -- asking -- */
+
+static void on_answer(evutil_socket_t fd, short what, void *data)
+{
+	struct service_question *question = data;
+	service_answer_fn answer = question->answer;
+	void *asker = question->data;
+	int error = manager.nr_lost == question->nr_lost ? 0 : -EIO;
+
+	(void)fd;
+	if (what & EV_TIMEOUT) {
+		error = -ETIMEDOUT;
+		event_add(question->event, NULL);
+	} else {
+		*question->owner = NULL;
+		service_question_free(question);
+	}
+	answer(asker, error);
+}
+
+static int ask(service_answer_fn answer, void *data, size_t nr_lost,
+	       struct service_question **ret_question)
+{
+	struct timeval patience = {.tv_sec = ANSWER_S};
+	struct service_question *question;
+	int ends[2], r;
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	question = calloc(1, sizeof(*question));
+	if (question) {
+		*question = (struct service_question){
+			.answer = answer,
+			.data = data,
+			.owner = ret_question,
+			.fd = ends[0],
+			.nr_lost = nr_lost,
+		};
+		question->event = event_new(manager.base, ends[0], EV_READ, on_answer, question);
+	}
+	r = question && question->event && !event_add(question->event, &patience) ? 0 : -ENOMEM;
+	if (!r)
+		r = say("BARRIER=1", ends[1]);
+	close(ends[1]);
+	if (!r)
+		*ret_question = question;
+	else if (question)
+		service_question_free(question);
+	else
+		close(ends[0]);
+	return r;
+}
+
+int service_ask(service_answer_fn answer, void *data, struct service_question **ret_question)
+{
+	if (!service_keeps())
+		return -EOPNOTSUPP;
+	return ask(answer, data, manager.nr_lost, ret_question);
+}
+
+void service_question_free(struct service_question *question)
+{
+	if (!question)
+		return;
+	if (question->event)
+		event_free(question->event);
+	close(question->fd);
+	free(question);
+}
+
+/* -- what is said -- */
+
 bool service_keeps(void)
 {
 	const char *most = getenv("FDSTORE");
 
 	/* systemd says how many since 254; older ones don't, and then we try. */
-	return getenv("NOTIFY_SOCKET") && (!most || atoi(most) > 0);
+	return manager.fd >= 0 && (!most || atoi(most) > 0);
 }
 
-int service_keep(const char *name, int fd)
+int service_store(const char *name, int fd)
 {
 	char text[160];
-	int r;
 
 	if (!service_keeps())
 		return -EOPNOTSUPP;
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
-	r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
-	if (r < 0)
-		return r;
-	r = sd_notify_barrier(0, BARRIER_US);
-	return r < 0 ? r : 0;
+	return say(text, fd);
+}
+
+int service_keep(const char *name, int fd, service_answer_fn answer, void *data,
+		 struct service_question **ret_question)
+{
+	size_t nr_lost = manager.nr_lost;
+	int r = service_store(name, fd);
+
+	return r ? r : ask(answer, data, nr_lost, ret_question);
+}
+
+static void __attribute__((format(printf, 1, 2))) tell(const char *format, ...)
+{
+	va_list arguments;
+	char text[256];
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	say(text, -1);
 }
 
 void service_forget(const char *name)
 {
-	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	tell("FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+/* No answer is waited for in the loop: it is read off the pipe. */
+static int ask_now(size_t nr_lost)
+{
+	struct service_question *question;
+	struct pollfd end = {.events = POLLIN};
+	int r = service_keeps() ? ask(NULL, NULL, nr_lost, &question) : -EOPNOTSUPP;
+
+	if (r)
+		return r;
+	end.fd = question->fd;
+	r = poll(&end, 1, ANSWER_S * 1000) > 0 ? 0 : -ETIMEDOUT;
+	service_question_free(question);
+	return r;
+}
+
+int service_keep_now(const char *name, int fd)
+{
+	size_t nr_lost = manager.nr_lost;
+	int r = service_store(name, fd);
+
+	return r ? r : ask_now(nr_lost);
 }
 
 void service_forget_now(const char *name)
 {
-	if (!service_keeps())
-		return;
 	service_forget(name);
-	if (sd_notify_barrier(0, BARRIER_US) < 0)
+	if (service_keeps() && ask_now(manager.nr_lost))
 		log_event(P2PD_LOG_WARNING, "the service manager doesn't say that it forgot \"%s\"",
 			  name);
 }
 
 void service_ready(void)
 {
-	sd_notify(0, "READY=1");
+	tell("READY=1");
 }
 
 void service_reloading(void)
 {
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_ns() / 1000);
+	tell("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_ns() / 1000);
 }
 
 void service_stopping(void)
 {
-	sd_notify(0, "STOPPING=1");
+	tell("STOPPING=1");
 }
 
 void service_status(const char *format, ...)
@@ -148,5 +435,5 @@ void service_status(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	sd_notifyf(0, "STATUS=%s", text);
+	tell("STATUS=%s", text);
 }

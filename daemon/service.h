@@ -5,10 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct event_base;
+
 /*
  * Whoever started us and outlives us: systemd, or p2pd-keeper where there is none. Both
  * keep descriptors for the next p2pd and speak the same protocol (sd_notify(3),
- * sd_listen_fds(3)).
+ * sd_listen_fds(3)). Nothing here waits: what they don't take yet goes out when they do.
  */
 
 /* One descriptor that was passed to us. */
@@ -31,15 +33,39 @@ int service_take_socket(struct service_fds *fds);
 /* Closes what nobody took, and has it forgotten. */
 void service_fds_done(struct service_fds *fds);
 
+/* Before and after this nobody is told anything. What is still to be said goes out while @base runs. */
+int service_init(struct event_base *base);
+void service_done(void);
+
 /* Does anybody keep descriptors for us? */
 bool service_keeps(void);
+
 /*
- * When it returns 0 the descriptor is kept whatever happens to us. It waits for that, a
- * millisecond as a rule: only for what happens once a device. -EOPNOTSUPP: nobody keeps.
+ * 0: all that was said before the question has been done. -ETIMEDOUT: not in some seconds, and if it
+ * is done after all there is a second answer. -EIO: some of it was lost.
  */
-int service_keep(const char *name, int fd);
+typedef void (*service_answer_fn)(void *data, int error);
+struct service_question;
+
+/*
+ * @answer is called from the loop, never from in here. *@ret_question must stay where it is: it is
+ * NULL again when the last answer comes. -EOPNOTSUPP: nobody is there.
+ */
+int service_ask(service_answer_fn answer, void *data, struct service_question **ret_question);
+/* Who asked isn't interested any more. NULL is fine. */
+void service_question_free(struct service_question *question);
+
+/*
+ * Has the descriptor kept whatever happens to us; what depends on it waits for the answer.
+ * -EOPNOTSUPP: nobody keeps.
+ */
+int service_keep(const char *name, int fd, service_answer_fn answer, void *data,
+		 struct service_question **ret_question);
+/* The same without a question, for several that one is enough for. */
+int service_store(const char *name, int fd);
 void service_forget(const char *name);
-/* The same, and when it returns it has been forgotten. */
+/* Both, and they wait for it. */
+int service_keep_now(const char *name, int fd);
 void service_forget_now(const char *name);
 
 void service_ready(void);

@@ -72,6 +72,7 @@ static void shut(struct vfio_source *vfio)
 	service_forget_now(vfio->name);
 	vfio_close(vfio->nodes, &vfio->open);
 	vfio->device.fd = -1;
+	vfio->device.is_kept = false;
 }
 
 /* -- opening -- */
@@ -127,11 +128,12 @@ static int open_now(struct vfio_source *vfio, struct cause *ret_why)
 	if (!r)
 		r = watch(vfio);
 	if (!r) {
-		int kept = service_keep(vfio->name, vfio->device.fd);
+		int kept = service_keep_now(vfio->name, vfio->device.fd);
 
 		if (kept)
 			log_event(P2PD_LOG_WARNING, "%s isn't kept (%s): its leases end with p2pd",
 				  vfio->name, error_name(kept));
+		vfio->device.is_kept = !kept;
 	}
 	if (r)
 		shut(vfio);
@@ -268,6 +270,7 @@ int source_vfio_new(struct event_base *base, struct broker *broker, struct vfio_
 	vfio->device.address = function->address;
 	vfio->device.generation = function->generation;
 	vfio->device.fd = fd;
+	vfio->device.is_kept = fd >= 0;
 	list_init(&vfio->device.link);
 	list_init(&vfio->device.providers);
 	vfio->base = base;

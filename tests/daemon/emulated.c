@@ -14,6 +14,8 @@
 
 #include <linux/magic.h>
 
+#include "common/sys.h"
+#include "deferred.h"
 #include "discovery.h"
 #include "dmabuf.h"
 #include "emulated.h"
@@ -191,6 +193,17 @@ static void on_poll(evutil_socket_t fd, short what, void *data)
 		broker_provider_remove(&server->broker, provider, WIRE_REASON_GONE);
 }
 
+static void on_kept(void *data, int error)
+{
+	struct device *device = data;
+
+	if (error)
+		log_event(P2PD_LOG_ERROR, "the emulated device isn't kept (%s)", error_name(error));
+	device->is_kept = !error;
+	device->is_settling = false;
+	deferred_resume(device->owner);
+}
+
 int discovery_new(struct server *server, struct service_fds *kept, bool is_distrusted)
 {
 	struct discovery *discovery = calloc(1, sizeof(*discovery));
@@ -217,8 +230,13 @@ int discovery_new(struct server *server, struct service_fds *kept, bool is_distr
 		return -errno;
 	if (!is_kept || is_distrusted)
 		revoke_all(&discovery->device);
-	if (!is_kept && service_keep("dev-emulated", discovery->device.fd))
+	discovery->device.is_kept = is_kept;
+	discovery->device.owner = server;
+	if (!is_kept && service_keep("dev-emulated", discovery->device.fd, on_kept,
+				     &discovery->device, &discovery->device.keeping))
 		log_event(P2PD_LOG_WARNING, "nobody keeps the emulated device");
+	else
+		discovery->device.is_settling = !is_kept;
 	discovery->poll = event_new(server->base, -1, EV_PERSIST, on_poll, server);
 	event_add(discovery->poll, &often);
 	return add_provider(server, is_kept);
@@ -233,6 +251,7 @@ void discovery_free(struct server *server)
 	list_for_each_entry_safe(provider, &discovery->device.providers, struct provider,
 				 link_of_device)
 		list_remove(&provider->link_of_device);
+	service_question_free(discovery->device.keeping);
 	event_free(discovery->poll);
 	munmap(discovery->kernel, sizeof(*discovery->kernel));
 	close_device(&discovery->device);

@@ -57,10 +57,10 @@ class Daemon:
             for path in (self.root, self.kernel):
                 os.chown(path, owner, owner)
         self.is_quiet = quiet
-        self.env = dict(os.environ, P2PD_EMULATED=str(self.kernel), P2PD_EMULATED_BYTES=str(bar),
-                        **(environment or {}))
+        self.env = dict(os.environ, P2PD_EMULATED=str(self.kernel), P2PD_EMULATED_BYTES=str(bar))
         for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "FDSTORE"):
             self.env.pop(name, None)
+        self.env.update(environment or {})
         programs = [build / "tests/daemon" / program, build / "daemon/p2pd-keeper"]
         if owner is not None:
             # Somebody else may not be let into the directory of the build.
