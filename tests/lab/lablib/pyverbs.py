@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An image layer with Python and pyverbs, for the scenario that uses them.
 
-trixie's packages, unpacked below /pyverbs of the guest and entered there by
-chroot: a program that knows nothing of this project registers our DMABUFs.
+trixie's packages below /pyverbs of the guest: a program that knows nothing of this
+project registers our DMABUFs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from . import librxe
+from . import chroot, librxe
 from .apt import Archive, Package
-from .base import LAB, cache_dir, digest, made
+from .base import LAB, digest
 from .cpio import Cpio
-from .kernel import unpack_deb
 
 ROOTS = ("python3-minimal", "python3-pyverbs", "libpython3-stdlib")
 # In the dependencies, but of no use in the guest; a test needs none of their files.
@@ -36,26 +35,8 @@ def packages(archive: Archive) -> list[Package]:
 
 def layer(archive: Archive, provider: Path) -> Path:
     """The layer's archive; @provider is the librxe it gets."""
-    wanted = packages(archive)
-    key = digest([*(f"{p.name} {p.version}" for p in wanted), provider.read_bytes(),
-                  SCRIPT.read_bytes()])
-
-    def make(work: Path) -> None:
-        tree = work / "tree"
-        for package in wanted:
-            unpack_deb(archive.deb(package), tree)
-        cpio = Cpio()
-        for path in sorted(tree.rglob("*")):
-            name = f"/{path.relative_to(tree)}"
-            if path.is_dir() and not path.is_symlink() or UNUSED.search(name):
-                continue
-            # Debian's packages know only /usr; the rest are links that a real system makes.
-            cpio.copy(path, WHERE + re.sub(r"^/(lib|lib64|bin|sbin)/", r"/usr/\1/", name))
-        for name in ("bin", "sbin", "lib", "lib64"):
-            cpio.symlink(f"{WHERE}/{name}", f"usr/{name}")
-        for name in ("dev", "proc", "sys", "tmp"):
-            cpio.directory(f"{WHERE}/{name}")
+    def more(cpio: Cpio) -> None:
         cpio.file(f"{WHERE}/{SCRIPT.name}", SCRIPT.read_bytes())
         librxe.add_provider(cpio, provider, WHERE + "/usr")
-        (work / "pyverbs.cpio").write_bytes(cpio.data())
-    return made(cache_dir() / "images" / f"pyverbs-{key}", make) / "pyverbs.cpio"
+    key = digest([provider.read_bytes(), SCRIPT.read_bytes()])
+    return chroot.layer(archive, WHERE, packages(archive), UNUSED, (key, more))
