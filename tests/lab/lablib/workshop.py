@@ -7,7 +7,8 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import bzimage, debugkernel, initrd, kernel, librxe, modules, programs, pyverbs, systemd
+from . import (bzimage, debugkernel, initrd, interop, kernel, librxe, modules, programs, pyverbs,
+               systemd)
 from .apt import Archive, Package
 from .base import LabError, say
 from .kernel import Kernel
@@ -78,7 +79,8 @@ class Workshop:
         names = ("busybox-static", *kernel.KBUILD_LIBRARIES)
         return [*self.kernels[0].packages.values(),
                 *(self.archive.package(name) for name in names),
-                *pyverbs.packages(self.archive), *systemd.packages(self.archive)]
+                *pyverbs.packages(self.archive), *systemd.packages(self.archive),
+                *interop.packages(self.archive), *interop.headers(self.archive)]
 
     def kbuild(self) -> Path:
         """The header tree of the kernel that would be used (nothing of ours is built)."""
@@ -97,6 +99,8 @@ class Workshop:
         """An image layer that only some scenarios use."""
         if name == "pyverbs":
             return pyverbs.layer(self.archive, self.provider("rebuilt"))
+        if name == "interop":
+            return interop.layer(self.archive, self.provider("rebuilt"), self.build)
         raise LabError(f"there is no image layer {name}")
 
     def provider(self, kind: str) -> Path:
