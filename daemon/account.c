@@ -216,6 +216,11 @@ int account_charge(const struct accounts *accounts, struct account *account, enu
 	return 0;
 }
 
+void account_charge_anyway(struct account *account, enum account_kind kind, uint64_t amount)
+{
+	account->used[kind] += amount;
+}
+
 void account_discharge(struct account *account, enum account_kind kind, uint64_t amount)
 {
 	assert(account->used[kind] >= amount);

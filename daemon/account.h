@@ -18,7 +18,7 @@ enum account_kind {
 	ACCOUNT_UNREAD_BYTES, /* queued for clients that don't read */
 	ACCOUNT_UNREAD_FDS,   /* descriptors in those queues and on their way */
 	ACCOUNT_PUBLISHED,    /* DMABUFs held for a publisher */
-	ACCOUNT_CLOSING,      /* descriptors that it sent and that don't get closed */
+	ACCOUNT_CLOSING,      /* descriptors that it sent and that aren't closed yet */
 	ACCOUNT_NR_KINDS,
 };
 
@@ -71,6 +71,8 @@ void account_put(struct accounts *accounts, struct account *account);
 /* -EDQUOT beyond the limit (root has none). Nothing is charged when it fails. */
 int account_charge(const struct accounts *accounts, struct account *account, enum account_kind kind,
 		   uint64_t amount);
+/* Of what is there already, also beyond the limit. */
+void account_charge_anyway(struct account *account, enum account_kind kind, uint64_t amount);
 void account_discharge(struct account *account, enum account_kind kind, uint64_t amount);
 
 /*

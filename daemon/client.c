@@ -49,14 +49,13 @@ void client_free(struct client *client)
 	client_send_done(client);
 	intake_forget(client);
 	deferred_forget(client);
-	account_discharge(client->holder->account, ACCOUNT_CONNECTIONS, 1);
 	deadlines_clear(&server->client_deadlines, &client->deadline);
 	list_remove(&client->link_of_monitors);
 	list_remove(&client->link);
 	event_free(client->readable);
 	if (client->pause)
 		event_free(client->pause);
-	close(client->fd);
+	intake_close(server, client->fd, client->holder->account);
 	server->nr_clients--;
 	broker_holder_lost(&server->broker, client->holder);
 	free(client);
@@ -151,7 +150,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 		if (client->is_greeted && dispatch_takes_fd(opcode))
 			intake_take(client);
 		else
-			/* Left in its socket, where the kernel lets go of it by itself. */
+			/* Left in its socket. */
 			client_doom(client, "a descriptor came that isn't taken");
 		return;
 	}
@@ -182,11 +181,11 @@ int client_new(struct server *server, int fd)
 		goto err_free;
 	r = holder_new(server, fd, &client->holder);
 	if (r)
-		goto err_event;
+		goto err_free;
 	r = account_charge(&server->broker.accounts, client->holder->account, ACCOUNT_CONNECTIONS,
 			   1);
 	if (r)
-		goto err_holder;
+		goto err_account;
 	client->holder->client = client;
 	list_append(&server->clients, &client->link);
 	server->nr_clients++;
@@ -196,13 +195,20 @@ int client_new(struct server *server, int fd)
 	event_add(client->readable, NULL);
 	return 0;
 
-err_holder:
-	holder_free(server, client->holder);
-err_event:
+err_account:
+	/* It counts for as long as it takes to close it. */
+	account_charge_anyway(client->holder->account, ACCOUNT_CONNECTIONS, 1);
 	event_free(client->readable);
-err_free:
+	intake_close(server, fd, client->holder->account);
+	holder_free(server, client->holder);
 	free(client);
-	close(fd);
+	return r;
+
+err_free:
+	if (client && client->readable)
+		event_free(client->readable);
+	free(client);
+	intake_close(server, fd, NULL);
 	return r;
 }
 

@@ -6,164 +6,128 @@
  * call the file system behind it, which may be the peer's own (FUSE) and never answer. A process that
  * is stuck in there can't be killed: p2pd would not end, nor be started again. So p2pd receives no
  * descriptor from a peer. It sees that one has come without taking it (message_peek()), and lends the
- * connection to a porter, a child process that has nothing else. The porter takes that one packet,
- * passes it on, with the descriptor where that is a DMABUF, whose closing is harmless, and then closes
- * what it has. One that gets stuck stays behind and holds nobody up; it ends with the file system.
+ * connection to a porter (porter.c), which takes that one packet and passes it on, with the
+ * descriptor where that is a DMABUF, whose closing is harmless. Everything else the porter keeps, until
+ * one of its closers is through with it.
  *
- * A porter is idle, busy with a packet, or closing. What a user may have in closing is
- * counted, and a user's packets are taken one after the other, so that the next is judged by what
- * became of the one before. One idle porter is kept.
+ * The same goes for the connection itself: what waits in a socket is let go of by whoever closes
+ * that last, and to let go of a file may take its time as well (dirty pages of a FUSE file, a TCP socket
+ * that lingers). Where anything is left in it, the porter closes it.
+ *
+ * The porter waits for nobody, so one order is on its way at a time, for all users: no user's waits
+ * longer than for one packet of each connection that was there before. What a user's descriptors
+ * cost is a place each in the porter's table, counted, and given back with what is closed; who
+ * has too many to be closed may bring no more. So users that are many, and work together, fill tables
+ * of hundreds of thousands of places, and as long as there is place for one porter more, nobody else
+ * notices: not even that all closers are stuck. A porter whose table is full stays for what it has.
+ *
+ * A porter that doesn't answer for all that isn't waited for: it is left to itself like a full one.
  */
 #include <errno.h>
-#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dmabuf.h"
+#include "charges.h"
 #include "intake.h"
 #include "log.h"
+#include "porter.h"
 
-/* Stuck ones included; the unit's TasksMax= has room for them. */
-#define MOST_PORTERS 64
+/* With their closers: the unit's TasksMax= has room for them. */
+#define MOST_PORTERS 32
+#define ANSWER_S     10
+
+static const struct timeval patience = {.tv_sec = ANSWER_S};
 
 struct porter {
 	struct list link;
 	struct intake *intake;
-	struct client *client;	 /* whose packet it is to take; NULL: none, or it is gone */
-	struct account *account; /* charged for what it may have to close; NULL: it is idle */
-	bool is_busy;		 /* the packet hasn't come */
+	struct client *client; /* whose packet it takes; NULL: none, or it is gone */
+	bool is_busy;	       /* with an order */
+	bool is_retired;       /* gets no more of them */
 	int fd;
 	struct event *event;
+	struct charges charges;
+	uint64_t nr_kept; /* descriptors that aren't closed */
+};
+
+/* A connection to close. */
+struct leftover {
+	struct list link;
+	int fd;
+	struct account *account; /* charged for a connection; NULL: nobody's */
 };
 
 struct intake {
 	struct server *server;
 	struct list porters;
-	struct list waiting; /* clients, by link_of_intake */
+	struct porter *current; /* NULL: the next order makes one */
+	struct event *watchdog;
+	struct list waiting;   /* clients, by link_of_intake */
+	struct list leftovers; /* connections */
 	size_t nr_porters;
+	uint64_t most_kept; /* by one porter */
 };
 
-/* What a porter says: first the packet, then that it has closed what it had. */
-struct said {
-	uint32_t is_idle;
-	int32_t error; /* of taking the packet */
-	int32_t fd;    /* -1, INTAKE_NO_DMABUF, or one comes along */
-	uint32_t size_bytes;
-	uint8_t bytes[WIRE_MESSAGE_MAX];
-};
+static void go_on(struct intake *intake);
 
-/* -- the other process -- */
-
-/* A connection to take a packet from. -1: p2pd has ended, or needs no more of us. */
-static int next_connection(int fd)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte;
-	struct iovec data = {.iov_base = &byte, .iov_len = 1};
-	struct msghdr header = {.msg_iov = &data,
-				.msg_iovlen = 1,
-				.msg_control = &control,
-				.msg_controllen = sizeof(control.room)};
-	struct cmsghdr *c;
-	int connection;
-
-	if (recvmsg(fd, &header, MSG_CMSG_CLOEXEC) != 1)
-		return -1;
-	c = CMSG_FIRSTHDR(&header);
-	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return -1;
-	memcpy(&connection, CMSG_DATA(c), sizeof(connection));
-	return connection;
-}
-
-static int carry_one(int fd, int connection)
-{
-	struct message message = {.fd = -1};
-	struct said said = {.fd = -1};
-	bool is_dmabuf;
-	int r;
-
-	said.error = message_receive_warily(connection, &message);
-	close(connection);
-	is_dmabuf = message.fd >= 0 && fd_is_dmabuf(message.fd);
-	if (message.fd >= 0)
-		said.fd = is_dmabuf ? 0 : INTAKE_NO_DMABUF;
-	said.size_bytes = (uint32_t)message.size_bytes;
-	memcpy(said.bytes, message.bytes, message.size_bytes);
-	r = message_send(fd, &said, offsetof(struct said, bytes) + message.size_bytes,
-			 is_dmabuf ? message.fd : -1);
-	/* From here on it may take for ever. */
-	if (message.fd >= 0)
-		close(message.fd);
-	said = (struct said){.is_idle = 1, .fd = -1};
-	return r ? r : message_send(fd, &said, offsetof(struct said, bytes), -1);
-}
-
-static _Noreturn void carry(int fd, pid_t parent)
-{
-	int connection;
-
-	/* Nothing of p2pd's may live on in here. */
-	if (fd > 0)
-		close_range(0, (unsigned int)fd - 1, 0);
-	close_range((unsigned int)fd + 1, UINT_MAX, 0);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGUSR1, SIG_IGN);
-	prctl(PR_SET_NAME, "p2pd-porter");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent)
-		while ((connection = next_connection(fd)) >= 0 && !carry_one(fd, connection))
-			;
-	_exit(0);
-}
-
-/* -- p2pd's side -- */
-
-static void try_next(struct intake *intake);
-
-static void discharge(struct porter *porter)
-{
-	struct account *account = porter->account;
-
-	porter->account = NULL;
-	if (!account)
-		return;
-	account_discharge(account, ACCOUNT_CLOSING, 1);
-	account_put(&porter->intake->server->broker.accounts, account);
-}
+/* -- porters -- */
 
 static void porter_end(struct porter *porter)
 {
+	struct intake *intake = porter->intake;
+
 	if (porter->client) {
 		porter->client->porter = NULL;
 		client_doom(porter->client, "who took its descriptor has ended");
 	}
-	discharge(porter);
+	if (intake->current == porter) {
+		event_del(intake->watchdog);
+		intake->current = NULL;
+	}
+	charges_done(&porter->charges);
 	event_free(porter->event);
 	close(porter->fd);
 	list_remove(&porter->link);
-	porter->intake->nr_porters--;
+	intake->nr_porters--;
 	free(porter);
 }
 
-static struct porter *idle_porter(struct intake *intake, const struct porter *but)
+/* It ends when it has nothing to do any more, and says so by hanging up. */
+static void retire(struct porter *porter)
 {
-	list_for_each_entry(porter, &intake->porters, struct porter, link)
-		if (porter != but && !porter->account)
-			return porter;
-	return NULL;
+	porter->is_retired = true;
+	if (porter->intake->current == porter)
+		porter->intake->current = NULL;
 }
 
-static ssize_t hear(int fd, struct said *said, int *ret_fd)
+static void on_silence(evutil_socket_t fd, short what, void *data)
+{
+	struct intake *intake = data;
+	struct porter *porter = intake->current;
+
+	(void)fd;
+	(void)what;
+	if (!porter || !porter->is_busy) {
+		go_on(intake);
+		return;
+	}
+	log_event(P2PD_LOG_WARNING, "a porter doesn't answer, and is left to itself");
+	retire(porter);
+	shutdown(porter->fd, SHUT_WR);
+	if (porter->client) {
+		porter->client->porter = NULL;
+		client_doom(porter->client, "who took its descriptor doesn't answer");
+		porter->client = NULL;
+	}
+	go_on(intake);
+}
+
+static ssize_t hear(int fd, struct porter_said *said, int *ret_fd)
 {
 	union {
 		struct cmsghdr header;
@@ -184,14 +148,20 @@ static ssize_t hear(int fd, struct said *said, int *ret_fd)
 	return n;
 }
 
+static bool is_sound(const struct porter *porter, const struct porter_said *said, ssize_t n)
+{
+	return n >= (ssize_t)PORTER_SAID_BYTES &&
+	       (size_t)n == PORTER_SAID_BYTES + said->size_bytes &&
+	       charges_has(&porter->charges, said->slot);
+}
+
 /* The packet is here: whoever it is of goes on. */
-static void deliver(struct porter *porter, const struct said *said, int fd)
+static void deliver(struct porter *porter, const struct porter_said *said, int fd)
 {
 	struct client *client = porter->client;
 	struct message message = {.fd = said->fd == 0 ? fd : said->fd};
 	int error = said->error;
 
-	porter->is_busy = false;
 	porter->client = NULL;
 	/* It came as far as here, and there is no room for it in this process. */
 	if (!error && said->fd == 0 && fd < 0)
@@ -206,11 +176,26 @@ static void deliver(struct porter *porter, const struct said *said, int fd)
 	client_taken(client, &message, error);
 }
 
+static void on_done(struct porter *porter, const struct porter_said *said, int fd)
+{
+	struct intake *intake = porter->intake;
+
+	porter->is_busy = false;
+	if (intake->current == porter)
+		event_del(intake->watchdog);
+	porter->nr_kept += said->nr_kept;
+	charges_settle(&porter->charges, said->slot, said->nr_kept);
+	/* One packet more could be more than it has places for. */
+	if (porter->nr_kept && porter->nr_kept + MESSAGE_KERNEL_FDS > intake->most_kept)
+		retire(porter);
+	deliver(porter, said, fd);
+}
+
 static void on_porter(evutil_socket_t fd, short what, void *data)
 {
 	struct porter *porter = data;
 	struct intake *intake = porter->intake;
-	struct said said;
+	struct porter_said said;
 	int passed = -1;
 	ssize_t n;
 
@@ -218,19 +203,19 @@ static void on_porter(evutil_socket_t fd, short what, void *data)
 	n = hear(fd, &said, &passed);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < (ssize_t)offsetof(struct said, bytes) ||
-	    (size_t)n != offsetof(struct said, bytes) + said.size_bytes) {
+	if (!is_sound(porter, &said, n)) {
 		if (passed >= 0)
 			close(passed);
 		porter_end(porter);
-	} else if (!said.is_idle) {
-		deliver(porter, &said, passed);
+	} else if (said.news == PORTER_DONE) {
+		on_done(porter, &said, passed);
 	} else {
-		discharge(porter);
-		if (idle_porter(intake, porter))
+		porter->nr_kept--;
+		charges_give_back(&porter->charges, said.slot);
+		if (porter->is_retired && !porter->is_busy && !porter->nr_kept)
 			porter_end(porter);
 	}
-	try_next(intake);
+	go_on(intake);
 }
 
 static struct porter *porter_new(struct intake *intake)
@@ -248,7 +233,7 @@ static struct porter *porter_new(struct intake *intake)
 					  on_porter, porter);
 	child = porter && porter->event && !event_add(porter->event, NULL) ? fork() : -1;
 	if (child == 0)
-		carry(fds[1], parent);
+		porter_run(fds[1], parent);
 	close(fds[1]);
 	if (child < 0) {
 		if (porter && porter->event)
@@ -259,51 +244,117 @@ static struct porter *porter_new(struct intake *intake)
 	}
 	porter->intake = intake;
 	porter->fd = fds[0];
+	charges_init(&porter->charges, &intake->server->broker.accounts);
 	list_append(&intake->porters, &porter->link);
 	intake->nr_porters++;
+	intake->current = porter;
 	return porter;
 }
 
-static bool is_being_served(const struct intake *intake, const struct account *account)
+/* -- orders -- */
+
+/* @connection: -1 is none. */
+static int give_order(const struct porter *porter, enum porter_task task, uint32_t slot,
+		      int connection)
 {
-	list_for_each_entry(porter, &intake->porters, struct porter, link)
-		if (porter->is_busy && porter->account == account)
-			return true;
-	return false;
+	struct porter_order order = {.task = task, .slot = slot};
+
+	return message_send(porter->fd, &order, sizeof(order), connection);
 }
 
-/* False: there is no porter for anybody now. */
-static bool serve(struct intake *intake, struct client *client)
+/* What can't be sent to it is the end of a porter, and of what it has. */
+static bool is_ordered(struct porter *porter, int error)
 {
-	struct account *account = client->holder->account;
-	struct porter *porter = idle_porter(intake, NULL);
-
-	if (!porter)
-		porter = porter_new(intake);
-	if (!porter && intake->nr_porters)
+	if (error) {
+		porter_end(porter);
 		return false;
+	}
+	porter->is_busy = true;
+	event_add(porter->intake->watchdog, &patience);
+	return true;
+}
+
+static void take_packet(struct porter *porter, struct client *client)
+{
+	const struct accounts *accounts = &client->server->broker.accounts;
+	struct account *account = client->holder->account;
+	uint32_t slot;
+
 	list_remove(&client->link_of_intake);
-	if (!porter) {
-		client_doom(client, "no process to take its descriptor");
-	} else if (account_charge(&intake->server->broker.accounts, account, ACCOUNT_CLOSING, 1)) {
-		/* Left in its socket, where the kernel lets go of it by itself. */
+	if (account_charge(accounts, account, ACCOUNT_CLOSING, 1)) {
+		/* Left in its socket. */
 		client_doom(client, "a descriptor came that isn't taken");
+		return;
+	}
+	if (charges_add(&porter->charges, account, ACCOUNT_CLOSING, &slot)) {
+		account_discharge(account, ACCOUNT_CLOSING, 1);
+		client_doom(client, "no memory to take its descriptor");
+		return;
+	}
+	porter->client = client;
+	client->porter = porter;
+	is_ordered(porter, give_order(porter, PORTER_TAKE, slot, client->fd));
+}
+
+static void leftover_free(struct intake *intake, struct leftover *leftover)
+{
+	if (leftover->account)
+		account_put(&intake->server->broker.accounts, leftover->account);
+	list_remove(&leftover->link);
+	free(leftover);
+}
+
+/* False: it waits for better times. */
+static bool close_leftover(struct porter *porter, struct leftover *leftover)
+{
+	struct intake *intake = porter->intake;
+	uint32_t slot;
+
+	if (charges_add(&porter->charges, leftover->account, ACCOUNT_CONNECTIONS, &slot))
+		return false;
+	if (!is_ordered(porter, give_order(porter, PORTER_KEEP, slot, leftover->fd))) {
+		/* That was given back with the porter. */
+		if (leftover->account)
+			account_charge_anyway(leftover->account, ACCOUNT_CONNECTIONS, 1);
+		return false;
+	}
+	close(leftover->fd);
+	leftover_free(intake, leftover);
+	return is_ordered(porter, give_order(porter, PORTER_CLOSE, slot, -1));
+}
+
+/* The next order. False: there is none, or not now. */
+static bool order_next(struct intake *intake)
+{
+	struct client *client = NULL;
+
+	if (!list_is_empty(&intake->waiting))
+		client = list_entry(intake->waiting.next, struct client, link_of_intake);
+	else if (list_is_empty(&intake->leftovers))
+		return false;
+	if (!intake->current && !porter_new(intake)) {
+		if (!client)
+			return false;
+		list_remove(&client->link_of_intake);
+		client_doom(client, "no process to take its descriptor");
+	} else if (client) {
+		take_packet(intake->current, client);
 	} else {
-		porter->account = account_ref(account);
-		porter->client = client;
-		porter->is_busy = true;
-		client->porter = porter;
-		if (message_send(porter->fd, "", 1, client->fd))
-			porter_end(porter);
+		return close_leftover(intake->current,
+				      list_entry(intake->leftovers.next, struct leftover, link));
 	}
 	return true;
 }
 
-static void try_next(struct intake *intake)
+static void go_on(struct intake *intake)
 {
-	list_for_each_entry_safe(client, &intake->waiting, struct client, link_of_intake)
-		if (!is_being_served(intake, client->holder->account) && !serve(intake, client))
-			return;
+	bool has_more = true;
+
+	while (has_more && (!intake->current || !intake->current->is_busy))
+		has_more = order_next(intake);
+	/* What is still there then is tried again. */
+	if (!has_more && !list_is_empty(&intake->leftovers))
+		event_add(intake->watchdog, &patience);
 }
 
 void intake_take(struct client *client)
@@ -312,7 +363,7 @@ void intake_take(struct client *client)
 
 	event_del(client->readable);
 	list_append(&intake->waiting, &client->link_of_intake);
-	try_next(intake);
+	go_on(intake);
 }
 
 void intake_forget(struct client *client)
@@ -323,16 +374,51 @@ void intake_forget(struct client *client)
 	client->porter = NULL;
 }
 
+void intake_close(struct server *server, int fd, struct account *account)
+{
+	struct leftover *leftover;
+
+	if (message_is_none_left(fd)) {
+		close(fd);
+		if (account)
+			account_discharge(account, ACCOUNT_CONNECTIONS, 1);
+		return;
+	}
+	leftover = calloc(1, sizeof(*leftover));
+	if (!leftover) {
+		/* Rather never than now. */
+		log_event(P2PD_LOG_ERROR, "no memory to close a connection");
+		if (account)
+			account_discharge(account, ACCOUNT_CONNECTIONS, 1);
+		return;
+	}
+	leftover->fd = fd;
+	if (account)
+		leftover->account = account_ref(account);
+	list_append(&server->intake->leftovers, &leftover->link);
+	go_on(server->intake);
+}
+
+/* -- beginning and end -- */
+
 int intake_init(struct server *server)
 {
 	struct intake *intake = calloc(1, sizeof(*intake));
+	struct rlimit limit = {0};
 
 	if (!intake)
 		return -ENOMEM;
 	intake->server = server;
 	list_init(&intake->porters);
 	list_init(&intake->waiting);
+	list_init(&intake->leftovers);
 	server->intake = intake;
+	intake->watchdog = evtimer_new(server->base, on_silence, intake);
+	if (!intake->watchdog)
+		return -ENOMEM;
+	/* Some are its own. */
+	getrlimit(RLIMIT_NOFILE, &limit);
+	intake->most_kept = limit.rlim_cur - 16;
 	/* Nobody waits for them. */
 	signal(SIGCHLD, SIG_IGN);
 	return 0;
@@ -343,14 +429,35 @@ int intake_start(struct server *server)
 	return porter_new(server->intake) ? 0 : -EAGAIN;
 }
 
+/* The porter closes what is left over, not our end. */
+static void hurry(struct intake *intake)
+{
+	go_on(intake);
+	while (intake->current && intake->current->is_busy) {
+		struct pollfd poll_fd = {.fd = intake->current->fd, .events = POLLIN};
+
+		if (poll(&poll_fd, 1, ANSWER_S * 1000) <= 0)
+			break;
+		on_porter(poll_fd.fd, EV_READ, intake->current);
+	}
+	list_for_each_entry_safe(leftover, &intake->leftovers, struct leftover, link) {
+		if (leftover->account)
+			account_discharge(leftover->account, ACCOUNT_CONNECTIONS, 1);
+		leftover_free(intake, leftover);
+	}
+}
+
 void intake_done(struct server *server)
 {
 	struct intake *intake = server->intake;
 
 	if (!intake)
 		return;
+	hurry(intake);
 	list_for_each_entry_safe(porter, &intake->porters, struct porter, link)
 		porter_end(porter);
+	if (intake->watchdog)
+		event_free(intake->watchdog);
 	free(intake);
 	server->intake = NULL;
 }

@@ -24,4 +24,10 @@ void intake_take(struct client *client);
 /* Its packet is of no interest any more. */
 void intake_forget(struct client *client);
 
+/*
+ * Closes a connection, whatever came in it that nobody took. @account: what it was charged for is
+ * given back when it is closed; NULL: nobody.
+ */
+void intake_close(struct server *server, int fd, struct account *account);
+
 #endif /* INTAKE_H */

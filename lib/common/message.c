@@ -19,7 +19,7 @@
 
 #include "message.h"
 
-#define KERNEL_MAX_FDS 253 /* SCM_MAX_FD */
+#define CREDENTIALS_ROOM CMSG_SPACE(sizeof(struct ucred))
 
 static bool is_broken(int error)
 {
@@ -60,8 +60,8 @@ int message_send(int socket_fd, const void *packet, size_t size_bytes, int fd_to
 	return is_broken(errno) ? -ECONNRESET : -errno;
 }
 
-/* Takes descriptors out of the control messages; the first is kept, all others are closed. */
-static size_t take_fds(struct msghdr *header, int *ret_first)
+/* Takes descriptors out of the control messages, of which there are at most @room. */
+static size_t take_fds(struct msghdr *header, int *fds, size_t room)
 {
 	size_t count = 0;
 
@@ -71,46 +71,46 @@ static size_t take_fds(struct msghdr *header, int *ret_first)
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < nr; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (count++ == 0)
-				*ret_first = fd;
-			else
-				close(fd);
-		}
+		if (nr > room - count)
+			nr = room - count;
+		memcpy(fds + count, CMSG_DATA(c), nr * sizeof(int));
+		count += nr;
 	}
 	return count;
 }
 
-static int receive(int socket_fd, struct message *ret_message, size_t most_fds)
+/* Closes none of what came: @ret_count descriptors, also where it fails. */
+static int receive(int socket_fd, struct message *ret_message, size_t most_fds, int *fds,
+		   size_t *ret_count)
 {
 	union {
 		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int) * KERNEL_MAX_FDS)];
+		char room[CREDENTIALS_ROOM + CMSG_SPACE(sizeof(int) * MESSAGE_KERNEL_FDS)];
 	} control;
 	struct iovec data = {.iov_base = ret_message->bytes, .iov_len = WIRE_MESSAGE_MAX};
 	struct msghdr header = {.msg_iov = &data,
 				.msg_iovlen = 1,
 				.msg_control = &control,
 				.msg_controllen = CMSG_LEN(sizeof(int) * most_fds)};
-	size_t nr_fds;
 	ssize_t n;
 
 	ret_message->fd = -1;
 	ret_message->size_bytes = 0;
+	*ret_count = 0;
+	/* Where all have room, they have it also after somebody called message_is_none_left(). */
+	if (most_fds == MESSAGE_KERNEL_FDS)
+		header.msg_controllen += CREDENTIALS_ROOM;
 	do {
 		n = recvmsg(socket_fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return is_broken(errno) ? -ECONNRESET : -errno;
-	nr_fds = take_fds(&header, &ret_message->fd);
-	if (n == 0 && nr_fds == 0)
+	*ret_count = take_fds(&header, fds, most_fds);
+	if (n == 0 && *ret_count == 0)
 		return -ECONNRESET;
-	if (header.msg_flags & MSG_CTRUNC && nr_fds < most_fds)
+	if (header.msg_flags & MSG_CTRUNC && *ret_count < most_fds)
 		return -EMFILE;
-	if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || nr_fds > WIRE_FDS_MAX)
+	if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || *ret_count > WIRE_FDS_MAX)
 		return -EPROTO;
 	ret_message->size_bytes = (size_t)n;
 	return wire_check_header(ret_message->bytes, (size_t)n);
@@ -118,10 +118,16 @@ static int receive(int socket_fd, struct message *ret_message, size_t most_fds)
 
 int message_receive(int socket_fd, struct message *ret_message)
 {
-	int r = receive(socket_fd, ret_message, KERNEL_MAX_FDS);
+	int fds[MESSAGE_KERNEL_FDS];
+	size_t count;
+	int r;
 
-	if (r) {
-		message_done(ret_message);
+	r = receive(socket_fd, ret_message, MESSAGE_KERNEL_FDS, fds, &count);
+	if (!r && count) {
+		ret_message->fd = fds[0];
+	} else if (r) {
+		for (size_t i = 0; i < count; i++)
+			close(fds[i]);
 		ret_message->size_bytes = 0;
 	}
 	return r;
@@ -129,7 +135,18 @@ int message_receive(int socket_fd, struct message *ret_message)
 
 int message_receive_warily(int socket_fd, struct message *ret_message)
 {
-	return receive(socket_fd, ret_message, 1);
+	size_t count;
+	int fd, r;
+
+	r = receive(socket_fd, ret_message, 1, &fd, &count);
+	if (count)
+		ret_message->fd = fd;
+	return r;
+}
+
+int message_receive_all(int socket_fd, struct message *ret_message, int *fds, size_t *ret_count)
+{
+	return receive(socket_fd, ret_message, MESSAGE_KERNEL_FDS, fds, ret_count);
 }
 
 int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds)
@@ -149,6 +166,19 @@ int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds)
 		return -ECONNRESET;
 	*ret_opcode = begin.opcode;
 	return 0;
+}
+
+bool message_is_none_left(int socket_fd)
+{
+	struct msghdr header = {0};
+	int on = 1;
+
+	/* From here on none comes any more, and what is there has something to tell of its sender. */
+	if (shutdown(socket_fd, SHUT_RDWR) < 0 ||
+	    setsockopt(socket_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		return false;
+	return recvmsg(socket_fd, &header, MSG_PEEK | MSG_DONTWAIT) == 0 &&
+	       !(header.msg_flags & (MSG_CTRUNC | MSG_TRUNC));
 }
 
 void message_done(struct message *message)

@@ -45,11 +45,26 @@ int message_receive(int socket_fd, struct message *ret_message);
  */
 int message_receive_warily(int socket_fd, struct message *ret_message);
 
+/* As many descriptors as the kernel lets through with one packet (SCM_MAX_FD). */
+#define MESSAGE_KERNEL_FDS 253
+
+/*
+ * The same with all that came: @fds has room for MESSAGE_KERNEL_FDS, and @ret_count of them are the
+ * caller's to close, whatever is returned.
+ */
+int message_receive_all(int socket_fd, struct message *ret_message, int *fds, size_t *ret_count);
+
 /*
  * What is next, not taken: its opcode, and whether descriptors came along. They are not let in. 0;
  * -EAGAIN; -ECONNRESET. What is no packet has opcode 0: message_receive() says what it is.
  */
 int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds);
+
+/*
+ * Ends the connection: may it be closed without anything being let go of that came in it? Else whoever
+ * closes it last also closes what others have sent, for as long as that takes.
+ */
+bool message_is_none_left(int socket_fd);
 
 /* Closes the descriptor that nobody took. */
 void message_done(struct message *message);

@@ -309,6 +309,65 @@ static void receive_warily_leaves_closing_to_the_caller(void **state)
 	message_done(&f->message);
 }
 
+static void receive_all_leaves_all_to_the_caller(void **state)
+{
+	static const size_t counts[] = {0, 1, 2, MAX_FDS};
+	struct fixture *f = *state;
+	int fds[MESSAGE_KERNEL_FDS], on = 1;
+	size_t count;
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(counts); i++) {
+		size_t sent = counts[i % ARRAY_SIZE(counts)];
+
+		/* Also where credentials come before them. */
+		if (i == ARRAY_SIZE(counts))
+			assert_int_equal(
+				setsockopt(f->in, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+		send_raw(f, packet(f, 64), 64, sent);
+		assert_int_equal(message_receive_all(f->in, &f->message, fds, &count),
+				 sent < 2 ? 0 : -EPROTO);
+		assert_int_equal(f->message.fd, -1);
+		assert_int_equal(count, sent);
+		assert_int_equal(count_fds(), f->nr_fds + (int)sent);
+		for (size_t k = 0; k < count; k++)
+			assert_int_equal(close(fds[k]), 0);
+	}
+	assert_int_equal(message_receive_all(f->in, &f->message, fds, &count), -EAGAIN);
+	assert_int_equal(count, 0);
+}
+
+static void none_left_ends_it(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(message_is_none_left(f->in));
+	assert_int_equal(message_send(f->out, packet(f, 16), 16, -1), -ECONNRESET);
+	assert_int_equal(message_receive(f->out, &f->message), -ECONNRESET);
+	assert_true(message_is_none_left(f->in));
+}
+
+static void none_left_after_a_packet_false(void **state)
+{
+	static const size_t counts[] = {0, 1, MAX_FDS};
+	int fds[2];
+
+	(void)state;
+	for (size_t i = 0; i < 4 * ARRAY_SIZE(counts); i++) {
+		struct fixture pair = {0};
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+		pair.out = fds[0];
+		/* An empty one looks like the end, but isn't. */
+		send_raw(&pair, "x", i / ARRAY_SIZE(counts) % 2, counts[i % ARRAY_SIZE(counts)]);
+		if (i >= 2 * ARRAY_SIZE(counts))
+			close(fds[0]);
+		assert_false(message_is_none_left(fds[1]));
+		if (i < 2 * ARRAY_SIZE(counts))
+			close(fds[0]);
+		close(fds[1]);
+	}
+}
+
 static void peek_says_what_is_next_and_takes_nothing(void **state)
 {
 	static const size_t counts[] = {0, 1, 2, MAX_FDS};
@@ -375,6 +434,9 @@ int main(void)
 		test(receive_without_room_for_descriptors_emfile_all_closed),
 		test(receive_warily_keeps_what_came_with_a_message),
 		test(receive_warily_leaves_closing_to_the_caller),
+		test(receive_all_leaves_all_to_the_caller),
+		test(none_left_ends_it),
+		test(none_left_after_a_packet_false),
 		test(peek_says_what_is_next_and_takes_nothing),
 		test(peek_without_a_packet),
 	};
