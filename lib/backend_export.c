@@ -23,6 +23,7 @@
 #include "backend_export.h"
 #include "buffer.h"
 #include "event_queue.h"
+#include "explain.h"
 
 static void node_path(const struct pci_function *function, char *path, size_t size)
 {
@@ -132,27 +133,16 @@ static void close_device(struct device *device)
 
 static int export_failed(const struct device *device, const struct export_request *request, int r)
 {
-	const struct p2pdma_context *context = device->context;
+	struct p2pdma_explain_request failed = P2PDMA_EXPLAIN_REQUEST_INIT;
+	char provider[PCI_PROVIDER_NAME_SIZE];
 
-	switch (r) {
-	case -EPERM:
-		return context_fail(
-			context, r,
-			"P2PDMA_BUFFER_ALLOW_UNREVOCABLE on %s needs CAP_SYS_ADMIN, or 1 "
-			"in /sys/class/p2pdma_export/%s/allow_unrevocable",
-			device->name, device->name);
-	case -EBUSY:
-		return context_fail(context, r, "%s is being reset or suspended", device->name);
-	case -ENODEV:
-		return context_fail(context, r, "%s has gone", device->name);
-	case -EINVAL:
-		return context_fail(context, -EOPNOTSUPP,
-				    "the kernel can't export BAR %" PRIu32 " of %s", request->bar,
-				    device->name);
-	default:
-		return context_fail(context, r, "can't export from %s: %s", device->name,
-				    error_name(r));
-	}
+	snprintf(provider, sizeof(provider), "%s/%" PRIu32, device->name, request->bar);
+	failed.operation = P2PDMA_OPERATION_EXPORT;
+	failed.bar = request->bar;
+	failed.provider = provider;
+	explain_failure(device->context, r, &failed, "can't export from %s", provider);
+	/* The ranges have been checked: what the kernel doesn't like is the BAR. */
+	return r == -EINVAL ? -EOPNOTSUPP : r;
 }
 
 static int export_ranges(struct device *device, const struct export_request *request,

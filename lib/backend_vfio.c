@@ -22,6 +22,7 @@
 #include "backend_vfio.h"
 #include "buffer.h"
 #include "common/vfio_abi.h"
+#include "explain.h"
 
 static int check_bound(const struct pci_function *function, struct cause *ret_why)
 {
@@ -117,6 +118,20 @@ static void close_device(struct device *device)
 	free(vfio);
 }
 
+static int export_failed(const struct device *device, const struct export_request *request, int r)
+{
+	struct p2pdma_explain_request failed = P2PDMA_EXPLAIN_REQUEST_INIT;
+	char provider[PCI_PROVIDER_NAME_SIZE];
+
+	snprintf(provider, sizeof(provider), "%s/%" PRIu32, device->name, request->bar);
+	failed.operation = P2PDMA_OPERATION_EXPORT;
+	failed.bar = request->bar;
+	failed.provider = provider;
+	return explain_failure(device->context, r, &failed,
+			       "VFIO doesn't export BAR %" PRIu32 " of %s", request->bar,
+			       device->name);
+}
+
 static int export_ranges(struct device *device, const struct export_request *request,
 			 struct export_result *ret_result)
 {
@@ -144,8 +159,7 @@ static int export_ranges(struct device *device, const struct export_request *req
 	}
 	r = context->sys->ioctl(vfio_device_of(device)->open.fd, VFIO_DEVICE_FEATURE, &argument);
 	if (r < 0)
-		return context_fail(context, r, "VFIO doesn't export BAR %" PRIu32 " of %s: %s",
-				    request->bar, device->name, error_name(r));
+		return export_failed(device, request, r);
 	ret_result->fd = r;
 	ret_result->export_id = 0;
 	ret_result->size_bytes = size_bytes;
@@ -238,8 +252,7 @@ unlock:
 	if (r == -EINVAL)
 		r = -EOPNOTSUPP;
 	if (r)
-		return context_fail(context, r, "VFIO doesn't map BAR %" PRIu32 " of %s: %s",
-				    buffer->bar, buffer->device->name, error_name(r));
+		return buffer_map_failed(buffer, offset_bytes, length_bytes, protection, r);
 	*ret_address = base;
 	return 0;
 }

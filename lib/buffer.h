@@ -88,6 +88,9 @@ void mappings_end(struct p2pdma_buffer *buffer, bool is_cover);
 uint32_t buffer_wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_ns,
 			       uint64_t *ret_now_ns);
 
+/* Why that went wrong: tells the cause and returns the error. */
+int buffer_map_failed(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
+		      int protection, int error);
 /* struct backend's map() by mmap of the DMABUF. */
 int buffer_map_dmabuf(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
 		      int protection, void **ret_address);

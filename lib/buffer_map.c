@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "buffer.h"
+#include "explain.h"
 
 static int check(const struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
 		 uint32_t flags)
@@ -98,6 +99,19 @@ int p2pdma_buffer_map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint6
 	return 0;
 }
 
+int buffer_map_failed(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
+		      int protection, int error)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+
+	request.operation = P2PDMA_OPERATION_MAP;
+	request.offset_bytes = offset_bytes;
+	request.length_bytes = length_bytes;
+	request.access = P2PDMA_MAP_READ | (protection & PROT_WRITE ? P2PDMA_MAP_WRITE : 0);
+	request.buffer = buffer;
+	return explain_failure(buffer->context, error, &request, "can't map %s", buffer->name);
+}
+
 int buffer_map_dmabuf(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
 		      int protection, void **ret_address)
 {
@@ -106,18 +120,11 @@ int buffer_map_dmabuf(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint6
 
 	r = context->sys->map(NULL, (size_t)length_bytes, protection, MAP_SHARED, buffer->fd,
 			      offset_bytes, ret_address);
-	if (r == -EBUSY)
-		return context_fail(context, r,
-				    "%s is mapped elsewhere with another caching: "
-				    "P2PDMA_BUFFER_MMAP_WC must be the same for both",
-				    buffer->name);
+	if (!r)
+		return 0;
+	buffer_map_failed(buffer, offset_bytes, length_bytes, protection, r);
 	/* The range is inside the buffer, so this can only be the exporter without mmap. */
-	if (r == -EINVAL)
-		return context_fail(context, -EOPNOTSUPP, "the exporter of %s has no mmap",
-				    buffer->name);
-	if (r)
-		return context_fail(context, r, "can't map %s: %s", buffer->name, error_name(r));
-	return 0;
+	return r == -EINVAL ? -EOPNOTSUPP : r;
 }
 
 int p2pdma_buffer_unmap(struct p2pdma_buffer *buffer, void *address)

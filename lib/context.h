@@ -101,4 +101,13 @@ void context_log(const struct p2pdma_context *context, int level, const char *fo
 /* What this thread's last context_fail() said; "" where it was on another context. */
 const char *cause_get(uint64_t serial);
 
+/* All of it, to be put back by a call that fails inside and succeeds all the same. */
+struct told {
+	uint64_t serial;
+	char text[1024];
+};
+
+void cause_save(struct told *ret_told);
+void cause_restore(const struct told *told);
+
 #endif /* CONTEXT_H */

@@ -11,32 +11,37 @@
  * Pure functions over the seam, no state, no locks.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "backend.h"
 #include "context.h"
 #include "dmabuf.h"
+#include "explain.h"
 #include "proc.h"
 
-int dmabuf_query(const struct p2pdma_context *context, int fd, struct export_result *ret_result)
+static int query_failed(struct p2pdma_context *context, int fd, int error)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+
+	request.operation = P2PDMA_OPERATION_ADOPT;
+	request.fd = fd;
+	return explain_failure(context, error, &request, "can't take descriptor %d for a DMABUF",
+			       fd);
+}
+
+int dmabuf_query(struct p2pdma_context *context, int fd, struct export_result *ret_result)
 {
 	uint64_t type, size_bytes;
 	int r;
 
 	r = context->sys->fs_type(fd, &type);
+	if (!r && type != DMA_BUF_MAGIC)
+		r = -EINVAL;
+	if (!r)
+		r = context->sys->size(fd, &size_bytes);
 	if (r)
-		return context_fail(context, r, "can't look at descriptor %d: %s", fd,
-				    error_name(r));
-	if (type != DMA_BUF_MAGIC)
-		return context_fail(context, -EINVAL,
-				    "descriptor %d is no DMABUF (its filesystem is 0x%" PRIx64 ")",
-				    fd, type);
-	r = context->sys->size(fd, &size_bytes);
-	if (r)
-		return context_fail(context, r, "can't ask for the size of the DMABUF: %s",
-				    error_name(r));
+		return query_failed(context, fd, r);
 	ret_result->size_bytes = size_bytes;
 	ret_result->export_id = 0;
 	return 0;

@@ -14,7 +14,7 @@ struct sys_ops;
 #define DMABUF_EXPORTER_SIZE 32
 
 /* Proves that a descriptor is a DMABUF; its size. */
-int dmabuf_query(const struct p2pdma_context *context, int fd, struct export_result *ret_result);
+int dmabuf_query(struct p2pdma_context *context, int fd, struct export_result *ret_result);
 
 /* Who exported it, as its fdinfo says; -errno where there is no procfs. */
 int dmabuf_exporter_query(const struct sys_ops *sys, int fd,

@@ -18,14 +18,21 @@
 
 #include "context.h"
 
-static _Thread_local struct {
-	uint64_t serial;
-	char text[384];
-} cause;
+static _Thread_local struct told cause;
 
 const char *cause_get(uint64_t serial)
 {
 	return cause.serial == serial ? cause.text : "";
+}
+
+void cause_save(struct told *ret_told)
+{
+	*ret_told = cause;
+}
+
+void cause_restore(const struct told *told)
+{
+	cause = *told;
 }
 
 static void log_text(const struct p2pdma_context *context, int level, const char *text)

@@ -10,14 +10,17 @@
  * Registering takes as long as the NIC takes and holds no lock meanwhile. A
  * buffer that was revoked in that time is noticed when the region is linked:
  * the region is then undone, as if the revocation had come first. Ways to
- * register are in mr_method.c, rules in mr_check.c, the guard in guard.c.
+ * register are in mr_method.c, rules in mr_check.c, the guard in guard.c, why one failed in
+ * explain.c.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include <infiniband/verbs.h>
 
 #include "buffer.h"
+#include "explain.h"
 #include "guard.h"
 #include "mr.h"
 #include "options.h"
@@ -44,6 +47,30 @@ static bool publish(struct p2pdma_mr *mr)
 	return is_active;
 }
 
+static int register_failed(struct ibv_pd *pd, struct p2pdma_buffer *buffer,
+			   const struct p2pdma_mr_attr *attr, int access, int error)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	int r;
+
+	/* The memory's end explains more than what the NIC made of it. */
+	r = buffer_check_after(buffer, 0);
+	if (r)
+		return r;
+	request.operation = P2PDMA_OPERATION_REGISTER;
+	request.flags = attr->dmah ? P2PDMA_EXPLAIN_DMA_HANDLE : P2PDMA_EXPLAIN_UVERBS;
+	request.offset_bytes = attr->offset_bytes;
+	request.length_bytes = attr->length_bytes;
+	request.iova = attr->iova;
+	request.access = (uint32_t)access;
+	request.pd = pd;
+	request.buffer = buffer;
+	return explain_failure(buffer->context, error, &request,
+			       "registering 0x%" PRIx64 " bytes of %s with %s", attr->length_bytes,
+			       buffer->name,
+			       pd->context->device ? pd->context->device->name : "the NIC");
+}
+
 int mr_create(struct ibv_pd *pd, struct p2pdma_buffer *buffer, const struct p2pdma_mr_attr *attr,
 	      int access, struct p2pdma_mr **ret_mr)
 {
@@ -61,8 +88,7 @@ int mr_create(struct ibv_pd *pd, struct p2pdma_buffer *buffer, const struct p2pd
 	r = mr_methods_register(pd, attr, access, mr);
 	if (r) {
 		free(mr);
-		/* The memory's end explains more than what the NIC made of it. */
-		return buffer_check_after(buffer, r);
+		return register_failed(pd, buffer, attr, access, r);
 	}
 	if (!publish(mr)) {
 		mr_methods_deregister(context, mr);

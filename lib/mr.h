@@ -12,6 +12,7 @@ struct ibv_context;
 struct mr_entry;
 struct p2pdma_buffer;
 struct p2pdma_context;
+struct p2pdma_explanation;
 
 struct p2pdma_mr {
 	struct p2pdma_mr_guard guard; /* first: the inline guard counts on it */
@@ -37,6 +38,28 @@ int mr_create(struct ibv_pd *pd, struct p2pdma_buffer *buffer, const struct p2pd
 	      int access, struct p2pdma_mr **ret_mr);
 int mr_end(struct p2pdma_mr *mr);
 
+/* What the kernel's method for DMABUFs takes. */
+#define MR_DMABUF_ACCESS                                                                           \
+	((uint32_t)(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ |    \
+		    IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_RELAXED_ORDERING))
+
+/* A registration as the rules see it. */
+struct mr_rules {
+	bool is_dmabuf; /* false: memory by its address, which is @iova */
+	uint32_t access;
+	uint32_t takes; /* access flags that whoever registers takes */
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+	uint64_t iova;
+	uint64_t size_bytes;
+	uint64_t page_bytes;
+};
+
+/* True: a rule is broken, which the explanation names; the kernel's answer is -EINVAL. */
+bool mr_rules_break(const struct mr_rules *rules, struct p2pdma_explanation *out);
+/* Does anybody write with such access? */
+bool mr_writes(uint32_t access);
+
 /* The rules that need no kernel; *ret_access is what to hand on. */
 int mr_check(const struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
 	     const struct p2pdma_mr_attr *attr, int *ret_access);
@@ -47,7 +70,7 @@ int mr_check(const struct p2pdma_context *context, const struct p2pdma_buffer *b
 bool mr_check_quickly(const struct p2pdma_buffer *buffer, const struct p2pdma_mr_attr *attr,
 		      uint32_t *ret_access);
 
-/* Fills in method, keys and handles. The cause of a failure is told. */
+/* Fills in method, keys and handles. The cause of a failure isn't told yet. */
 int mr_methods_register(struct ibv_pd *pd, const struct p2pdma_mr_attr *attr, int access,
 			struct p2pdma_mr *mr);
 int mr_methods_deregister(const struct p2pdma_context *context, struct p2pdma_mr *mr);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The rules of a registration that can be known without the kernel, each with
- * its sentence: the kernel would answer EINVAL to nearly all of them. Pure
+ * its sentence: the kernel would answer EINVAL to nearly all of them. The library asks
+ * them before it registers; an explanation (explain.c) after somebody else has. Pure
  * functions, no state.
  */
 #include <errno.h>
@@ -10,12 +11,8 @@
 #include <infiniband/verbs.h>
 
 #include "buffer.h"
+#include "explain.h"
 #include "mr.h"
-
-/* What the kernel's method for DMABUFs takes. */
-#define DMABUF_ACCESS                                                                              \
-	((uint32_t)(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ |    \
-		    IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_RELAXED_ORDERING))
 
 /* Flags that a device may ignore, by verbs' own definition. */
 #define OPTIONAL_ACCESS ((uint32_t)IBV_ACCESS_OPTIONAL_RANGE)
@@ -47,80 +44,97 @@ static const char *access_name(uint32_t flag)
 	}
 }
 
-static int check_access(const struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
-			uint32_t access)
+static bool access_breaks(const struct mr_rules *rules, struct p2pdma_explanation *out)
 {
-	uint32_t unknown = access & ~(DMABUF_ACCESS | OPTIONAL_ACCESS);
+	uint32_t unknown = rules->is_dmabuf ? rules->access & ~rules->takes : 0;
 	uint32_t lowest = unknown & (~unknown + 1);
 
 	if (unknown && access_name(lowest))
-		return context_fail(context, -EINVAL, "the kernel doesn't take %s for a DMABUF",
-				    access_name(lowest));
+		return explain_say(out, P2PDMA_CAUSE_ACCESS, P2PDMA_EXPLANATION_SEEN,
+				   "the kernel doesn't take %s for a DMABUF", access_name(lowest));
 	if (unknown)
-		return context_fail(context, -EINVAL, "unknown access flag 0x%" PRIx32, lowest);
-	if (access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC) &&
-	    !(access & IBV_ACCESS_LOCAL_WRITE))
-		return context_fail(
-			context, -EINVAL, "%s access needs IBV_ACCESS_LOCAL_WRITE as well",
-			access & IBV_ACCESS_REMOTE_WRITE ? "remote write" : "remote atomic");
-	if (access & WRITE_ACCESS && buffer->flags & P2PDMA_BUFFER_READ_ONLY)
-		return context_fail(context, -EACCES, "%s is read-only", buffer->name);
-	return 0;
+		return explain_say(out, P2PDMA_CAUSE_ACCESS, P2PDMA_EXPLANATION_SEEN,
+				   "unknown access flag 0x%" PRIx32, lowest);
+	if (rules->access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC) &&
+	    !(rules->access & IBV_ACCESS_LOCAL_WRITE))
+		return explain_say(out, P2PDMA_CAUSE_ACCESS, P2PDMA_EXPLANATION_SEEN,
+				   "%s access needs IBV_ACCESS_LOCAL_WRITE as well",
+				   rules->access & IBV_ACCESS_REMOTE_WRITE ? "remote write" :
+									     "remote atomic");
+	return false;
 }
 
-static int check_range(const struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
-		       const struct p2pdma_mr_attr *attr)
+static bool range_breaks(const struct mr_rules *rules, struct p2pdma_explanation *out)
 {
-	uint64_t page = context->page_size_bytes;
+	if (!rules->length_bytes)
+		return explain_say(out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
+				   "a memory region can't be empty");
+	if (rules->length_bytes > SIZE_MAX)
+		return explain_say(out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
+				   "0x%" PRIx64 " bytes aren't addressable here",
+				   rules->length_bytes);
+	if (rules->is_dmabuf && (rules->offset_bytes > rules->size_bytes ||
+				 rules->length_bytes > rules->size_bytes - rules->offset_bytes))
+		return explain_say(out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
+				   "0x%" PRIx64 " bytes at offset 0x%" PRIx64
+				   " pass the end of the buffer, which has 0x%" PRIx64,
+				   rules->length_bytes, rules->offset_bytes, rules->size_bytes);
+	if (rules->iova + rules->length_bytes - 1 < rules->iova)
+		return explain_say(out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
+				   "0x%" PRIx64 " bytes at iova 0x%" PRIx64
+				   " pass the end of the address space",
+				   rules->length_bytes, rules->iova);
+	if (rules->is_dmabuf &&
+	    rules->iova % rules->page_bytes != rules->offset_bytes % rules->page_bytes)
+		return explain_say(out, P2PDMA_CAUSE_IOVA, P2PDMA_EXPLANATION_SEEN,
+				   "iova 0x%" PRIx64 " and offset 0x%" PRIx64
+				   " differ below the page size %" PRIu64,
+				   rules->iova, rules->offset_bytes, rules->page_bytes);
+	return false;
+}
 
-	if (!attr->length_bytes)
-		return context_fail(context, -EINVAL, "a memory region can't be empty");
-	if (attr->length_bytes > SIZE_MAX)
-		return context_fail(context, -EINVAL, "0x%" PRIx64 " bytes aren't addressable here",
-				    attr->length_bytes);
-	if (attr->offset_bytes > buffer->size_bytes ||
-	    attr->length_bytes > buffer->size_bytes - attr->offset_bytes)
-		return context_fail(context, -EINVAL,
-				    "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-				    " pass the end of the buffer, which has 0x%" PRIx64,
-				    attr->length_bytes, attr->offset_bytes, buffer->size_bytes);
-	if (attr->iova + attr->length_bytes - 1 < attr->iova)
-		return context_fail(context, -EINVAL,
-				    "0x%" PRIx64 " bytes at iova 0x%" PRIx64
-				    " pass the end of the address space",
-				    attr->length_bytes, attr->iova);
-	if (attr->iova % page != attr->offset_bytes % page)
-		return context_fail(context, -EINVAL,
-				    "iova 0x%" PRIx64 " and offset 0x%" PRIx64
-				    " differ below the page size %" PRIu64,
-				    attr->iova, attr->offset_bytes, page);
-	return 0;
+bool mr_rules_break(const struct mr_rules *rules, struct p2pdma_explanation *out)
+{
+	return access_breaks(rules, out) || range_breaks(rules, out);
+}
+
+bool mr_writes(uint32_t access)
+{
+	return access & WRITE_ACCESS;
 }
 
 bool mr_check_quickly(const struct p2pdma_buffer *buffer, const struct p2pdma_mr_attr *attr,
 		      uint32_t *ret_access)
 {
-	if (attr->access & ~(DMABUF_ACCESS | OPTIONAL_ACCESS) ||
+	if (attr->access & ~(MR_DMABUF_ACCESS | OPTIONAL_ACCESS) ||
 	    (attr->access & WRITE_ACCESS && buffer->flags & P2PDMA_BUFFER_READ_ONLY))
 		return false;
 	if (!attr->length_bytes || attr->offset_bytes > buffer->size_bytes ||
 	    attr->length_bytes > buffer->size_bytes - attr->offset_bytes)
 		return false;
-	*ret_access = attr->access & DMABUF_ACCESS;
+	*ret_access = attr->access & MR_DMABUF_ACCESS;
 	return true;
 }
 
 int mr_check(const struct p2pdma_context *context, const struct p2pdma_buffer *buffer,
 	     const struct p2pdma_mr_attr *attr, int *ret_access)
 {
-	int r;
+	struct p2pdma_explanation explanation;
+	struct mr_rules rules = {
+		.is_dmabuf = true,
+		.access = attr->access,
+		.takes = MR_DMABUF_ACCESS | OPTIONAL_ACCESS,
+		.offset_bytes = attr->offset_bytes,
+		.length_bytes = attr->length_bytes,
+		.iova = attr->iova,
+		.size_bytes = buffer->size_bytes,
+		.page_bytes = context->page_size_bytes,
+	};
 
-	r = check_access(context, buffer, attr->access);
-	if (r)
-		return r;
-	r = check_range(context, buffer, attr);
-	if (r)
-		return r;
-	*ret_access = (int)(attr->access & DMABUF_ACCESS);
+	if (mr_rules_break(&rules, &explanation))
+		return context_fail(context, -EINVAL, "%s", explanation.sentence);
+	if (mr_writes(attr->access) && buffer->flags & P2PDMA_BUFFER_READ_ONLY)
+		return context_fail(context, -EACCES, "%s is read-only", buffer->name);
+	*ret_access = (int)(attr->access & MR_DMABUF_ACCESS);
 	return 0;
 }

@@ -15,7 +15,6 @@
  * the thread's next one.
  */
 #include <errno.h>
-#include <inttypes.h>
 
 #include <infiniband/verbs.h>
 
@@ -105,52 +104,13 @@ static int try_uverbs(struct ibv_pd *pd, const struct p2pdma_mr_attr *attr, int 
 	return 0;
 }
 
-static const char *explain(int error)
-{
-	switch (error) {
-	case -EINVAL:
-		return "the NIC's driver refuses the range, its page size or the path to the "
-		       "memory";
-	case -EOPNOTSUPP:
-		return "the NIC's driver can't import DMABUFs, can't reach this one peer to peer, "
-		       "or can't be revoked and the exporter insists";
-	case -EPROTONOSUPPORT:
-		return "this kernel has no method to register a DMABUF";
-	case -ENODEV:
-	case -EIO:
-		return "the NIC or the memory has gone";
-	case -ENOMEM:
-		return "the kernel or the NIC has no room (memlock limit? too many regions?)";
-	case -EADDRINUSE:
-		return "this kernel can't map more than one range of a DMABUF through an IOMMU";
-	case -EPERM:
-	case -EACCES:
-		return "not allowed";
-	default:
-		return "the NIC's driver says no";
-	}
-}
-
 int mr_methods_register(struct ibv_pd *pd, const struct p2pdma_mr_attr *attr, int access,
 			struct p2pdma_mr *mr)
 {
-	const struct p2pdma_context *context = mr->buffer->context;
 	int r;
 
 	r = try_verbs(pd, attr, access, mr);
-	if (r == -EOPNOTSUPP && attr->dmah)
-		return context_fail(context, r,
-				    "a DMA handle needs ibv_reg_mr_ex(), which libibverbs or the "
-				    "NIC's provider library doesn't have");
-	if (r == -EOPNOTSUPP)
-		r = try_uverbs(pd, attr, access, mr);
-	if (r)
-		return context_fail(context, r,
-				    "registering 0x%" PRIx64 " bytes of %s with %s: %s (%s)",
-				    attr->length_bytes, mr->buffer->name,
-				    pd->context->device ? pd->context->device->name : "the NIC",
-				    explain(r), error_name(r));
-	return 0;
+	return r == -EOPNOTSUPP && !attr->dmah ? try_uverbs(pd, attr, access, mr) : r;
 }
 
 int mr_methods_deregister(const struct p2pdma_context *context, struct p2pdma_mr *mr)

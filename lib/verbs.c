@@ -4,6 +4,7 @@
  * value. Nothing is decided here. No state, no locks.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include <infiniband/verbs.h>
 
@@ -28,7 +29,21 @@ static int real_dereg_mr(struct ibv_mr *mr)
 	return -ibv_dereg_mr(mr);
 }
 
+static int real_query_limits(struct ibv_context *context, struct verbs_limits *ret_limits)
+{
+	struct ibv_device_attr_ex attr = {.comp_mask = 0};
+	int r;
+
+	r = ibv_query_device_ex(context, NULL, &attr);
+	if (r)
+		return -abs(r);
+	ret_limits->max_mr_bytes = attr.orig_attr.max_mr_size;
+	ret_limits->has_odp = attr.odp_caps.general_caps & IBV_ODP_SUPPORT;
+	return 0;
+}
+
 const struct verbs_ops verbs_real = {
 	.reg_dmabuf_mr = real_reg_dmabuf_mr,
 	.dereg_mr = real_dereg_mr,
+	.query_limits = real_query_limits,
 };

@@ -2,11 +2,19 @@
 #ifndef VERBS_H
 #define VERBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct ibv_context;
 struct ibv_mr;
 struct ibv_pd;
+
+/* What a device says of itself. */
+struct verbs_limits {
+	uint64_t max_mr_bytes;
+	bool has_odp;
+};
 
 /* The seam to libibverbs, as struct sys_ops is the one to the kernel. 0 or -errno. */
 struct verbs_ops {
@@ -14,6 +22,7 @@ struct verbs_ops {
 	int (*reg_dmabuf_mr)(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
 			     int fd, int access, struct ibv_mr **ret_mr);
 	int (*dereg_mr)(struct ibv_mr *mr);
+	int (*query_limits)(struct ibv_context *context, struct verbs_limits *ret_limits);
 };
 
 extern const struct verbs_ops verbs_real;

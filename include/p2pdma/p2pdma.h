@@ -17,7 +17,8 @@
  *
  * Rules that hold for every call:
  *  - Errors are negative errno values. p2pdma_context_error() has the cause of
- *    the calling thread's last one in a sentence.
+ *    the calling thread's last one in a sentence; p2pdma_explain() finds that of calls
+ *    that a program made itself.
  *  - Outputs are untouched on failure, unless the call says otherwise.
  *  - Structures that the caller passes start with their size. One smaller than
  *    the first published is -EINVAL. One larger than the library knows is
@@ -38,6 +39,7 @@
 #include <p2pdma/buffer.h>
 #include <p2pdma/context.h>
 #include <p2pdma/event.h>
+#include <p2pdma/explain.h>
 #include <p2pdma/lease.h>
 #include <p2pdma/memory.h>
 #include <p2pdma/mr.h>

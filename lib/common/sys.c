@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -129,6 +130,16 @@ static int real_memory(const char *name, uint64_t size_bytes)
 	return r;
 }
 
+static int real_limit(int resource, uint64_t *ret_limit)
+{
+	struct rlimit limit;
+
+	if (getrlimit((__rlimit_resource_t)resource, &limit) < 0)
+		return -errno;
+	*ret_limit = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+	return 0;
+}
+
 const char *error_name(int error)
 {
 	/* INT_MIN has no opposite, and no name either way. */
@@ -157,4 +168,5 @@ const struct sys_ops sys_real = {
 	.size = real_size,
 	.access_mode = real_access_mode,
 	.memory = real_memory,
+	.limit = real_limit,
 };

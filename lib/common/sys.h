@@ -29,6 +29,8 @@ struct sys_ops {
 	int (*size)(int fd, uint64_t *ret_size_bytes);
 	int (*access_mode)(int fd);			      /* O_RDONLY, O_WRONLY or O_RDWR */
 	int (*memory)(const char *name, uint64_t size_bytes); /* a memfd that never shrinks */
+	/* RLIMIT_*: what may be used at most; UINT64_MAX: as much as there is. */
+	int (*limit)(int resource, uint64_t *ret_limit);
 };
 
 extern const struct sys_ops sys_real;

@@ -70,7 +70,12 @@ struct fake {
 
 	/* verbs */
 	uint32_t driver_id;
-	int verbs_error; /* of ibv_reg_dmabuf_mr() */
+	int verbs_error;	 /* of ibv_reg_dmabuf_mr() */
+	int probe_error;	 /* of the kernel's method, before it looks at the descriptor */
+	int uverbs_error;	 /* of the kernel's method, once it has the DMABUF */
+	uint32_t refused_access; /* flags that the driver answers EOPNOTSUPP to */
+	uint64_t max_mr_bytes;	 /* 0: any */
+	bool has_odp;
 	int dereg_error;
 	unsigned int dereg_us; /* how long deregistering takes */
 	int nr_mrs;
@@ -89,6 +94,8 @@ struct fake {
 
 	/* What fdinfo says of every DMABUF; NULL: there is no such file. */
 	const char *exporter;
+
+	uint64_t limits[16]; /* RLIMIT_*, plus one; 0: none */
 
 	int access_errors; /* of access_at() for every node, a -errno */
 	uint64_t fs_type;  /* of a descriptor that isn't a DMABUF */

@@ -265,7 +265,16 @@ static int verbs_ioctl(struct ib_uverbs_ioctl_hdr *header)
 	if (header->method_id != UVERBS_METHOD_REG_DMABUF_MR)
 		return -EPROTONOSUPPORT;
 	assert_int_equal(header->num_attrs, 9);
-	assert_true(is_dmabuf((int)attrs[5].data));
+	if (fake.probe_error)
+		return fake.probe_error;
+	if (fcntl((int)attrs[5].data, F_GETFD) < 0)
+		return -EBADF;
+	if (!is_dmabuf((int)attrs[5].data))
+		return -EINVAL;
+	if (fake.refused_access & attrs[6].data)
+		return -EOPNOTSUPP;
+	if (fake.uverbs_error)
+		return fake.uverbs_error;
 	fake.last_access = (uint32_t)attrs[6].data;
 	if (fake.on_register)
 		fake.on_register(fake.on_register_data);
@@ -395,6 +404,12 @@ static int sys_access_mode(int fd)
 	return r ? r : fcntl(fd, F_GETFL) & O_ACCMODE;
 }
 
+static int sys_limit(int resource, uint64_t *ret_limit)
+{
+	*ret_limit = fake.limits[resource] ? fake.limits[resource] - 1 : UINT64_MAX;
+	return 0;
+}
+
 static int verbs_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
 			       int fd, int access, struct ibv_mr **ret_mr)
 {
@@ -431,6 +446,14 @@ static int verbs_dereg_mr(struct ibv_mr *mr)
 	return fake.dereg_error;
 }
 
+static int verbs_query_limits(struct ibv_context *context, struct verbs_limits *ret_limits)
+{
+	(void)context;
+	ret_limits->max_mr_bytes = fake.max_mr_bytes ? fake.max_mr_bytes : UINT64_MAX;
+	ret_limits->has_odp = fake.has_odp;
+	return 0;
+}
+
 const struct sys_ops fake_sys = {
 	.open_at = sys_open_at,
 	.access_at = sys_access_at,
@@ -447,9 +470,11 @@ const struct sys_ops fake_sys = {
 	.size = sys_size,
 	.access_mode = sys_access_mode,
 	.memory = fake_memory_make,
+	.limit = sys_limit,
 };
 
 const struct verbs_ops fake_verbs = {
 	.reg_dmabuf_mr = verbs_reg_dmabuf_mr,
 	.dereg_mr = verbs_dereg_mr,
+	.query_limits = verbs_query_limits,
 };
