@@ -121,7 +121,7 @@ static int load_options(const struct p2pdma_context *context, uint64_t size_byte
 	return 0;
 }
 
-static int make(const struct p2pdma_context *context, const struct memory_source *source,
+static int make(struct p2pdma_context *context, const struct memory_source *source,
 		uint64_t size_bytes, struct export_result *ret_result)
 {
 	int node_fd, r;
