@@ -48,17 +48,28 @@ int vfio_open(struct vfio_nodes *nodes, const struct pci_function *function, str
 	      struct vfio_open *ret_open)
 {
 	struct vfio_open open = VFIO_OPEN_INIT;
+	bool was_there = false;
 	int r = -EOPNOTSUPP;
 
-	for (size_t i = 0; i < NR_ACCESSES && r; i++) {
-		r = accesses[i]->check(nodes, function, ret_why);
-		if (!r)
-			r = accesses[i]->open(nodes, function, ret_why, &open);
+	for (size_t i = 0; i < NR_ACCESSES; i++) {
+		struct cause why;
+		int error = accesses[i]->check(nodes, function, &why);
+		bool is_there = !error;
+
+		if (is_there)
+			error = accesses[i]->open(nodes, function, &why, &open);
+		if (!error) {
+			*ret_open = open;
+			return 0;
+		}
+		/* Why a way that is there failed says more than that another one isn't. */
+		if (was_there && !is_there)
+			continue;
+		was_there = is_there;
+		*ret_why = why;
+		r = error;
 	}
-	if (r)
-		return r;
-	*ret_open = open;
-	return 0;
+	return r;
 }
 
 void vfio_adopt(struct vfio_nodes *nodes, const struct pci_function *function, int fd,
