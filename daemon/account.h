@@ -33,6 +33,7 @@ struct account {
 	uid_t uid;
 	unsigned int refs;
 	uint64_t used[ACCOUNT_NR_KINDS];
+	uint32_t nr_under_way;	   /* leases that are over as soon as their device has settled */
 	struct lease_table leases; /* so that its list costs nobody a walk over all others' */
 	struct list unread_fds; /* connections with descriptors that aren't known to be received */
 	uint64_t tokens_mil;	/* thousandths of a request that may come now */

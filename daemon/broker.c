@@ -179,11 +179,18 @@ int broker_journal_state(struct broker *broker, struct lease *lease, size_t nr_l
 	return r ? r : journal_flush(broker->journal);
 }
 
+static void set_under_way(struct lease *lease, bool is_under_way)
+{
+	lease->account->nr_under_way += (uint32_t)is_under_way - (uint32_t)lease->is_under_way;
+	lease->is_under_way = is_under_way;
+}
+
 void lease_forget(struct broker *broker, struct lease *lease)
 {
 	struct provider *provider = lease->provider;
 	struct holder *holder = lease->holder;
 
+	set_under_way(lease, false);
 	deadlines_clear(&broker->deadlines, &lease->deadline);
 	lease_table_remove(&broker->leases, lease);
 	lease_table_remove(&lease->account->leases, lease);
@@ -229,7 +236,8 @@ static enum lease_step take_back(struct broker *broker, struct lease *lease,
 	if (device && !lease->is_kernel_done)
 		r = device->ops->revoke(device, lease, ret_result);
 	broker->counters.kernel_revoke_ns += broker->now_ns() - begin_ns;
-	if (r == -EBUSY || r == -EAGAIN)
+	set_under_way(lease, r == -EINPROGRESS);
+	if (r == -EBUSY || r == -EAGAIN || r == -EINPROGRESS)
 		return LEASE_NOTHING;
 	if (r == -ENODEV)
 		reason = WIRE_REASON_GONE;
@@ -306,9 +314,11 @@ void broker_step(struct broker *broker, struct lease *lease, enum lease_step ste
 		not_before_ns = broker->now_ns() + RETRY_NS;
 		/*
 		 * Somebody who can't be revoked: it goes on for a while, perhaps beyond us. Where
-		 * it was to go at once, its holder hears only now that it has to help.
+		 * it was to go at once, its holder hears only now that it has to help. With what is
+		 * under way nobody can help.
 		 */
-		if (step == LEASE_NOTHING && lease->state == WIRE_LEASE_REVOKING && !lease->is_told)
+		if (step == LEASE_NOTHING && lease->state == WIRE_LEASE_REVOKING &&
+		    !lease->is_told && !lease->is_under_way)
 			tell_one(broker, lease);
 		else if (step == LEASE_NOTHING)
 			broker_journal_state(broker, lease, 0);
@@ -339,6 +349,14 @@ void broker_tick(struct broker *broker)
 			broker_step(broker, lease, step);
 	}
 	broker_tell(broker, &marked);
+}
+
+void broker_device_settled(struct broker *broker, struct device *device)
+{
+	list_for_each_entry(provider, &device->providers, struct provider, link_of_device)
+		list_for_each_entry_safe(lease, &provider->leases, struct lease, link_of_provider)
+			if (lease->is_under_way)
+				broker_step(broker, lease, LEASE_REVOKE);
 }
 
 void broker_kernel_revoked(struct broker *broker, struct lease *lease, uint32_t reason)

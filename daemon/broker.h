@@ -187,6 +187,8 @@ void broker_tell(struct broker *broker, struct list *marked);
 void broker_step(struct broker *broker, struct lease *lease, enum lease_step step);
 /* Everything that is due. */
 void broker_tick(struct broker *broker);
+/* Of its leases those end that the kernel's step was under way for. */
+void broker_device_settled(struct broker *broker, struct device *device);
 /* The kernel did it by itself, and says why. */
 void broker_kernel_revoked(struct broker *broker, struct lease *lease, uint32_t reason);
 

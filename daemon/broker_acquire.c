@@ -29,6 +29,8 @@ static int take_slices(struct lease *lease, struct cause *cause)
 
 		if (!r)
 			continue;
+		if (r == -EBUSY && lease->provider->device->is_settling)
+			r = -EINPROGRESS;
 		while (i-- > 0)
 			slices_give(slices, lease->ranges[i].offset_bytes,
 				    lease->ranges[i].length_bytes, is_shared);
@@ -93,6 +95,9 @@ static int charge(struct broker *broker, struct account *account, uint64_t size_
 		if (r)
 			account_discharge(account, ACCOUNT_LEASES, 1);
 	}
+	/* What it has given back counts until that is over. */
+	if (r == -EDQUOT && account->nr_under_way)
+		return -EINPROGRESS;
 	if (r)
 		return cause_fail(cause, r, "user %" PRIu32 " has as many %s as one user may have",
 				  (uint32_t)account->uid, account_kind_name(kind));

@@ -84,6 +84,8 @@ int broker_grant_again(struct broker *broker, struct lease *lease,
 		return -EINPROGRESS;
 	/* -EAGAIN: only with the whole function, and then the first one goes with the second. */
 	r = device->ops->revoke(device, lease, &result);
+	if (r == -EINPROGRESS)
+		return r;
 	if (r && r != -EAGAIN)
 		return cause_fail(cause, r, "lease %" PRIu64 " of this nonce is in use: %s",
 				  lease->id, error_name(r));
@@ -95,6 +97,8 @@ int broker_grant_again(struct broker *broker, struct lease *lease,
 		return give_up(broker, lease, -EACCES, WIRE_REASON_POLICY);
 	}
 	r = device->ops->export(device, lease, &grant);
+	if (r == -EINPROGRESS)
+		return r;
 	if (r) {
 		cause_fail(cause, r, "the kernel doesn't export the slice of %s again: %s",
 			   lease->provider->identity.name,

@@ -6,7 +6,8 @@
  * room rule out fall away, each with its reason; of the rest the one with the
  * shortest path to the importer wins, then the one with the most free memory. When
  * none is left the answer is the reason of the candidate that came furthest: "held by others"
- * says more than "not allowed elsewhere". Nothing is changed by it.
+ * says more than "not allowed elsewhere". Where one of them may yet have room, because it is just being
+ * taken back, there is no answer before that is over. Nothing is changed by it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,7 +18,8 @@
 /* How far a candidate came before it was ruled out. */
 static int rank_of(int error)
 {
-	static const int order[] = {-ENODEV, -ESTALE, -EACCES, -EDQUOT, -EOPNOTSUPP, -EBUSY};
+	static const int order[] = {-ENODEV,	 -ESTALE, -EACCES,     -EDQUOT,
+				    -EOPNOTSUPP, -EBUSY,  -EINPROGRESS};
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (order[i] == error)
@@ -54,6 +56,9 @@ static int check_policy(struct broker *broker, const struct acquire_request *req
 	};
 
 	policy_decide(broker->policy, &request->subject, &asked, &candidate->decision);
+	/* What it has given back counts until that is over. */
+	if (candidate->decision.error == -EDQUOT && account->nr_under_way)
+		return cause_fail(cause, -EINPROGRESS, "leases of this user are ending");
 	if (candidate->decision.error)
 		return cause_fail(cause, candidate->decision.error, "%s",
 				  candidate->decision.because);
@@ -124,6 +129,9 @@ static int check_room(const struct acquire_request *request, struct candidate *c
 				  provider->identity.name, provider->slices.size_bytes);
 	r = slices_find(&provider->slices, wire->length_bytes, wire->align_bytes,
 			&candidate->offset_bytes);
+	if (r && provider->device->is_settling)
+		return cause_fail(cause, -EINPROGRESS, "leases of %s may be ending",
+				  provider->identity.name);
 	if (r)
 		return cause_fail(cause, -EBUSY,
 				  "%s has no room: %" PRIu64 " bytes free in %" PRIu32

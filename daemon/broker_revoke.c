@@ -72,7 +72,7 @@ static void begin(struct revocation *revocation, struct broker *broker, uint32_t
 	list_init(&revocation->marked);
 }
 
-/* False: its time is over, and it is still there: somebody can't be revoked. */
+/* False: its time is over, and it stays: somebody can't be revoked. */
 static bool take(struct revocation *revocation, struct lease *lease)
 {
 	struct broker *broker = revocation->broker;
@@ -86,7 +86,26 @@ static bool take(struct revocation *revocation, struct lease *lease)
 	}
 	broker_step(broker, lease, step);
 	lease = lease_table_find(&broker->leases, id);
-	return !lease || lease->deadline_ns > broker->now_ns();
+	return !lease || lease->is_under_way || lease->deadline_ns > broker->now_ns();
+}
+
+/*
+ * At once: where leases of one function can only go together they are all due before the first of them is
+ * taken, which then takes the others along.
+ */
+static void mark_functions(struct revocation *revocation, const struct revoke_scope *scope,
+			   struct wire_revoke_reply *reply)
+{
+	list_for_each_entry(provider, &revocation->broker->providers, struct provider, link) {
+		if (!provider->device || provider->device->ops->force != WIRE_FORCE_FUNCTION)
+			continue;
+		list_for_each_entry(lease, &provider->leases, struct lease, link_of_provider) {
+			if (!must_go(scope, lease))
+				continue;
+			reply->nr_leases += lease->state == WIRE_LEASE_ACTIVE;
+			lease_revoke(lease, revocation->now_ns, revocation->reason, 0);
+		}
+	}
 }
 
 void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint32_t reason,
@@ -103,6 +122,8 @@ void broker_revoke(struct broker *broker, const struct revoke_scope *scope, uint
 	begin(&revocation, broker, reason, deadline_ms);
 	if (scope->is_function)
 		draw_in(broker, scope);
+	if (!deadline_ms)
+		mark_functions(&revocation, scope, ret_reply);
 	while ((lease = lease_table_after(&broker->leases, id)) && lease->id <= last) {
 		id = lease->id;
 		if (!must_go(scope, lease))

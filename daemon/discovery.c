@@ -35,19 +35,20 @@
 #define RETRIES	      10
 #define RETRY_MS      200
 #define AFTER_LOSS_MS 100
+#define ENDING_MS     5000
 
 struct discovery {
 	struct server *server;
 	struct service_fds *kept; /* only while starting */
 	bool is_distrusted;
+	bool is_ending;
 	struct uevents *uevents;
 	struct event *retry;
 	struct event *after_loss;
 	int nr_retries;
 	int sysfs_fd;
 	int dev_fd;
-	struct vfio_nodes vfio;
-	struct vfio_keeper vfio_keeper;
+	struct source_vfio_owner vfio;
 	struct list devices;
 };
 
@@ -235,17 +236,16 @@ static void look_at_export(struct discovery *discovery, const struct sighting *s
 static void look_at_vfio(struct discovery *discovery, const struct sighting *seen)
 {
 	const struct pci_function *function = seen->function;
-	struct server *server = discovery->server;
 	struct device *device;
 	char name[64];
-	int fd = -1;
+	int fd = -1, r;
 
 	kept_name(function, name, sizeof(name));
 	if (discovery->kept)
 		fd = service_take(discovery->kept, name);
-	if (source_vfio_new(server->base, &server->broker, &discovery->vfio, function, fd, name,
-			    &device)) {
-		log_event(P2PD_LOG_ERROR, "no memory for %s", name);
+	r = source_vfio_new(&discovery->vfio, function, fd, name, &device);
+	if (r) {
+		log_event(P2PD_LOG_ERROR, "no memory or thread for %s: %s", name, error_name(r));
 		return;
 	}
 	if (fd >= 0 && discovery->is_distrusted)
@@ -379,18 +379,17 @@ static const struct uevents_ops uevents_ops = {
 	.lost = on_lost,
 };
 
-/* What functions of one IOMMU group share goes where their own descriptors go. */
-static void keep_shared(const char *name, int fd)
+static void on_settled(void *data, struct device *device)
 {
-	int r = service_keep_now(name, fd);
+	struct discovery *discovery = data;
 
-	if (r && r != -EOPNOTSUPP)
-		log_event(P2PD_LOG_WARNING,
-			  "%s isn't kept (%s): after a restart other functions of its group can't "
-			  "be opened",
-			  name, error_name(r));
+	broker_device_settled(&discovery->server->broker, device);
+	broker_journal_compact(&discovery->server->broker);
+	if (!discovery->is_ending)
+		deferred_resume(discovery->server);
 }
 
+/* What functions of one IOMMU group share is kept where their own descriptors are. */
 static int take_shared(const char *name, void *data)
 {
 	const struct discovery *discovery = data;
@@ -416,14 +415,16 @@ int discovery_new(struct server *server, struct service_fds *kept, bool is_distr
 	if (discovery->sysfs_fd < 0 || discovery->dev_fd < 0 || !discovery->retry ||
 	    !discovery->after_loss)
 		return -EIO;
-	vfio_nodes_init(&discovery->vfio, &sys_real, discovery->dev_fd);
-	discovery->vfio_keeper = (struct vfio_keeper){
-		.keep = keep_shared,
-		.forget = service_forget_now,
-		.take = take_shared,
+	discovery->vfio = (struct source_vfio_owner){
+		.base = server->base,
+		.broker = &server->broker,
+		.settled = on_settled,
 		.data = discovery,
 	};
-	discovery->vfio.keeper = &discovery->vfio_keeper;
+	r = vfio_jobs_new(server->base, discovery->dev_fd, take_shared, discovery,
+			  &discovery->vfio.jobs);
+	if (r)
+		return r;
 	/* First listen, then look: what happens in between is seen twice, not never. */
 	r = uevents_new(server->base, &uevents_ops, discovery, &discovery->uevents);
 	if (r)
@@ -432,7 +433,19 @@ int discovery_new(struct server *server, struct service_fds *kept, bool is_distr
 	discovery->kept = kept;
 	discovery_rescan(server);
 	discovery->kept = NULL;
+	vfio_jobs_go(discovery->vfio.jobs);
 	return 0;
+}
+
+void discovery_end(struct server *server)
+{
+	struct discovery *discovery = server->discovery;
+
+	if (!discovery || !discovery->vfio.jobs)
+		return;
+	discovery->is_ending = true;
+	vfio_jobs_end(discovery->vfio.jobs, ENDING_MS);
+	discovery->vfio.is_ending = true;
 }
 
 void discovery_free(struct server *server)
@@ -442,8 +455,6 @@ void discovery_free(struct server *server)
 	if (!discovery)
 		return;
 	server->discovery = NULL;
-	/* Ours end, the kept ones go on. */
-	discovery->vfio.keeper = NULL;
 	list_for_each_entry_safe(device, &discovery->devices, struct device, link) {
 		list_for_each_entry_safe(provider, &device->providers, struct provider,
 					 link_of_device) {
@@ -452,6 +463,7 @@ void discovery_free(struct server *server)
 		}
 		release(device);
 	}
+	vfio_jobs_free(discovery->vfio.jobs);
 	uevents_free(discovery->uevents);
 	if (discovery->retry)
 		event_free(discovery->retry);

@@ -11,7 +11,9 @@
  * export is revoked first: the journal that knew of it is lost.
  */
 int discovery_new(struct server *server, struct service_fds *kept, bool is_distrusted);
-/* Devices are closed; those that are kept stay open where they are kept. */
+/* What is being closed is waited for, for a while; nothing is opened any more. */
+void discovery_end(struct server *server);
+/* After that. Devices are closed; those that are kept stay open where they are kept. */
 void discovery_free(struct server *server);
 /* Looks at everything again. */
 void discovery_rescan(struct server *server);

@@ -36,7 +36,8 @@ struct lease {
 	uint8_t reason; /* enum wire_reason */
 	bool is_acked;
 	bool is_kernel_done;
-	bool is_told; /* that it is wanted back, on this p2pd's watch */
+	bool is_told;	   /* that it is wanted back, on this p2pd's watch */
+	bool is_under_way; /* the kernel's step; its device says when it has settled */
 	uid_t uid;
 	uint64_t expires_ns;	    /* 0: never */
 	uint64_t deadline_ns;	    /* of the revocation */

@@ -321,6 +321,7 @@ static void stop(struct server *server)
 	service_stopping();
 	/* With nobody to keep them, closing the devices ends their leases: at least it is said. */
 	broker_end_unkept(&server->broker, server->is_journal_kept);
+	discovery_end(server);
 	for (size_t i = 0; i < sizeof(server->signals) / sizeof(server->signals[0]); i++)
 		if (server->signals[i])
 			event_free(server->signals[i]);

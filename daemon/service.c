@@ -17,7 +17,6 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -379,37 +378,6 @@ static void __attribute__((format(printf, 1, 2))) tell(const char *format, ...)
 void service_forget(const char *name)
 {
 	tell("FDSTOREREMOVE=1\nFDNAME=%s", name);
-}
-
-/* No answer is waited for in the loop: it is read off the pipe. */
-static int ask_now(size_t nr_lost)
-{
-	struct service_question *question;
-	struct pollfd end = {.events = POLLIN};
-	int r = service_keeps() ? ask(NULL, NULL, nr_lost, &question) : -EOPNOTSUPP;
-
-	if (r)
-		return r;
-	end.fd = question->fd;
-	r = poll(&end, 1, ANSWER_S * 1000) > 0 ? 0 : -ETIMEDOUT;
-	service_question_free(question);
-	return r;
-}
-
-int service_keep_now(const char *name, int fd)
-{
-	size_t nr_lost = manager.nr_lost;
-	int r = service_store(name, fd);
-
-	return r ? r : ask_now(nr_lost);
-}
-
-void service_forget_now(const char *name)
-{
-	service_forget(name);
-	if (service_keeps() && ask_now(manager.nr_lost))
-		log_event(P2PD_LOG_WARNING, "the service manager doesn't say that it forgot \"%s\"",
-			  name);
 }
 
 void service_ready(void)

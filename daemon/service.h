@@ -64,9 +64,6 @@ int service_keep(const char *name, int fd, service_answer_fn answer, void *data,
 /* The same without a question, for several that one is enough for. */
 int service_store(const char *name, int fd);
 void service_forget(const char *name);
-/* Both, and they wait for it. */
-int service_keep_now(const char *name, int fd);
-void service_forget_now(const char *name);
 
 void service_ready(void);
 void service_reloading(void);

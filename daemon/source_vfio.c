@@ -12,6 +12,12 @@
  * The function is opened with the first lease and closed with the last. Each opening has a
  * number, the epoch, which its leases have as their export id: what belongs to an earlier opening is over.
  *
+ *	CLOSED -> OPENING -> OPEN -> CLOSING -> CLOSED
+ *	   ^---------/ it failed
+ *
+ * Opening and closing take their time, elsewhere (vfio_jobs.c). Meanwhile the device is settling: who
+ * wants a lease of it waits, and what is being taken back ends when it is closed.
+ *
  * The kernel asks for the device back through an eventfd (an unbind, a hot-unplug). All its
  * leases are then revoked gracefully, and with the last of them the device is closed, which is
  * what the kernel waits for.
@@ -22,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -31,21 +36,26 @@
 #include "common/sys.h"
 #include "common/vfio_abi.h"
 #include "log.h"
-#include "service.h"
 #include "source_vfio.h"
 
+enum vfio_state {
+	CLOSED,
+	OPENING,
+	OPEN,
+	CLOSING,
+};
+
 struct vfio_source {
-	struct device device; /* its fd: the open device, -1 between leases */
-	struct event_base *base;
-	struct broker *broker;
-	struct vfio_nodes *nodes;
-	struct pci_function function;
-	struct vfio_open open;
+	struct device device; /* its fd: the open device, -1 where it isn't OPEN */
+	const struct source_vfio_owner *owner;
+	enum vfio_state state;
+	struct vfio_job job;
 	uint32_t epoch;
 	int request_fd;
 	struct event *request;
-	bool is_wanted; /* by the kernel: not opened again */
-	char name[64];	/* what the descriptor is kept as */
+	bool is_wanted;	 /* by the kernel: not opened again */
+	bool is_removed; /* freed as soon as it is CLOSED */
+	int open_error;	 /* while those who waited for an opening hear of it */
 };
 
 static struct vfio_source *vfio_of(struct device *device)
@@ -53,26 +63,81 @@ static struct vfio_source *vfio_of(struct device *device)
 	return list_entry(device, struct vfio_source, device);
 }
 
-/* -- closing for good -- */
-
-static void shut(struct vfio_source *vfio)
+static void ignore_requests(struct vfio_source *vfio)
 {
-	if (vfio->device.fd < 0)
-		return;
-	/* For whoever still holds a DMABUF: it ends here, whatever closing takes. */
-	if (vfio_decode_set(vfio->nodes->sys, vfio->device.fd, false))
-		log_event(P2PD_LOG_WARNING, "%s: memory decode stays on; closing does it",
-			  vfio->name);
 	if (vfio->request)
 		event_free(vfio->request);
 	vfio->request = NULL;
 	cleanup_close(&vfio->request_fd);
 	vfio->request_fd = -1;
-	/* The kept copy has to go before it counts as closed. */
-	service_forget_now(vfio->name);
-	vfio_close(vfio->nodes, &vfio->open);
+}
+
+static void source_free(struct vfio_source *vfio)
+{
+	ignore_requests(vfio);
+	free(vfio);
+}
+
+static void settle(struct vfio_source *vfio, enum vfio_state state)
+{
+	vfio->state = state;
+	vfio->device.is_settling = state == OPENING || state == CLOSING;
+}
+
+/* -- closing for good -- */
+
+static void on_closed(struct vfio_job *job)
+{
+	struct vfio_source *vfio = job->owner;
+
+	if (job->decode_error)
+		log_event(P2PD_LOG_WARNING, "%s: memory decode stayed on (%s); closing did it",
+			  job->name, error_name(job->decode_error));
+	if (job->forget_error)
+		log_event(P2PD_LOG_WARNING, "the service manager doesn't say that it forgot \"%s\"",
+			  job->name);
+	settle(vfio, CLOSED);
+	if (vfio->is_removed)
+		source_free(vfio);
+	else
+		vfio->owner->settled(vfio->owner->data, &vfio->device);
+}
+
+static void shut(struct vfio_source *vfio)
+{
+	if (vfio->state != OPEN)
+		return;
+	vfio->job.is_opening = false;
+	vfio->job.done = on_closed;
+	/* At the end of this p2pd it is the next one's. */
+	if (vfio_jobs_begin(vfio->owner->jobs, &vfio->job))
+		return;
+	ignore_requests(vfio);
 	vfio->device.fd = -1;
 	vfio->device.is_kept = false;
+	settle(vfio, CLOSING);
+}
+
+/* Is its time over, so that it only waits for the kernel's step? */
+static bool is_due(const struct lease *lease, uint64_t now_ns)
+{
+	if (lease->state == WIRE_LEASE_ACTIVE)
+		return false;
+	return lease->state != WIRE_LEASE_REVOKING || lease->is_acked ||
+	       lease->deadline_ns <= now_ns;
+}
+
+/* Others than @lease; NULL: any. */
+static bool are_others_alive(struct vfio_source *vfio, const struct lease *lease)
+{
+	uint64_t now_ns = vfio->owner->broker->now_ns();
+
+	list_for_each_entry(provider, &vfio->device.providers, struct provider, link_of_device)
+		list_for_each_entry(other, &provider->leases, struct lease, link_of_provider)
+			if (other != lease && other->export_id == vfio->epoch &&
+			    !other->is_kernel_done && !is_due(other, now_ns))
+				return true;
+	return false;
 }
 
 /* -- opening -- */
@@ -86,79 +151,81 @@ static void on_request(evutil_socket_t fd, short what, void *data)
 	if (eventfd_read(fd, &count) || vfio->is_wanted)
 		return;
 	vfio->is_wanted = true;
-	log_event(P2PD_LOG_INFO, "%s: the kernel wants the function back", vfio->name);
-	broker_device_wanted(vfio->broker, &vfio->device);
+	log_event(P2PD_LOG_INFO, "%s: the kernel wants the function back", vfio->job.name);
+	broker_device_wanted(vfio->owner->broker, &vfio->device);
 }
 
-static int watch(struct vfio_source *vfio)
+static int make_requests(struct vfio_source *vfio)
 {
 	vfio->request_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (vfio->request_fd < 0)
 		return -errno;
-	vfio->request =
-		event_new(vfio->base, vfio->request_fd, EV_READ | EV_PERSIST, on_request, vfio);
-	if (!vfio->request || event_add(vfio->request, NULL))
-		return -ENOMEM;
-	/* A kernel that doesn't tell waits until somebody revokes. */
-	if (vfio_irq_set(vfio->nodes->sys, vfio->device.fd, VFIO_PCI_REQ_IRQ_INDEX,
-			 vfio->request_fd))
-		log_event(P2PD_LOG_WARNING, "%s: VFIO tells no requests", vfio->name);
-	return 0;
+	vfio->request = event_new(vfio->owner->base, vfio->request_fd, EV_READ | EV_PERSIST,
+				  on_request, vfio);
+	if (vfio->request && !event_add(vfio->request, NULL))
+		return 0;
+	ignore_requests(vfio);
+	return -ENOMEM;
 }
 
-static int open_now(struct vfio_source *vfio, struct cause *ret_why)
+static void take_up(struct vfio_source *vfio)
+{
+	struct vfio_job *job = &vfio->job;
+
+	vfio->device.fd = job->open.fd;
+	vfio->device.is_kept = !job->keep_error;
+	/* Never the number of an opening before: milliseconds have passed since. */
+	vfio->epoch = (uint32_t)(vfio->owner->broker->now_ns() / 1000000) | 1;
+	settle(vfio, OPEN);
+	if (job->is_deaf)
+		log_event(P2PD_LOG_WARNING, "%s: VFIO tells no requests", job->name);
+	if (job->keep_error)
+		log_event(P2PD_LOG_WARNING, "%s isn't kept (%s): its leases end with p2pd",
+			  job->name, error_name(job->keep_error));
+}
+
+static void on_opened(struct vfio_job *job)
+{
+	struct vfio_source *vfio = job->owner;
+
+	vfio->open_error = job->error;
+	if (!job->error) {
+		take_up(vfio);
+	} else {
+		ignore_requests(vfio);
+		settle(vfio, CLOSED);
+	}
+	if (!vfio->is_removed)
+		vfio->owner->settled(vfio->owner->data, &vfio->device);
+	vfio->open_error = 0;
+	/* They may all have gone meanwhile, or want something else by now. */
+	if (vfio->state == OPEN && !are_others_alive(vfio, NULL))
+		shut(vfio);
+	if (vfio->is_removed && vfio->state == CLOSED)
+		source_free(vfio);
+}
+
+static int begin_opening(struct vfio_source *vfio, struct cause *ret_why)
 {
 	int r;
 
-	if (vfio->device.fd >= 0)
-		return 0;
+	if (vfio->open_error)
+		return cause_fail(ret_why, vfio->open_error, "%s", vfio->job.why.text);
 	if (vfio->is_wanted)
 		return cause_fail(ret_why, -EBUSY, "the kernel wants the function back");
-	r = vfio_open(vfio->nodes, &vfio->function, ret_why, &vfio->open);
+	r = make_requests(vfio);
 	if (r)
 		return r;
-	vfio->device.fd = vfio->open.fd;
-	/* Never the number of an opening before: milliseconds have passed since. */
-	vfio->epoch = (uint32_t)(vfio->broker->now_ns() / 1000000) | 1;
-	r = vfio_can_export(vfio->nodes->sys, vfio->device.fd);
-	if (r)
-		cause_fail(ret_why, r, "VFIO of this kernel can't export DMABUFs");
-	else
-		r = vfio_decode_set(vfio->nodes->sys, vfio->device.fd, true);
-	if (!r)
-		r = watch(vfio);
-	if (!r) {
-		int kept = service_keep_now(vfio->name, vfio->device.fd);
-
-		if (kept)
-			log_event(P2PD_LOG_WARNING, "%s isn't kept (%s): its leases end with p2pd",
-				  vfio->name, error_name(kept));
-		vfio->device.is_kept = !kept;
+	vfio->job.is_opening = true;
+	vfio->job.request_fd = vfio->request_fd;
+	vfio->job.done = on_opened;
+	r = vfio_jobs_begin(vfio->owner->jobs, &vfio->job);
+	if (r) {
+		ignore_requests(vfio);
+		return r;
 	}
-	if (r)
-		shut(vfio);
-	return r;
-}
-
-/* Is its time over, so that it only waits for the kernel's step? */
-static bool is_due(const struct lease *lease, uint64_t now_ns)
-{
-	if (lease->state == WIRE_LEASE_ACTIVE)
-		return false;
-	return lease->state != WIRE_LEASE_REVOKING || lease->is_acked ||
-	       lease->deadline_ns <= now_ns;
-}
-
-static bool are_others_alive(struct vfio_source *vfio, const struct lease *lease)
-{
-	uint64_t now_ns = vfio->broker->now_ns();
-
-	list_for_each_entry(provider, &vfio->device.providers, struct provider, link_of_device)
-		list_for_each_entry(other, &provider->leases, struct lease, link_of_provider)
-			if (other != lease && other->export_id == vfio->epoch &&
-			    !other->is_kernel_done && !is_due(other, now_ns))
-				return true;
-	return false;
+	settle(vfio, OPENING);
+	return -EINPROGRESS;
 }
 
 static int export(struct device *device, const struct lease *lease, struct source_grant *ret)
@@ -173,9 +240,8 @@ static int export(struct device *device, const struct lease *lease, struct sourc
 	if (lease->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE)
 		return cause_fail(&ret->why, -EOPNOTSUPP,
 				  "VFIO lets in no importer that can't be revoked");
-	r = open_now(vfio, &ret->why);
-	if (r)
-		return r;
+	if (vfio->state != OPEN)
+		return begin_opening(vfio, &ret->why);
 	argument.head = (struct vfio_abi_dma_buf){
 		.argsz = (uint32_t)(sizeof(argument.head) +
 				    lease->nr_ranges * sizeof(argument.ranges[0])),
@@ -188,13 +254,14 @@ static int export(struct device *device, const struct lease *lease, struct sourc
 		argument.ranges[i].offset = lease->ranges[i].offset_bytes;
 		argument.ranges[i].length = lease->ranges[i].length_bytes;
 	}
-	ret->fd = ioctl(device->fd, VFIO_DEVICE_FEATURE, &argument);
-	if (ret->fd < 0) {
-		r = -errno;
+	r = vfio_jobs_sys(vfio->owner->jobs)->ioctl(device->fd, VFIO_DEVICE_FEATURE, &argument);
+	if (r < 0) {
+		/* What was opened for it alone isn't needed. */
 		if (!are_others_alive(vfio, lease))
 			shut(vfio);
 		return r;
 	}
+	ret->fd = r;
 	ret->export_id = vfio->epoch;
 	return 0;
 }
@@ -207,12 +274,12 @@ static int take_back(struct device *device, const struct lease *lease,
 	struct vfio_source *vfio = vfio_of(device);
 
 	(void)ret_result;
-	if (device->fd < 0 || lease->export_id != vfio->epoch)
+	if (lease->export_id != vfio->epoch || vfio->state == CLOSED || vfio->state == OPENING)
 		return 0;
-	if (are_others_alive(vfio, lease))
+	if (vfio->state == OPEN && are_others_alive(vfio, lease))
 		return -EAGAIN;
 	shut(vfio);
-	return 0;
+	return -EINPROGRESS;
 }
 
 static int revoke_all(struct device *device)
@@ -221,16 +288,30 @@ static int revoke_all(struct device *device)
 	return 0;
 }
 
+/* At the end of this p2pd: ours ends, the kept one goes on; no decode off, nothing forgotten. */
+static void let_go(struct vfio_source *vfio)
+{
+	struct vfio_nodes *nodes = vfio_jobs_nodes(vfio->owner->jobs);
+
+	if (nodes)
+		vfio_close(nodes, &vfio->job.open);
+	/* What the thread has or will have stays with it. */
+	if (nodes || !vfio->device.is_settling)
+		source_free(vfio);
+}
+
 static void close_device(struct device *device)
 {
 	struct vfio_source *vfio = vfio_of(device);
 
-	/* Ours ends, the kept one goes on: no decode off, nothing forgotten. */
-	if (vfio->request)
-		event_free(vfio->request);
-	cleanup_close(&vfio->request_fd);
-	vfio_close(vfio->nodes, &vfio->open);
-	free(vfio);
+	if (vfio->owner->is_ending) {
+		let_go(vfio);
+		return;
+	}
+	vfio->is_removed = true;
+	shut(vfio);
+	if (vfio->state == CLOSED)
+		source_free(vfio);
 }
 
 /* VFIO has no call for it: by the kernel's rules. */
@@ -255,16 +336,17 @@ static const struct source_ops ops = {
 	.close = close_device,
 };
 
-int source_vfio_new(struct event_base *base, struct broker *broker, struct vfio_nodes *nodes,
-		    const struct pci_function *function, int fd, const char *name,
-		    struct device **ret_device)
+int source_vfio_new(const struct source_vfio_owner *owner, const struct pci_function *function,
+		    int fd, const char *name, struct device **ret_device)
 {
 	struct vfio_source *vfio = calloc(1, sizeof(*vfio));
+	int r = vfio ? vfio_jobs_start(owner->jobs) : -ENOMEM;
 
-	if (!vfio) {
+	if (r) {
+		free(vfio);
 		if (fd >= 0)
 			close(fd);
-		return -ENOMEM;
+		return r;
 	}
 	vfio->device.ops = &ops;
 	vfio->device.address = function->address;
@@ -273,18 +355,20 @@ int source_vfio_new(struct event_base *base, struct broker *broker, struct vfio_
 	vfio->device.is_kept = fd >= 0;
 	list_init(&vfio->device.link);
 	list_init(&vfio->device.providers);
-	vfio->base = base;
-	vfio->broker = broker;
-	vfio->nodes = nodes;
-	vfio->function = *function;
-	vfio->open = (struct vfio_open)VFIO_OPEN_INIT;
-	if (fd >= 0)
-		vfio_adopt(nodes, function, fd, &vfio->open);
+	vfio->owner = owner;
 	vfio->request_fd = -1;
-	wire_text_set(vfio->name, sizeof(vfio->name), name);
-	if (fd >= 0 && watch(vfio))
-		log_event(P2PD_LOG_ERROR, "%s can't be listened to", name);
+	vfio->job.owner = vfio;
+	vfio->job.function = *function;
+	vfio->job.open = (struct vfio_open)VFIO_OPEN_INIT;
+	wire_text_set(vfio->job.name, sizeof(vfio->job.name), name);
 	*ret_device = &vfio->device;
+	if (fd < 0)
+		return 0;
+	vfio->state = OPEN;
+	vfio_adopt(vfio_jobs_nodes(owner->jobs), function, fd, &vfio->job.open);
+	if (make_requests(vfio) ||
+	    vfio_irq_set(vfio_jobs_sys(owner->jobs), fd, VFIO_PCI_REQ_IRQ_INDEX, vfio->request_fd))
+		log_event(P2PD_LOG_WARNING, "%s: VFIO tells no requests", name);
 	return 0;
 }
 

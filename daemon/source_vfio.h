@@ -2,19 +2,29 @@
 #ifndef SOURCE_VFIO_H
 #define SOURCE_VFIO_H
 
-#include "common/vfio.h"
 #include "provider.h"
+#include "vfio_jobs.h"
 
 struct broker;
 struct event_base;
+
+/* What all functions have in common; borrowed, and lives as long as they do. */
+struct source_vfio_owner {
+	struct event_base *base;
+	struct broker *broker;
+	struct vfio_jobs *jobs;
+	/* It has been opened or closed, or that failed; called from the loop. */
+	void (*settled)(void *data, struct device *device);
+	void *data;
+	bool is_ending; /* what is kept stays open there */
+};
 
 /*
  * A function that is bound to vfio-pci. Nothing is opened until the first lease: others
  * may want the function, too. @fd: a kept descriptor, or -1; @name: what it is kept as.
  */
-int source_vfio_new(struct event_base *base, struct broker *broker, struct vfio_nodes *nodes,
-		    const struct pci_function *function, int fd, const char *name,
-		    struct device **ret_device);
+int source_vfio_new(const struct source_vfio_owner *owner, const struct pci_function *function,
+		    int fd, const char *name, struct device **ret_device);
 
 /* What restored leases say about the kept descriptor; after its providers are added. */
 void source_vfio_restored(struct device *device);

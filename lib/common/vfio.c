@@ -88,13 +88,13 @@ void vfio_adopt(struct vfio_nodes *nodes, const struct pci_function *function, i
 void vfio_keep(const struct vfio_nodes *nodes, const char *name, int fd)
 {
 	if (nodes->keeper)
-		nodes->keeper->keep(name, fd);
+		nodes->keeper->keep(name, fd, nodes->keeper->data);
 }
 
 void vfio_forget(const struct vfio_nodes *nodes, const char *name)
 {
 	if (nodes->keeper)
-		nodes->keeper->forget(name);
+		nodes->keeper->forget(name, nodes->keeper->data);
 }
 
 int vfio_take(const struct vfio_nodes *nodes, const char *name)

@@ -17,8 +17,9 @@ struct vfio_group;
  * descriptors. Without it, whoever goes on with a function can't open another of its group.
  */
 struct vfio_keeper {
-	void (*keep)(const char *name, int fd);
-	void (*forget)(const char *name);	   /* his copy is closed on return */
+	void (*keep)(const char *name, int fd, void *data);
+	/* His copy must be closed before the next call of vfio_open(). */
+	void (*forget)(const char *name, void *data);
 	int (*take)(const char *name, void *data); /* what an earlier process had; -1: nothing */
 	void *data;
 };

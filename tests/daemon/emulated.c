@@ -242,6 +242,11 @@ int discovery_new(struct server *server, struct service_fds *kept, bool is_distr
 	return add_provider(server, is_kept);
 }
 
+void discovery_end(struct server *server)
+{
+	(void)server;
+}
+
 void discovery_free(struct server *server)
 {
 	struct discovery *discovery = server->discovery;

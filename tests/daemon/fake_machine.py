@@ -137,6 +137,11 @@ class Function:
     pci_class: int = 0x050000
 
     @property
+    def vfio_dev(self) -> str:
+        """Its node where vfio-pci has it."""
+        return f"vfio{int(self.address[5:7], 16)}"
+
+    @property
     def path(self) -> str:
         """In uevents: behind a bridge."""
         return f"/devices/pci0000:00/0000:00:01.0/{self.address}"
@@ -200,6 +205,10 @@ class Machine:
             self.add_p2pmem(folder, function.p2pmem)
         if function.driver == "p2pdma_export" and function.node:
             os.mkfifo(self.nodes / function.address)
+        if function.driver == "vfio-pci":
+            (folder / "vfio-dev" / function.vfio_dev).mkdir(parents=True)
+            # What is configured of it: memory decode is off.
+            (self.nodes / function.vfio_dev).write_bytes(bytes(256))
 
     @staticmethod
     def add_p2pmem(folder: Path, size: int) -> None:
@@ -209,11 +218,12 @@ class Machine:
 
     def _unbind(self, function: Function) -> None:
         folder = self.folder(function)
-        for name in ("drm", "p2pmem"):
+        for name in ("drm", "p2pmem", "vfio-dev"):
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in ("driver", "mem_info_vram_total"):
             (folder / name).unlink(missing_ok=True)
-        (self.nodes / function.address).unlink(missing_ok=True)
+        for name in (function.address, function.vfio_dev):
+            (self.nodes / name).unlink(missing_ok=True)
 
     def bind(self, address: str, is_told: bool = True, **changes: object) -> None:
         """Another driver."""
@@ -233,7 +243,8 @@ class Machine:
         old = Path("/sys/old")
         self.folder(function).rename(old)
         shutil.rmtree(old)
-        (self.nodes / address).unlink(missing_ok=True)
+        for name in (function.address, function.vfio_dev):
+            (self.nodes / name).unlink(missing_ok=True)
         if is_told:
             self.tell(function, "unbind")
             self.tell(function, "remove")

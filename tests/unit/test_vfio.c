@@ -112,8 +112,9 @@ static struct {
 	int fd;
 } kept[4];
 
-static void keep(const char *name, int fd)
+static void keep(const char *name, int fd, void *data)
 {
+	assert_ptr_equal(data, kept);
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
 		if (*kept[i].name)
 			continue;
@@ -126,15 +127,16 @@ static void keep(const char *name, int fd)
 
 static int take_kept(const char *name, void *data)
 {
-	(void)data;
+	assert_ptr_equal(data, kept);
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		if (!strcmp(kept[i].name, name))
 			return fake_sys.dup(kept[i].fd);
 	return -1;
 }
 
-static void forget(const char *name)
+static void forget(const char *name, void *data)
 {
+	assert_ptr_equal(data, kept);
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
 		if (strcmp(kept[i].name, name) != 0)
 			continue;
@@ -158,7 +160,7 @@ static int count_kept(void)
 static void go_on(const struct p2pdma_context *context, int nr_kept, int nr_nodes)
 {
 	static const struct vfio_keeper keeper = {
-		.keep = keep, .forget = forget, .take = take_kept};
+		.keep = keep, .forget = forget, .take = take_kept, .data = kept};
 	struct pci_function functions[2] = {
 		{.address = {0, 1, 0}, .iommu_group = 7, .vfio_dev = "vfio3"},
 		{.address = {0, 1, 1}, .iommu_group = 7, .vfio_dev = "vfio4"},

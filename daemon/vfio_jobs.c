@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Opening and closing functions of VFIO without the loop ever waiting.
+ *
+ * One thread does what may take its time, one step at a time; the loop gives it the next step and
+ * hears through a pipe when it is over. What is to be closed comes before what is to be opened. The nodes
+ * that functions share (a group, an iommufd) are the thread's while it works, and the
+ * loop's while it doesn't; so is the job.
+ *
+ *	open	thread: open it, memory decode on
+ *		loop: its descriptor, and what is shared, to the service manager, and ask whether it has them
+ *	close	thread: memory decode off, which ends its DMABUFs whatever closing takes
+ *		loop: have its kept copy closed, and ask whether it is: not the manager, but we make
+ *		the last close, in which the kernel resets the function
+ *		thread: close it
+ *		loop: the same for what was shared and isn't any more; who opens it next must find it free
+ *
+ * A thread that is stuck in the kernel holds up other functions of VFIO, and nothing else. At the
+ * end it is left alone with all that it uses: the process ends with it, as soon as the kernel lets it.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/message.h"
+#include "common/sys.h"
+#include "common/vfio_abi.h"
+#include "service.h"
+#include "vfio_jobs.h"
+
+/* What one step wants kept or forgotten: a group and its container, at most. */
+#define MOST_NOTES 4
+
+struct note {
+	char name[32];
+	int fd; /* -1: forget it */
+};
+
+struct vfio_jobs {
+	/* With nobody to keep anything once it is over. */
+	struct vfio_nodes nodes;
+	struct vfio_keeper keeper;
+	vfio_take_fn take;
+	void *take_data;
+	struct note notes[MOST_NOTES];
+	size_t nr_notes;
+
+	struct list closings; /* these first */
+	struct list openings;
+	struct vfio_job *running;
+	void (*work)(struct vfio_jobs *jobs); /* in the thread */
+	void (*then)(struct vfio_jobs *jobs); /* in the loop */
+	bool is_working;
+	bool is_held; /* vfio_jobs_go() is still to come */
+	bool is_ending;
+
+	pthread_t thread;
+	bool has_thread;
+	int orders[2];
+	int outcomes[2];
+	struct event *outcome;
+	struct service_question *question;
+	int answer;
+};
+
+/* -- in the thread -- */
+
+static void note_keep(const char *name, int fd, void *data)
+{
+	struct vfio_jobs *jobs = data;
+	struct note *note = &jobs->notes[jobs->nr_notes];
+
+	if (jobs->nr_notes == MOST_NOTES)
+		return;
+	jobs->nr_notes++;
+	wire_text_set(note->name, sizeof(note->name), name);
+	note->fd = fd;
+}
+
+static void note_forget(const char *name, void *data)
+{
+	struct vfio_jobs *jobs = data;
+
+	/* What wasn't said yet needn't be taken back. */
+	for (size_t i = 0; i < jobs->nr_notes; i++) {
+		if (strcmp(jobs->notes[i].name, name) != 0)
+			continue;
+		jobs->notes[i] = jobs->notes[--jobs->nr_notes];
+		return;
+	}
+	note_keep(name, -1, data);
+}
+
+static int take(const char *name, void *data)
+{
+	const struct vfio_jobs *jobs = data;
+
+	return jobs->take(name, jobs->take_data);
+}
+
+static void work_open(struct vfio_jobs *jobs)
+{
+	const struct sys_ops *sys = jobs->nodes.sys;
+	struct vfio_job *job = jobs->running;
+	int r;
+
+	r = job->error = vfio_open(&jobs->nodes, &job->function, &job->why, &job->open);
+	if (r)
+		return;
+	r = vfio_can_export(sys, job->open.fd);
+	if (r)
+		cause_fail(&job->why, r, "VFIO of this kernel can't export DMABUFs");
+	else
+		r = vfio_decode_set(sys, job->open.fd, true);
+	job->error = r;
+	if (r) {
+		vfio_decode_set(sys, job->open.fd, false);
+		vfio_close(&jobs->nodes, &job->open);
+		return;
+	}
+	/* A kernel that doesn't tell waits until somebody revokes. */
+	job->is_deaf = vfio_irq_set(sys, job->open.fd, VFIO_PCI_REQ_IRQ_INDEX, job->request_fd) < 0;
+}
+
+static void work_silence(struct vfio_jobs *jobs)
+{
+	struct vfio_job *job = jobs->running;
+
+	job->decode_error = vfio_decode_set(jobs->nodes.sys, job->open.fd, false);
+}
+
+static void work_close(struct vfio_jobs *jobs)
+{
+	vfio_close(&jobs->nodes, &jobs->running->open);
+}
+
+static void *run(void *data)
+{
+	struct vfio_jobs *jobs = data;
+	/* Its own: at the end others may close theirs. */
+	int orders = jobs->orders[0], outcomes = jobs->outcomes[1];
+	char byte;
+
+	pthread_setname_np(pthread_self(), "p2pd-vfio");
+	while (read(orders, &byte, 1) == 1) {
+		jobs->work(jobs);
+		if (write(outcomes, &byte, 1) != 1)
+			abort();
+	}
+	return NULL;
+}
+
+/* -- in the loop -- */
+
+static void start_next(struct vfio_jobs *jobs);
+
+static void in_thread(struct vfio_jobs *jobs, void (*work)(struct vfio_jobs *jobs),
+		      void (*then)(struct vfio_jobs *jobs))
+{
+	jobs->work = work;
+	jobs->then = then;
+	jobs->nr_notes = 0;
+	jobs->is_working = true;
+	/* It is idle, and the pipe empty. */
+	if (write(jobs->orders[1], "", 1) != 1)
+		abort();
+}
+
+static void on_outcome(evutil_socket_t fd, short what, void *data)
+{
+	struct vfio_jobs *jobs = data;
+	char byte;
+
+	(void)what;
+	if (read(fd, &byte, 1) != 1)
+		return;
+	jobs->is_working = false;
+	jobs->then(jobs);
+}
+
+static void on_answer(void *data, int error)
+{
+	struct vfio_jobs *jobs = data;
+
+	/* That is all the patience there is. */
+	service_question_free(jobs->question);
+	jobs->question = NULL;
+	jobs->answer = error;
+	jobs->then(jobs);
+}
+
+/* @r: of asking. */
+static void await(struct vfio_jobs *jobs, int r, void (*then)(struct vfio_jobs *jobs))
+{
+	jobs->then = then;
+	if (!r)
+		return;
+	jobs->answer = r;
+	then(jobs);
+}
+
+static int ask(struct vfio_jobs *jobs)
+{
+	return jobs->is_ending ? -ESHUTDOWN : service_ask(on_answer, jobs, &jobs->question);
+}
+
+/* False: there was nothing to say. */
+static bool say_notes(struct vfio_jobs *jobs)
+{
+	for (size_t i = 0; i < jobs->nr_notes; i++) {
+		if (jobs->notes[i].fd >= 0)
+			service_store(jobs->notes[i].name, jobs->notes[i].fd);
+		else
+			service_forget(jobs->notes[i].name);
+	}
+	return jobs->nr_notes;
+}
+
+static void over(struct vfio_jobs *jobs)
+{
+	struct vfio_job *job = jobs->running;
+
+	jobs->running = NULL;
+	job->done(job);
+	start_next(jobs);
+}
+
+static void kept(struct vfio_jobs *jobs)
+{
+	jobs->running->keep_error = jobs->answer;
+	over(jobs);
+}
+
+static void opened(struct vfio_jobs *jobs)
+{
+	struct vfio_job *job = jobs->running;
+
+	say_notes(jobs);
+	if (job->error)
+		over(jobs);
+	else if (jobs->is_ending)
+		await(jobs, -ESHUTDOWN, kept);
+	else
+		await(jobs, service_keep(job->name, job->open.fd, on_answer, jobs, &jobs->question),
+		      kept);
+}
+
+static void closed(struct vfio_jobs *jobs)
+{
+	if (say_notes(jobs))
+		await(jobs, ask(jobs), over);
+	else
+		over(jobs);
+}
+
+static void forgotten(struct vfio_jobs *jobs)
+{
+	jobs->running->forget_error = jobs->answer == -EOPNOTSUPP ? 0 : jobs->answer;
+	in_thread(jobs, work_close, closed);
+}
+
+static void silenced(struct vfio_jobs *jobs)
+{
+	service_forget(jobs->running->name);
+	await(jobs, ask(jobs), forgotten);
+}
+
+static void start_next(struct vfio_jobs *jobs)
+{
+	struct list *queue = list_is_empty(&jobs->closings) ? &jobs->openings : &jobs->closings;
+	struct vfio_job *job;
+
+	if (jobs->running || jobs->is_held || list_is_empty(queue))
+		return;
+	job = jobs->running = list_entry(queue->next, struct vfio_job, link);
+	list_remove(&job->link);
+	if (job->is_opening)
+		in_thread(jobs, work_open, opened);
+	else
+		in_thread(jobs, work_silence, silenced);
+}
+
+int vfio_jobs_begin(struct vfio_jobs *jobs, struct vfio_job *job)
+{
+	if (jobs->is_ending)
+		return -ESHUTDOWN;
+	job->error = job->keep_error = job->decode_error = job->forget_error = 0;
+	job->is_deaf = false;
+	job->why.text[0] = '\0';
+	list_init(&job->link);
+	/* What is closed may be what is to be opened next. */
+	list_append(job->is_opening ? &jobs->openings : &jobs->closings, &job->link);
+	start_next(jobs);
+	return 0;
+}
+
+void vfio_jobs_go(struct vfio_jobs *jobs)
+{
+	jobs->is_held = false;
+	start_next(jobs);
+}
+
+struct vfio_nodes *vfio_jobs_nodes(struct vfio_jobs *jobs)
+{
+	return jobs->is_working ? NULL : &jobs->nodes;
+}
+
+const struct sys_ops *vfio_jobs_sys(const struct vfio_jobs *jobs)
+{
+	return jobs->nodes.sys;
+}
+
+/* -- beginning and end -- */
+
+int vfio_jobs_new(struct event_base *base, int dev_fd, vfio_take_fn take_kept, void *data,
+		  struct vfio_jobs **ret_jobs)
+{
+	struct vfio_jobs *jobs = calloc(1, sizeof(*jobs));
+	int r;
+
+	if (!jobs)
+		return -ENOMEM;
+	list_init(&jobs->closings);
+	list_init(&jobs->openings);
+	jobs->take = take_kept;
+	jobs->take_data = data;
+	jobs->is_held = true;
+	vfio_nodes_init(&jobs->nodes, &sys_real, dev_fd);
+	jobs->keeper = (struct vfio_keeper){
+		.keep = note_keep, .forget = note_forget, .take = take, .data = jobs};
+	jobs->nodes.keeper = &jobs->keeper;
+	if (pipe2(jobs->orders, O_CLOEXEC) < 0) {
+		r = -errno;
+		goto err_free;
+	}
+	r = pipe2(jobs->outcomes, O_CLOEXEC) < 0 ? -errno : 0;
+	if (r)
+		goto err_orders;
+	jobs->outcome = event_new(base, jobs->outcomes[0], EV_READ | EV_PERSIST, on_outcome, jobs);
+	if (!jobs->outcome || event_add(jobs->outcome, NULL)) {
+		r = -ENOMEM;
+		goto err_outcomes;
+	}
+	*ret_jobs = jobs;
+	return 0;
+
+err_outcomes:
+	if (jobs->outcome)
+		event_free(jobs->outcome);
+	close(jobs->outcomes[0]);
+	close(jobs->outcomes[1]);
+err_orders:
+	close(jobs->orders[0]);
+	close(jobs->orders[1]);
+err_free:
+	free(jobs);
+	return r;
+}
+
+int vfio_jobs_start(struct vfio_jobs *jobs)
+{
+	sigset_t all, before;
+	int r;
+
+	if (jobs->has_thread)
+		return 0;
+	/* Signals are the loop's, and interrupt no opening. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&jobs->thread, NULL, run, jobs);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	jobs->has_thread = !r;
+	return -r;
+}
+
+static bool is_closing(const struct vfio_jobs *jobs)
+{
+	return !list_is_empty(&jobs->closings) || (jobs->running && !jobs->running->is_opening);
+}
+
+void vfio_jobs_end(struct vfio_jobs *jobs, uint32_t ms)
+{
+	uint64_t end_ns = clock_now_ns() + ms * NS_PER_MS;
+	struct pollfd outcome = {.fd = jobs->outcomes[0], .events = POLLIN};
+
+	jobs->is_ending = true;
+	for (uint64_t now_ns; is_closing(jobs) && (now_ns = clock_now_ns()) < end_ns;) {
+		/* Nobody waits for the manager any more. */
+		if (jobs->question)
+			on_answer(jobs, -ESHUTDOWN);
+		else if (poll(&outcome, 1, (int)((end_ns - now_ns) / NS_PER_MS) + 1) > 0)
+			on_outcome(outcome.fd, EV_READ, jobs);
+	}
+	/* Ours end, the kept ones go on. */
+	if (!jobs->is_working)
+		jobs->nodes.keeper = NULL;
+}
+
+void vfio_jobs_free(struct vfio_jobs *jobs)
+{
+	if (!jobs)
+		return;
+	event_free(jobs->outcome);
+	service_question_free(jobs->question);
+	jobs->question = NULL;
+	if (jobs->is_working) {
+		pthread_detach(jobs->thread);
+		return;
+	}
+	close(jobs->orders[1]);
+	if (jobs->has_thread)
+		pthread_join(jobs->thread, NULL);
+	close(jobs->orders[0]);
+	close(jobs->outcomes[0]);
+	close(jobs->outcomes[1]);
+	free(jobs);
+}
