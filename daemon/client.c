@@ -132,11 +132,25 @@ void client_taken(struct client *client, struct message *message, int error)
 	take(client, message, error);
 }
 
+static void on_descriptor(struct client *client, const struct wire_header *header)
+{
+	if (dispatch_takes_fd(header->opcode) && client->may_bring_fds) {
+		intake_take(client);
+		return;
+	}
+	if (dispatch_takes_fd(header->opcode) && client->is_greeted && header->serial)
+		client_fail(
+			client, header, -EACCES,
+			"no rule lets this user publish anything: what isn't allowed is denied");
+	/* Left in its socket. */
+	client_doom(client, "a descriptor came that isn't taken");
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *data)
 {
 	struct client *client = data;
 	struct message message = {.fd = -1};
-	uint16_t opcode;
+	struct wire_header header;
 	bool has_fds;
 	int r;
 
@@ -145,13 +159,9 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	if (must_wait(client))
 		return;
 	/* To look before each is a system call. But what has been received must be closed (intake.c). */
-	r = message_peek(client->fd, &opcode, &has_fds);
+	r = message_peek(client->fd, &header, &has_fds);
 	if (!r && has_fds) {
-		if (client->is_greeted && dispatch_takes_fd(opcode))
-			intake_take(client);
-		else
-			/* Left in its socket. */
-			client_doom(client, "a descriptor came that isn't taken");
+		on_descriptor(client, &header);
 		return;
 	}
 	if (!r)

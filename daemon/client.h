@@ -29,6 +29,7 @@ struct client {
 	uint32_t nr_sent_fds; /* that the peer may not have received yet */
 	bool has_token;	      /* the next request is within its user's rate */
 	bool is_greeted;
+	bool may_bring_fds;	/* its user may publish */
 	bool is_monitor_behind; /* events were dropped, and that must be said */
 };
 

@@ -14,6 +14,10 @@
  * that last, and to let go of a file may take its time as well (dirty pages of a FUSE file, a TCP socket
  * that lingers). Where anything is left in it, the porter closes it.
  *
+ * Before any of that: who may publish nothing may bring nothing. Where the kernel lets a socket refuse
+ * descriptors (SO_PASSRIGHTS) it does so from the beginning, until policy lets the user publish; then
+ * there is nothing in others' sockets even if p2pd is killed, and closes them itself.
+ *
  * The porter waits for nobody, so one order is on its way at a time, for all users: no user's waits
  * longer than for one packet of each connection that was there before. What a user's descriptors
  * cost is a place each in the porter's table, counted, and given back with what is closed; who
@@ -40,6 +44,10 @@
 /* With their closers: the unit's TasksMax= has room for them. */
 #define MOST_PORTERS 32
 #define ANSWER_S     10
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* newer than the headers of the oldest distribution */
+#endif
 
 static const struct timeval patience = {.tv_sec = ANSWER_S};
 
@@ -355,6 +363,32 @@ static void go_on(struct intake *intake)
 	/* What is still there then is tried again. */
 	if (!has_more && !list_is_empty(&intake->leftovers))
 		event_add(intake->watchdog, &patience);
+}
+
+static bool may_bring(const struct client *client)
+{
+	return client->is_greeted &&
+	       policy_is_publisher(client->server->broker.policy, &client->holder->subject);
+}
+
+static void let_in(int fd, int is_on)
+{
+	/* Without it they come as far as the socket. */
+	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &is_on, sizeof(is_on));
+}
+
+void intake_admit(struct client *client)
+{
+	bool may = may_bring(client);
+
+	if (may != client->may_bring_fds)
+		let_in(client->fd, may);
+	client->may_bring_fds = may;
+}
+
+void intake_listen(int fd)
+{
+	let_in(fd, 0);
 }
 
 void intake_take(struct client *client)

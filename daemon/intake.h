@@ -17,6 +17,14 @@ void intake_done(struct server *server);
 int intake_start(struct server *server);
 
 /*
+ * Lets descriptors into its connection if policy lets its user publish anything, and else not, where the
+ * kernel can tell its peer so (SO_PASSRIGHTS).
+ */
+void intake_admit(struct client *client);
+/* The same for a listening socket, and for who connects: none, until they have said HELLO. */
+void intake_listen(int fd);
+
+/*
  * The next packet of this client brings a descriptor. The client isn't read from until
  * client_taken() has that packet; where its user may bring no more, it is doomed.
  */

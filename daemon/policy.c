@@ -102,6 +102,7 @@ void rule_done(struct rule *rule)
 	free_texts(rule->units, rule->nr_units);
 	free(rule->jobs);
 	free(rule->providers);
+	free_texts(rule->publish, rule->nr_publish);
 	rule_init(rule);
 }
 
@@ -301,8 +302,15 @@ static bool matches_jobs(const struct rule *rule, const char *cgroup)
 	return false;
 }
 
-static bool matches_place(const struct rule *rule, const char *cgroup)
+bool rule_matches_user(const struct rule *rule, const struct policy_subject *subject)
 {
+	return matches_users(rule, subject) && matches_groups(rule, subject);
+}
+
+bool rule_matches_place(const struct rule *rule, const struct policy_subject *subject)
+{
+	const char *cgroup = subject->cgroup ? subject->cgroup : "";
+
 	if (!goes_by_place(rule))
 		return true;
 	if (!*cgroup)
@@ -330,15 +338,14 @@ static bool matches_mask(const struct rule *rule, uint32_t mask, uint32_t asked)
 static bool matches(const struct rule *rule, const struct policy_subject *subject,
 		    const struct policy_request *request)
 {
-	const char *cgroup = subject->cgroup ? subject->cgroup : "";
 	uint32_t modes = 1U << WIRE_MODE_EXCLUSIVE | 1U << WIRE_MODE_SHARED;
 	uint32_t access = request->access ? request->access : UINT32_MAX;
 
 	if (request->mode == WIRE_MODE_EXCLUSIVE || request->mode == WIRE_MODE_SHARED)
 		modes = 1U << request->mode;
-	return matches_users(rule, subject) && matches_groups(rule, subject) &&
+	return !rule->nr_publish && rule_matches_user(rule, subject) &&
 	       matches_mask(rule, rule->modes, modes) && matches_mask(rule, rule->access, access) &&
-	       matches_providers(rule, request->provider) && matches_place(rule, cgroup);
+	       matches_providers(rule, request->provider) && rule_matches_place(rule, subject);
 }
 
 __attribute__((format(printf, 3, 4))) static void decide(struct policy_decision *decision,

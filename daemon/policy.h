@@ -11,7 +11,7 @@
 #include "identity.h"
 
 /*
- * Who may lease what: an ordered list of rules, the first that matches decides; none
+ * Who may lease what, and who may publish under which name: an ordered list of rules, the first that matches decides; none
  * matches: root may, nobody else may. It does no I/O and looks up no names: users and groups
  * are numbers by the time it is built (policy_file.h).
  */
@@ -82,6 +82,13 @@ int policy_new(struct policy **ret_policy);
  */
 void policy_decide(const struct policy *policy, const struct policy_subject *subject,
 		   const struct policy_request *request, struct policy_decision *ret_decision);
+
+/* May it publish a DMABUF under this name? Rules about publishing only; none matches: root may. */
+void policy_decide_publish(const struct policy *policy, const struct policy_subject *subject,
+			   const char *name, struct policy_decision *ret_decision);
+
+/* Is there any name that it may publish, as far as can be said without its control group? */
+bool policy_is_publisher(const struct policy *policy, const struct policy_subject *subject);
 
 /* As struct policy_subject wants them. */
 void policy_sort_groups(gid_t *groups, size_t count);

@@ -172,6 +172,17 @@ static int add_provider(struct parser *parser, const char *value)
 	return 0;
 }
 
+/* Of the characters that names have, and the pattern's. */
+static int add_publish(struct parser *parser, const char *value)
+{
+	static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					 "0123456789._-*?";
+
+	if (value[strspn(value, characters)])
+		return -EINVAL;
+	return add_text(parser, value, &parser->rule.publish, &parser->rule.nr_publish);
+}
+
 static int add_mode(struct parser *parser, const char *value)
 {
 	if (!strcmp(value, "exclusive"))
@@ -285,6 +296,8 @@ static const struct key keys[] = {
 	OWN("provider", SECTION_RULE, KIND_LIST, add_provider,
 	    "selectors such as 0000:41:00.0/2, 10ee:*, class:0302, backend:vfio, published:NAME "
 	    "or *"),
+	OWN("publish", SECTION_RULE, KIND_LIST, add_publish,
+	    "patterns of names, of letters, digits, . _ -, * and ?"),
 	OWN("mode", SECTION_RULE, KIND_LIST, add_mode, "exclusive, shared or both"),
 	OWN("access", SECTION_RULE, KIND_LIST, add_access, "read, write or both"),
 	RULE("allow", KIND_BOOL, is_allowed, 0, 0, false, NULL, "yes or no"),
@@ -431,16 +444,24 @@ void parser_check_rule(struct parser *parser)
 	static const char *const limits[] = {"unrevocable", "priority",	       "max-bytes",
 					     "max-leases",  "max-lease-bytes", "max-ttl",
 					     "default-ttl"};
+	static const char *const of_leases[] = {"provider", "mode", "access"};
 	const struct rule *rule = &parser->rule;
+	bool is_denied = !rule->is_allowed && is_set(parser, "allow");
+	bool is_publish = is_set(parser, "publish");
 
 	if (!is_set(parser, "allow"))
 		parser_fail_at(parser, parser->section_line,
 			       "rule %s doesn't say allow = yes or allow = no", rule->name);
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-		if (!rule->is_allowed && is_set(parser, "allow") && is_set(parser, limits[i]))
+		if ((is_denied || is_publish) && is_set(parser, limits[i]))
 			parser_fail_at(parser, parser->section_line,
-				       "rule %s denies: %s has no meaning there", rule->name,
-				       limits[i]);
+				       "rule %s %s: %s has no meaning there", rule->name,
+				       is_publish ? "is about publishing" : "denies", limits[i]);
+	for (size_t i = 0; is_publish && i < sizeof(of_leases) / sizeof(of_leases[0]); i++)
+		if (is_set(parser, of_leases[i]))
+			parser_fail_at(parser, parser->section_line,
+				       "rule %s is about publishing: %s has no meaning there",
+				       rule->name, of_leases[i]);
 	if (is_set(parser, "default-ttl") && is_set(parser, "max-ttl") &&
 	    rule->default_ttl_ms > rule->max_ttl_ms)
 		parser_fail_at(parser, parser->section_line,

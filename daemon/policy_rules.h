@@ -28,6 +28,8 @@ struct rule {
 	size_t nr_jobs;
 	struct selector *providers;
 	size_t nr_providers;
+	char **publish; /* globs; with any, the rule is about who publishes, and nothing else */
+	size_t nr_publish;
 	uint32_t modes;	 /* 1 << enum wire_mode */
 	uint32_t access; /* WIRE_ACCESS_* */
 
@@ -57,5 +59,10 @@ void rule_done(struct rule *rule);
 
 /* Takes over what the rule owns, and leaves an initialised one. -ENOMEM: nothing is taken over. */
 int policy_append(struct policy *policy, struct rule *rule);
+
+/* Is it one of these users and groups? */
+bool rule_matches_user(const struct rule *rule, const struct policy_subject *subject);
+/* And in such a control group, unit or job? */
+bool rule_matches_place(const struct rule *rule, const struct policy_subject *subject);
 
 #endif /* POLICY_RULES_H */

@@ -37,6 +37,7 @@ struct publication {
 	uint32_t access;
 	uint32_t uid;
 	uint32_t gid;
+	uint64_t ends_ns; /* policy doesn't allow it any more; 0: it does */
 };
 
 static struct publication *publication_of(const struct device *device)
@@ -49,7 +50,7 @@ static bool is_for(const struct device *device, const struct policy_subject *sub
 {
 	const struct publication *p = publication_of(device);
 
-	if (p->mode != mode || access & ~p->access)
+	if (p->ends_ns || p->mode != mode || access & ~p->access)
 		return false;
 	if (p->uid == UINT32_MAX && p->gid == UINT32_MAX)
 		return true;
@@ -100,7 +101,7 @@ static const struct source_ops ops = {
 	.close = close_device,
 };
 
-static int check_name(const char *name, struct cause *cause)
+int publication_check_name(const char *name, struct cause *cause)
 {
 	for (const char *c = name; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
@@ -241,9 +242,7 @@ int publication_new(struct client *client, const struct wire_publish *publish, i
 	uint64_t size_bytes = 0, inode = 0;
 	int r;
 
-	r = check_name(publish->name, cause);
-	if (!r)
-		r = check_fd(fd, &size_bytes, &inode, cause);
+	r = check_fd(fd, &size_bytes, &inode, cause);
 	if (r)
 		goto err_close;
 	wire_text_set(identity.name, sizeof(identity.name), publish->name);
@@ -302,19 +301,81 @@ void publications_end(struct holder *holder)
 		end_one(publication, WIRE_REASON_PUBLISHER);
 }
 
-uint64_t publications_unclaimed(struct server *server, uint64_t now_ns)
+static void forbid(struct broker *broker, struct publication *publication)
+{
+	uint64_t deadline_ms = policy_settings(broker->policy)->revoke_deadline_ms;
+	struct provider *provider = publication->provider;
+
+	publication->ends_ns = broker->now_ns() + deadline_ms * 1000000 + 1;
+	log_event(P2PD_LOG_INFO,
+		  "user %" PRIu32 " may not publish \"%s\" any more: it ends within %" PRIu64 " ms",
+		  (uint32_t)provider->publisher_uid, provider->identity.name, deadline_ms);
+	broker_provider_tell(broker, provider, WIRE_MONITOR_PROVIDER_CHANGED);
+	list_for_each_entry_safe(lease, &provider->leases, struct lease, link_of_provider)
+		if (lease->state == WIRE_LEASE_ACTIVE)
+			broker_step(broker, lease,
+				    lease_revoke(lease, broker->now_ns(), WIRE_REASON_POLICY,
+						 deadline_ms));
+}
+
+void publications_judge(struct server *server)
+{
+	struct broker *broker = &server->broker;
+
+	list_for_each_entry_safe(provider, &broker->providers, struct provider, link) {
+		struct publication *publication;
+		struct policy_decision decision;
+
+		if (!provider->identity.is_published || !provider->device)
+			continue;
+		publication = publication_of(provider->device);
+		policy_decide_publish(broker->policy, &publication->publisher->subject,
+				      provider->identity.name, &decision);
+		if (decision.error && !publication->ends_ns) {
+			forbid(broker, publication);
+		} else if (!decision.error && publication->ends_ns) {
+			publication->ends_ns = 0;
+			broker_provider_tell(broker, provider, WIRE_MONITOR_PROVIDER_CHANGED);
+		}
+	}
+	server_await_publishers(server);
+}
+
+/* Its publisher may have lost its connection, and have nothing else. */
+static void end_forbidden(struct server *server, struct publication *publication)
+{
+	struct holder *publisher = publication->publisher;
+
+	publisher->nr_leases++;
+	end_one(publication, WIRE_REASON_POLICY);
+	if (--publisher->nr_leases == 0 && !publisher->client)
+		server->broker.ops->holder_idle(server, publisher);
+}
+
+uint64_t publications_due(struct server *server, uint64_t now_ns)
 {
 	uint64_t next_ns = 0;
 
 	list_for_each_entry_safe(provider, &server->broker.providers, struct provider, link) {
 		uint64_t until_ns = provider->publisher_until_ns;
+		struct publication *publication = NULL;
 
-		if (!provider->identity.is_published || provider->device || provider->is_gone)
+		if (!provider->identity.is_published || provider->is_gone)
 			continue;
-		if (until_ns <= now_ns)
+		if (provider->device) {
+			publication = publication_of(provider->device);
+			until_ns = publication->ends_ns;
+			if (!until_ns)
+				continue;
+		}
+		if (until_ns > now_ns && (!publication || provider->nr_leases)) {
+			if (!next_ns || until_ns < next_ns)
+				next_ns = until_ns;
+		} else if (publication) {
+			end_forbidden(server, publication);
+		} else {
 			broker_provider_remove(&server->broker, provider, WIRE_REASON_PUBLISHER);
-		else if (!next_ns || until_ns < next_ns)
-			next_ns = until_ns;
+		}
 	}
 	return next_ns;
 }

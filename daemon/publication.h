@@ -4,7 +4,10 @@
 
 #include "client.h"
 
-/* What request_publish() checked, and the DMABUF, consumed in any case. */
+/* -EINVAL: it is no name that anything could have. */
+int publication_check_name(const char *name, struct cause *cause);
+
+/* What request_publish() checked, the name included, and the DMABUF, consumed in any case. */
 int publication_new(struct client *client, const struct wire_publish *publish, int fd,
 		    struct wire_publish_reply *ret_reply, struct cause *cause);
 
@@ -14,10 +17,17 @@ int publication_end(struct holder *holder, uint64_t id);
 void publications_end(struct holder *holder);
 
 /*
- * Ends names that leases wait for since a restart, and that nobody published again in time. When
- * the time of the next one will be over; 0: none is waited for.
+ * There is another policy: what it doesn't allow gets no more leases, and those that are there are
+ * revoked within the time that policy gives; then it ends (publications_due()).
  */
-uint64_t publications_unclaimed(struct server *server, uint64_t now_ns);
+void publications_judge(struct server *server);
+
+/*
+ * Ends names that leases wait for since a restart, and that nobody published again in time, and
+ * those that policy doesn't allow any more. When the time of the next one will be over; 0: none is
+ * waited for.
+ */
+uint64_t publications_due(struct server *server, uint64_t now_ns);
 
 /* Ours ends: nothing is told, the descriptors are closed. */
 void publications_forget(struct server *server);

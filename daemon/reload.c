@@ -14,8 +14,10 @@
 
 #include "client.h"
 #include "common/sys.h"
+#include "intake.h"
 #include "log.h"
 #include "policy_file.h"
+#include "publication.h"
 #include "reload.h"
 #include "service.h"
 
@@ -101,6 +103,9 @@ static void on_outcome(evutil_socket_t fd, short what, void *data)
 	} else {
 		learn_cgroups(server, outcome.policy);
 		broker_policy_replace(&server->broker, outcome.policy);
+		publications_judge(server);
+		list_for_each_entry(client, &server->clients, struct client, link)
+			intake_admit(client);
 		log_set_level(policy_settings(outcome.policy)->log_level);
 		log_event(P2PD_LOG_INFO, "policy loaded, number %llu",
 			  (unsigned long long)server->broker.policy_generation);

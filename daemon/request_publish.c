@@ -10,6 +10,30 @@
 #include "publication.h"
 #include "request.h"
 
+/* Who may not publish is told so, whatever came along. */
+static int check_policy(struct request *request)
+{
+	const struct policy *policy = request->server->broker.policy;
+	struct holder *holder = request->client->holder;
+	struct policy_decision decision;
+	int r;
+
+	r = publication_check_name(request->body.publish.name, &request->cause);
+	if (r)
+		return r;
+	r = holder_watch(request->server, holder, request->client->fd);
+	if (r)
+		return cause_fail(&request->cause, r,
+				  "the process that connected can't be watched");
+	holder_learn_cgroup(holder, policy);
+	policy_decide_publish(policy, &holder->subject, request->body.publish.name, &decision);
+	if (decision.error)
+		return cause_fail(&request->cause, decision.error, "%s", decision.because);
+	if (request->message->fd == INTAKE_NO_DMABUF)
+		return cause_fail(&request->cause, -EINVAL, "the descriptor is no DMABUF");
+	return 0;
+}
+
 void request_publish(struct request *request)
 {
 	const struct wire_publish *publish = &request->body.publish;
@@ -24,14 +48,8 @@ void request_publish(struct request *request)
 		request_refuse(request, -EINVAL, "the mode or the access");
 		return;
 	}
-	if (request->message->fd == INTAKE_NO_DMABUF) {
-		request_refuse(request, -EINVAL, "the descriptor is no DMABUF");
-		return;
-	}
-	r = holder_watch(request->server, request->client->holder, request->client->fd);
-	if (r)
-		cause_fail(&request->cause, r, "the process that connected can't be watched");
-	else
+	r = check_policy(request);
+	if (!r)
 		r = publication_new(request->client, publish, take_fd(&request->message->fd),
 				    &reply, &request->cause);
 	if (r) {

@@ -8,6 +8,7 @@
 
 #include <p2pdma/version.h>
 
+#include "intake.h"
 #include "log.h"
 #include "request.h"
 #include "stats.h"
@@ -60,6 +61,7 @@ void request_hello(struct request *request)
 		reply.flags |= WIRE_HELLO_IS_ADMIN;
 	if (!client->is_greeted) {
 		client->is_greeted = true;
+		intake_admit(client);
 		if (list_is_empty(&client->queue))
 			deadlines_clear(&request->server->client_deadlines, &client->deadline);
 		log_client(client, P2PD_LOG_DEBUG, "\"%s\" says hello",

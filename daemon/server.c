@@ -215,7 +215,7 @@ static void on_audit_timer(evutil_socket_t fd, short what, void *data)
 
 void server_await_publishers(struct server *server)
 {
-	uint64_t now_ns = clock_now_ns(), next_ns = publications_unclaimed(server, now_ns);
+	uint64_t now_ns = clock_now_ns(), next_ns = publications_due(server, now_ns);
 	struct timeval wait = timeval_of(next_ns - now_ns);
 
 	if (next_ns)

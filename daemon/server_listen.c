@@ -16,6 +16,7 @@
 
 #include "client.h"
 #include "common/sys.h"
+#include "intake.h"
 #include "log.h"
 
 #define BACKLOG		256
@@ -79,6 +80,7 @@ int server_listen(struct server *server, int fd, const char *unlink_path)
 	listener->fd = fd;
 	listener->unlink_path = unlink_path;
 	evutil_make_socket_nonblocking(fd);
+	intake_listen(fd);
 	listener->event = event_new(server->base, fd, EV_READ | EV_PERSIST, on_connection, server);
 	listener->pause = evtimer_new(server->base, on_pause_over, server);
 	if (!listener->event || !listener->pause || event_add(listener->event, NULL))

@@ -219,6 +219,9 @@ int broker_send(struct broker *broker, uint16_t opcode, const void *body, size_t
 	if (body_bytes)
 		memcpy(packet + sizeof(header), body, body_bytes);
 	r = message_send(broker->socket.fd, packet, header.size_bytes, fd_to_send);
+	/* Its socket lets no descriptor of ours in. Without one p2pd says why. */
+	if (r == -EPERM && fd_to_send >= 0)
+		r = message_send(broker->socket.fd, packet, header.size_bytes, -1);
 	if (r == -ECONNRESET)
 		broker_break(broker, r, "p2pd closed the connection");
 	if (r)

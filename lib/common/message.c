@@ -149,7 +149,7 @@ int message_receive_all(int socket_fd, struct message *ret_message, int *fds, si
 	return receive(socket_fd, ret_message, MESSAGE_KERNEL_FDS, fds, ret_count);
 }
 
-int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds)
+int message_peek(int socket_fd, struct wire_header *ret_header, bool *ret_has_fds)
 {
 	struct wire_header begin = {0};
 	struct iovec data = {.iov_base = &begin, .iov_len = sizeof(begin)};
@@ -164,7 +164,7 @@ int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds)
 	*ret_has_fds = (header.msg_flags & MSG_CTRUNC) != 0;
 	if (n == 0 && !*ret_has_fds)
 		return -ECONNRESET;
-	*ret_opcode = begin.opcode;
+	*ret_header = begin;
 	return 0;
 }
 

@@ -55,10 +55,10 @@ int message_receive_warily(int socket_fd, struct message *ret_message);
 int message_receive_all(int socket_fd, struct message *ret_message, int *fds, size_t *ret_count);
 
 /*
- * What is next, not taken: its opcode, and whether descriptors came along. They are not let in. 0;
- * -EAGAIN; -ECONNRESET. What is no packet has opcode 0: message_receive() says what it is.
+ * What is next, not taken: its header, and whether descriptors came along. They are not let in. 0;
+ * -EAGAIN; -ECONNRESET. What is no packet has zeroes there: message_receive() says what it is.
  */
-int message_peek(int socket_fd, uint16_t *ret_opcode, bool *ret_has_fds);
+int message_peek(int socket_fd, struct wire_header *ret_header, bool *ret_has_fds);
 
 /*
  * Ends the connection: may it be closed without anything being let go of that came in it? Else whoever

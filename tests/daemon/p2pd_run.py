@@ -31,6 +31,13 @@ revoke-deadline = 500ms
 allow = yes
 """
 
+# And everybody may publish.
+PUBLISHERS = """
+[rule publishers]
+publish = *
+allow = yes
+"""
+
 
 class Daemon:
     """p2pd-emulated, alone or below p2pd-keeper."""

@@ -49,6 +49,8 @@ def publish(client: wire.Client, name: str, fd: int, mode: int = wire.SHARED,
 class Refused(daemon_case.DaemonCase):
     """What is no DMABUF, and what is no name."""
 
+    POLICY = daemon_case.p2pd_run.DEFAULT_POLICY + daemon_case.p2pd_run.PUBLISHERS
+
     def test_other_descriptors(self) -> None:
         """Files, memfds, pipes, sockets, directories, a file that is called like one."""
         client = self.client()

@@ -112,6 +112,7 @@ class LastClose(daemon_case.DaemonCase):
 class ManyUsers(daemon_case.DaemonCase):
     """Some with a range of subordinate users each, all of which do what they can."""
 
+    POLICY = daemon_case.p2pd_run.DEFAULT_POLICY + daemon_case.p2pd_run.PUBLISHERS
     OPTIONS = {"environment": {"P2PD_EMULATED_DMABUF": test_publish.WORD}}
     USERS = 100
 

@@ -376,11 +376,11 @@ static void peek_says_what_is_next_and_takes_nothing(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
 		send_raw(f, packet(f, 64), 64, counts[i]);
 		for (int again = 0; again < 2; again++) {
-			uint16_t opcode = 0;
+			struct wire_header header = {0};
 			bool has_fds = !counts[i];
 
-			assert_int_equal(message_peek(f->in, &opcode, &has_fds), 0);
-			assert_int_equal(opcode, WIRE_HELLO);
+			assert_int_equal(message_peek(f->in, &header, &has_fds), 0);
+			assert_memory_equal(&header, &f->packet, sizeof(header));
 			assert_int_equal(has_fds, counts[i] > 0);
 			assert_int_equal(count_fds(), f->nr_fds);
 		}
@@ -392,25 +392,25 @@ static void peek_says_what_is_next_and_takes_nothing(void **state)
 static void peek_without_a_packet(void **state)
 {
 	struct fixture *f = *state;
-	uint16_t opcode = 1;
+	struct wire_header header = {.opcode = 1};
 	bool has_fds = true;
 	int fds[2];
 
-	assert_int_equal(message_peek(f->in, &opcode, &has_fds), -EAGAIN);
+	assert_int_equal(message_peek(f->in, &header, &has_fds), -EAGAIN);
 	/* Less than a header has no opcode. */
 	send_raw(f, "x", 1, 0);
-	assert_int_equal(message_peek(f->in, &opcode, &has_fds), 0);
-	assert_int_equal(opcode, 0);
+	assert_int_equal(message_peek(f->in, &header, &has_fds), 0);
+	assert_int_equal(header.opcode, 0);
 	assert_false(has_fds);
 	assert_int_equal(message_receive(f->in, &f->message), -EPROTO);
 	assert_int_equal(shutdown(f->out, SHUT_RDWR), 0);
-	assert_int_equal(message_peek(f->in, &opcode, &has_fds), -ECONNRESET);
+	assert_int_equal(message_peek(f->in, &header, &has_fds), -ECONNRESET);
 	assert_int_equal(message_receive(f->in, &f->message), -ECONNRESET);
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
 	assert_int_equal(message_send(fds[0], packet(f, 16), 16, -1), 0);
 	close(fds[1]);
-	assert_int_equal(message_peek(fds[0], &opcode, &has_fds), -ECONNRESET);
+	assert_int_equal(message_peek(fds[0], &header, &has_fds), -ECONNRESET);
 	close(fds[0]);
 }
 

@@ -43,6 +43,8 @@ ok "nothing is granted twice" exits 6 \
 	as bob p2pctl acquire --range "$(offset_of alice):1M" "$exporter/2" -- true
 done_with alice
 
+fails_with EACCES "whom no rule lets publish is told so" \
+	as bob broker_publish "$exporter" scratch 1048576
 spawn publisher as alice broker_publish "$exporter" scratch 1048576
 ok "a user publishes a DMABUF" wait_for 20 says publisher READY
 hold reader bob -l 1048576 -s -r publisher rxe0 published:scratch lost

@@ -123,6 +123,24 @@ static void parse_every_setting_of_a_rule(void **state)
 	assert_int_equal(r->default_ttl_ms, 3600000);
 }
 
+static void parse_rule_about_publishing(void **state)
+{
+	struct fixture *f = *state;
+	const struct rule *r;
+
+	parse(f, "[rule a]\nuser = alice\npublish = gpu-*, a.B_?,\n\t**\nallow = yes\n"
+		 "[rule b]\nallow = no\npublish = x\n");
+	assert_int_equal(f->policy->nr_rules, 2);
+	r = &f->policy->rules[0];
+	assert_int_equal(r->nr_publish, 3);
+	assert_string_equal(r->publish[0], "gpu-*");
+	assert_string_equal(r->publish[1], "a.B_?");
+	assert_string_equal(r->publish[2], "**");
+	assert_true(r->is_allowed);
+	assert_int_equal(f->policy->rules[1].nr_publish, 1);
+	assert_false(f->policy->rules[1].is_allowed);
+}
+
 static void parse_rules_in_order_also_of_one_name(void **state)
 {
 	struct fixture *f = *state;
@@ -248,7 +266,7 @@ static void example_says_what_the_defaults_are(void **state)
 	free(text);
 	if (f->complaints.error)
 		fail_msg("%s", f->complaints.text);
-	assert_int_equal(f->policy->nr_rules, 3);
+	assert_int_equal(f->policy->nr_rules, 4);
 	/* But for the two that have no default to show. */
 	after = *policy_settings(f->policy);
 	assert_int_equal(after.admin_gid, 77);
@@ -265,6 +283,7 @@ int main(void)
 		test(parse_every_setting_of_the_daemon),
 		test(parse_later_files_set_anew),
 		test(parse_every_setting_of_a_rule),
+		test(parse_rule_about_publishing),
 		test(parse_rules_in_order_also_of_one_name),
 		test(parse_white_space_comments_and_line_ends),
 		test(parse_lists_go_on_in_indented_lines),

@@ -132,6 +132,14 @@ static void refuse_settings(void **state)
 	refuse(f, "\n[rule a]\n", 2, "doesn't say allow");
 	refuse(f, "[rule a]\nallow = no\nmax-bytes = 1M\n", 1, "max-bytes has no meaning");
 	refuse(f, "[rule a]\nallow = no\nunrevocable = no\n", 1, "unrevocable has no meaning");
+	refuse(f, "[rule a]\nallow = yes\npublish = a\nmax-bytes = 1M\n", 1,
+	       "about publishing: max-bytes has no meaning");
+	refuse(f, "[rule a]\nallow = yes\npublish = a\nprovider = *\n", 1,
+	       "about publishing: provider has no meaning");
+	refuse(f, "[rule a]\nallow = no\nmode = shared\npublish = a\n", 1, "mode has no meaning");
+	refuse(f, "[rule a]\nallow = no\naccess = read\npublish = a\n", 1, "access has no meaning");
+	refuse(f, "[rule a]\nallow = no\npriority = 1\npublish = a\n", 1,
+	       "about publishing: priority has no meaning");
 	refuse(f, "[rule a]\nallow = yes\nmax-ttl = 1s\ndefault-ttl = 1001ms\n", 1,
 	       "longer than max-ttl");
 }
@@ -161,6 +169,12 @@ static void refuse_values_of_a_rule(void **state)
 		"slurm-job = 1-2-3",
 		"slurm-job = 18446744073709551616",
 		"slurm-job = 1*",
+		"publish =",
+		"publish = a/b",
+		"publish = a b",
+		"publish = published:a",
+		"publish = a,,b",
+		"publish = [ab]",
 		"provider = 41:00.0",
 		"provider = all",
 		"mode = any",

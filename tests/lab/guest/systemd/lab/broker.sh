@@ -19,6 +19,11 @@ reattach-time = 5min
 user = alice, bob
 allow = yes
 unrevocable = yes
+
+[rule publishers]
+user = alice
+publish = scratch
+allow = yes
 END
 }
 
