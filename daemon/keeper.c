@@ -9,23 +9,25 @@
  * BARRIER=1) and are passed to the next p2pd as $LISTEN_FDS. A p2pd that is killed or crashes is
  * started again at once; one that ends by itself ends the keeper.
  *
- * It does so little that there is nothing to restart it for. Its socket is in the abstract
- * name space, where anybody could write to it; only its child is listened to.
+ * It does so little that there is nothing to restart it for. Nobody else may hold it up: a datagram
+ * can bring a descriptor whose closing takes for ever, and to throw it away is to close that. So its
+ * socket has no name that anybody could send to. It is bound and unlinked again, and p2pd inherits
+ * a descriptor of its file: $NOTIFY_SOCKET is /proc/self/fd/N. To whom p2pd hands that down only
+ * p2pd is listened to, and some datagrams at a time.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,6 +37,7 @@
 #define MAX_KEPT   16384
 #define NAME_SIZE  64
 #define FIRST_FD   3
+#define AT_ONCE	   64	/* datagrams, and then signals have their turn */
 #define SETTLED_MS 1000 /* who lives as long isn't held back when it dies */
 #define BACKOFF_MS 200
 
@@ -48,7 +51,7 @@ static struct {
 	size_t count;
 	int notify_fd;
 	int signal_fd;
-	char address[64];
+	int address_fd; /* of the socket's file, O_PATH */
 	pid_t child;
 } keeper;
 
@@ -180,17 +183,14 @@ static int peek_sender(pid_t *ret_pid)
 	return 0;
 }
 
-/*
- * A stranger's descriptor is never let in: to close one may take as long as the file system behind
- * it likes, and that may be the stranger's own.
- */
-static void hear(void)
+/* Of others nothing is let in. */
+static void hear(unsigned int most)
 {
 	char text[4096];
 	pid_t sender;
 	int fd;
 
-	while (!peek_sender(&sender)) {
+	for (unsigned int i = 0; i < most && !peek_sender(&sender); i++) {
 		if (sender != keeper.child)
 			recv(keeper.notify_fd, text, sizeof(text), MSG_DONTWAIT);
 		else if (receive(text, sizeof(text), &sender, &fd) >= 0)
@@ -200,16 +200,21 @@ static void hear(void)
 
 /* -- p2pd -- */
 
-/* Moves what is kept to 3, 4, ... In the child; no descriptor of ours may be in the way. */
+/* Moves what is kept to 3, 4, ... and the address behind it; no descriptor of ours may be in the way. */
 static int pass_on(void)
 {
+	int last = FIRST_FD + (int)keeper.count;
+
 	/* First above all targets, then down: no dup2() hits one that is still needed. */
 	for (size_t i = 0; i < keeper.count; i++) {
-		keeper.kept[i].fd =
-			fcntl(keeper.kept[i].fd, F_DUPFD_CLOEXEC, FIRST_FD + (int)keeper.count);
+		keeper.kept[i].fd = fcntl(keeper.kept[i].fd, F_DUPFD_CLOEXEC, last + 1);
 		if (keeper.kept[i].fd < 0)
 			return -1;
 	}
+	/* dup2() to itself would leave it closed on exec. */
+	keeper.address_fd = fcntl(keeper.address_fd, F_DUPFD_CLOEXEC, last + 1);
+	if (keeper.address_fd < 0 || dup2(keeper.address_fd, last) < 0)
+		return -1;
 	for (size_t i = 0; i < keeper.count; i++)
 		if (dup2(keeper.kept[i].fd, FIRST_FD + (int)i) < 0)
 			return -1;
@@ -219,7 +224,7 @@ static int pass_on(void)
 static int set_environment(void)
 {
 	size_t size = keeper.count * (NAME_SIZE + 1) + 1, length = 0;
-	char number[24], *names = malloc(size);
+	char number[24], address[32], *names = malloc(size);
 
 	if (!names)
 		return -1;
@@ -237,7 +242,8 @@ static int set_environment(void)
 	}
 	snprintf(number, sizeof(number), "%d", MAX_KEPT);
 	setenv("FDSTORE", number, 1);
-	setenv("NOTIFY_SOCKET", keeper.address, 1);
+	snprintf(address, sizeof(address), "/proc/self/fd/%d", FIRST_FD + (int)keeper.count);
+	setenv("NOTIFY_SOCKET", address, 1);
 	free(names);
 	return 0;
 }
@@ -268,7 +274,7 @@ static int start(char **command)
 static int ended(int status, char **command, bool is_stopping, uint64_t *started_ms)
 {
 	/* What it said last, said before it died. */
-	hear();
+	hear(4 * MAX_KEPT);
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || is_stopping))
 		return WEXITSTATUS(status);
 	if (is_stopping)
@@ -320,29 +326,60 @@ static int loop(char **command)
 	while (code < 0) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return fail("poll");
-		hear();
+		hear(AT_ONCE);
 		if (fds[1].revents)
 			code = on_signal(command, &is_stopping, &started_ms);
 	}
 	return code;
 }
 
-static int open_notify(void)
+/* In a folder that nobody else may look into, and then nowhere. */
+static int bind_unseen(const char *folder)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	unsigned long long name;
-	int on = 1, length;
+	mode_t mask;
+	int r, error;
 
-	if (getrandom(&name, sizeof(name), 0) != sizeof(name))
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", folder) >=
+	    (int)sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
 		return -1;
-	length = snprintf(keeper.address, sizeof(keeper.address), "@p2pd-keeper-%llx", name);
-	memcpy(address.sun_path + 1, keeper.address + 1, (size_t)length - 1);
+	}
+	/* Who has it may write to it, whichever user p2pd becomes. */
+	mask = umask(0);
+	r = bind(keeper.notify_fd, (const void *)&address, sizeof(address));
+	umask(mask);
+	if (r)
+		return -1;
+	keeper.address_fd = open(address.sun_path, O_PATH | O_CLOEXEC);
+	error = errno;
+	unlink(address.sun_path);
+	errno = error;
+	return keeper.address_fd < 0 ? -1 : 0;
+}
+
+static int open_notify(void)
+{
+	const char *place = getenv("TMPDIR");
+	char folder[96];
+	int on = 1, r, error;
+
 	keeper.notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (keeper.notify_fd < 0 ||
 	    setsockopt(keeper.notify_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
 		return -1;
-	return bind(keeper.notify_fd, (const void *)&address,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)length));
+	if (snprintf(folder, sizeof(folder), "%s/p2pd-keeper-XXXXXX", place ? place : "/tmp") >=
+	    (int)sizeof(folder)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (!mkdtemp(folder))
+		return -1;
+	r = bind_unseen(folder);
+	error = errno;
+	rmdir(folder);
+	errno = error;
+	return r;
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -190,7 +191,7 @@ class Keeper(daemon_case.DaemonCase):
         starts = self.daemon.root / "starts"
         script = self.daemon.root / "crash"
         keep = ("import socket,os,signal;s=socket.socket(1,2);"
-                "s.connect('\\0'+os.environ['NOTIFY_SOCKET'][1:]);"
+                "s.connect(os.environ['NOTIFY_SOCKET']);"
                 "socket.send_fds(s,[b'FDSTORE=1\\nFDNAME=x\\nFDPOLL=0'],[0]);"
                 "os.kill(os.getpid(),signal.SIGABRT)")
         script.write_text(f"#!/bin/sh\necho >> {starts}\nexec python3 -S -c \"{keep}\"\n",
@@ -203,25 +204,60 @@ class Keeper(daemon_case.DaemonCase):
             keeper.wait(20)
         self.assertLess(len(starts.read_text(encoding="ascii").splitlines()), 12)
 
-    def test_strangers_are_not_heard(self) -> None:
-        """Its socket is open to all; only its child can store or remove anything."""
+    def address(self) -> str:
+        """Where p2pd sends to, for who may look into it."""
         with open(f"/proc/{self.daemon.pid()}/environ", "rb") as handle:
             name = dict(line.split(b"=", 1) for line in handle.read().split(b"\0")
-                        if b"=" in line)[b"NOTIFY_SOCKET"]
+                        if b"=" in line)[b"NOTIFY_SOCKET"].decode()
+        return name.replace("/self/", f"/{self.daemon.pid()}/")
+
+    def restarts(self, lease: wire.Lease) -> None:
+        """p2pd is killed, and is there again with what it had."""
+        self.daemon.kill()
+        begin = time.monotonic()
+        client = self.daemon.reconnect()
+        self.opened.append(client)
+        self.assertLess(time.monotonic() - begin, 5)
+        client.attach(lease)
+        client.release(lease)
+
+    def test_strangers_find_no_way(self) -> None:
+        """Whatever name the kernel tells, nothing is sent there: neither what would be stored nor what
+        would have to be closed."""
+        lease = self.client().acquire()
+        address = self.address()
+
+        folder = f"/proc/{self.daemon.process.pid}/fd"
+        inodes = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as handle:
+            lines = [line.split() for line in handle]
+        names = [line[7] for line in lines if len(line) > 7 and f"socket:[{line[6]}]" in inodes
+                 and line[7] != self.daemon.path]
+        self.assertEqual(len(names), 1)
+        names.append(address)
+
+        def run() -> None:
+            for name in [*names, *("\0" + name[1:] for name in names)]:
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+                    try:
+                        stranger.connect(name)
+                    except OSError:
+                        continue
+                    os._exit(3)
+        self.as_user(12345, run)
+        self.restarts(lease)
+
+    def test_who_has_its_address_is_not_heard(self) -> None:
+        """Only p2pd can store or remove anything."""
         before = len(os.listdir(f"/proc/{self.daemon.process.pid}/fd"))
-        client = self.client()
-        lease = client.acquire()
-        code = (f"import socket;s=socket.socket(1,2);s.connect('\\0'+{name[1:].decode()!r});"
-                "[socket.send_fds(s,[b'FDSTORE=1\\nFDNAME=evil'],[0]) for _ in range(20)];"
+        lease = self.client().acquire()
+        code = (f"import socket;s=socket.socket(1,2);s.connect({self.address()!r});"
+                "[socket.send_fds(s,[b'FDSTORE=1\\nFDNAME=evil'],[0]) for _ in range(200)];"
                 "s.send(b'FDSTOREREMOVE=1\\nFDNAME=journal')")
         subprocess.run(["python3", "-c", code], check=True)
         time.sleep(0.2)
         self.assertEqual(len(os.listdir(f"/proc/{self.daemon.process.pid}/fd")), before)
-        self.daemon.kill()
-        client = self.daemon.reconnect()
-        self.opened.append(client)
-        client.attach(lease)
-        client.release(lease)
+        self.restarts(lease)
 
     def test_keeper_dies(self) -> None:
         """Then nobody keeps anything, and p2pd goes on as long as it lives."""
