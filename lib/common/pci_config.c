@@ -36,9 +36,19 @@
 #define EXPRESS_LINK_CAP	0x0c
 #define EXPRESS_LINK_STATUS	0x12
 
+#define EXPRESS_CONTROL		0x08
+#define CONTROL_RELAXED		0x0010U
+
 #define EXTENDED_ACS		0x000d
 #define ACS_CAPABILITY		0x04
 #define ACS_CONTROL		0x06
+
+#define EXTENDED_RESIZABLE	0x0015
+#define RESIZABLE_CAPABILITY	0x04
+#define RESIZABLE_CONTROL	0x08
+#define RESIZABLE_NEXT		0x08
+#define RESIZABLE_SMALLEST	(1ULL << 20)
+#define RESIZABLE_NR_SIZES	44
 
 /* As many as fit, so that a circle ends. */
 #define MAX_CAPABILITIES	((LEGACY_SIZE - HEADER_SIZE) / 4)
@@ -178,6 +188,67 @@ int pci_config_parse(const struct pci_config_source *source, struct pci_config *
 	return 0;
 }
 
+static bool parse_resizable(const struct pci_config_source *source,
+			    struct pci_resizable ret_bars[PCI_CONFIG_NR_BARS])
+{
+	uint32_t offset, capability, control, count = 1;
+
+	if (!find_extended(source, EXTENDED_RESIZABLE, &offset))
+		return false;
+	for (uint32_t i = 0; offset && i < count; i++, offset += RESIZABLE_NEXT) {
+		struct pci_resizable bar = {0, 0};
+		uint32_t size;
+
+		if (offset + RESIZABLE_CONTROL + sizeof(control) > EXTENDED_SIZE)
+			return true;
+		if (!read_32(source, offset + RESIZABLE_CAPABILITY, &capability) ||
+		    !read_32(source, offset + RESIZABLE_CONTROL, &control))
+			return false;
+		/* The first one says how many there are. */
+		if (!i)
+			count = control >> 5 & 7;
+		size = control >> 8 & 0x3f;
+		if ((control & 7) >= PCI_CONFIG_NR_BARS || size >= RESIZABLE_NR_SIZES)
+			continue;
+		/* 1 MiB to 128 TiB here, and larger ones in the upper half of the control. */
+		bar.sizes = (uint64_t)capability >> 4 | (uint64_t)(control >> 16) << 28;
+		bar.size_bytes = RESIZABLE_SMALLEST << size;
+		ret_bars[control & 7] = bar;
+	}
+	return true;
+}
+
+int pci_config_parse_extra(const struct pci_config_source *source, struct pci_extra *ret_extra)
+{
+	struct pci_extra extra = {.is_relaxed_known = false};
+	uint8_t header[HEADER_SIZE];
+	uint32_t offset;
+	uint16_t control = 0;
+
+	if (!source->read(source->data, 0, header, sizeof(header)))
+		return -EIO;
+	if (find_capability(source, header, CAPABILITY_EXPRESS, &offset) &&
+	    (!offset || read_16(source, offset + EXPRESS_CONTROL, &control))) {
+		extra.is_relaxed_known = true;
+		extra.is_relaxed = control & CONTROL_RELAXED;
+	}
+	extra.is_resizable_known = parse_resizable(source, extra.bars);
+	if (!extra.is_resizable_known)
+		memset(extra.bars, 0, sizeof(extra.bars));
+	*ret_extra = extra;
+	return 0;
+}
+
+uint64_t pci_resizable_largest(const struct pci_resizable *bar)
+{
+	uint64_t largest = 0;
+
+	for (unsigned int bit = 0; bit < RESIZABLE_NR_SIZES; bit++)
+		if (bar->sizes >> bit & 1)
+			largest = RESIZABLE_SMALLEST << bit;
+	return largest;
+}
+
 static bool read_file(void *data, uint32_t offset, void *ret_bytes, size_t size)
 {
 	ssize_t got;
@@ -203,19 +274,42 @@ static struct pci_link read_link(int dir_fd, const char *speed, const char *widt
 	return link;
 }
 
-int pci_config_query(int dir_fd, struct pci_config *ret_config)
+static int open_source(int dir_fd, int *fd, struct pci_config_source *ret_source)
 {
-	cleanup_fd int fd = openat(dir_fd, "config", O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	struct pci_config_source source = {.read = read_file, .data = &fd};
 	struct stat status;
+
+	*fd = openat(dir_fd, "config", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (*fd < 0)
+		return errno == ENOENT ? -ENODEV : -errno;
+	if (fstat(*fd, &status) < 0)
+		return -errno;
+	*ret_source = (struct pci_config_source){
+		.read = read_file,
+		.data = fd,
+		.size_bytes = status.st_size == LEGACY_SIZE ? LEGACY_SIZE : EXTENDED_SIZE,
+	};
+	return 0;
+}
+
+int pci_config_query_extra(int dir_fd, struct pci_extra *ret_extra)
+{
+	struct pci_config_source source;
+	cleanup_fd int fd = -1;
 	int r;
 
-	if (fd < 0)
-		return errno == ENOENT ? -ENODEV : -errno;
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	source.size_bytes = status.st_size == LEGACY_SIZE ? LEGACY_SIZE : EXTENDED_SIZE;
-	r = pci_config_parse(&source, ret_config);
+	r = open_source(dir_fd, &fd, &source);
+	return r ? r : pci_config_parse_extra(&source, ret_extra);
+}
+
+int pci_config_query(int dir_fd, struct pci_config *ret_config)
+{
+	struct pci_config_source source;
+	cleanup_fd int fd = -1;
+	int r;
+
+	r = open_source(dir_fd, &fd, &source);
+	if (!r)
+		r = pci_config_parse(&source, ret_config);
 	if (r || ret_config->is_pcie_known)
 		return r;
 	ret_config->link = read_link(dir_fd, "current_link_speed", "current_link_width");

@@ -43,6 +43,22 @@ struct pci_config {
 	uint16_t acs_control;
 };
 
+#define PCI_CONFIG_NR_BARS 6
+
+/* A BAR whose size can be changed; all zero: one that can't. */
+struct pci_resizable {
+	uint64_t sizes;	     /* bit n: 1 MiB << n */
+	uint64_t size_bytes; /* as it is set */
+};
+
+/* What of it nothing depends on, but people should know. */
+struct pci_extra {
+	bool is_relaxed_known;
+	bool is_relaxed; /* it may send requests with relaxed ordering */
+	bool is_resizable_known;
+	struct pci_resizable bars[PCI_CONFIG_NR_BARS];
+};
+
 /*
  * Where it comes from. Reading is by single registers, because on hardware each costs about a
  * microsecond and a whole space has a thousand.
@@ -57,8 +73,13 @@ struct pci_config_source {
 /* -EIO: not even the first 64 bytes. Takes any bytes; what makes no sense isn't there. */
 int pci_config_parse(const struct pci_config_source *source, struct pci_config *ret_config);
 
+int pci_config_parse_extra(const struct pci_config_source *source, struct pci_extra *ret_extra);
+/* The largest of its sizes; 0: none. */
+uint64_t pci_resizable_largest(const struct pci_resizable *bar);
+
 /* The `config` attribute in the directory @dir_fd. */
 int pci_config_query(int dir_fd, struct pci_config *ret_config);
+int pci_config_query_extra(int dir_fd, struct pci_extra *ret_extra);
 
 /* What a link carries at most, its encoding taken off; 0: unknown. */
 uint64_t pci_link_bytes_per_second(struct pci_link link);

@@ -45,6 +45,21 @@ static void fuzz_config(const uint8_t *data, size_t size)
 	fuzz_require(pci_link_bytes_per_second(config.link) <= 15125000000ULL * 32);
 }
 
+static void fuzz_extra(const uint8_t *data, size_t size)
+{
+	struct space space = {data, size, 0};
+	struct pci_config_source source = {read_space, &space, size & 1 ? 256 : 4096};
+	struct pci_extra extra;
+	int r = pci_config_parse_extra(&source, &extra);
+
+	fuzz_require(space.nr_reads <= 48 + 480 + 1 + 1 + 2 * 7);
+	fuzz_require(!r == (size >= 64));
+	for (unsigned int bar = 0; !r && bar < PCI_CONFIG_NR_BARS; bar++) {
+		fuzz_require(extra.is_resizable_known || !extra.bars[bar].size_bytes);
+		fuzz_require(pci_resizable_largest(&extra.bars[bar]) <= 1ULL << 63);
+	}
+}
+
 static void fuzz_text(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_string(data, size);

@@ -223,6 +223,90 @@ static void speed_of_every_generation(void **state)
 	assert_int_equal(pci_link_parse_speed("7.0 GT/s PCIe"), 0);
 }
 
+static int parse_extra(struct space *space, uint32_t size_bytes, struct pci_extra *ret_extra)
+{
+	struct pci_config_source source = {read_space, space, size_bytes};
+
+	return pci_config_parse_extra(&source, ret_extra);
+}
+
+/* Resizable BARs 1 (256 MiB of up to 32 GiB) and 4 (1 MiB of up to 256 TiB). */
+static void fill_resizable(struct space *space)
+{
+	fill(space);
+	put(space, 0x88, 2, 0x2810);
+	put(space, 0x200, 4, 0x3001000d);
+	put(space, 0x300, 4, 0x00010015);
+	put(space, 0x304, 4, 0x000ff000);
+	put(space, 0x308, 4, 0x00000841);
+	put(space, 0x30c, 4, 0x00000010);
+	put(space, 0x310, 4, 0x00010004);
+}
+
+static void extra_tells_all(void **state)
+{
+	struct pci_extra extra;
+	struct space space;
+
+	(void)state;
+	fill_resizable(&space);
+	assert_int_equal(parse_extra(&space, 4096, &extra), 0);
+	assert_true(extra.is_relaxed_known && extra.is_relaxed);
+	assert_true(extra.is_resizable_known);
+	assert_true(extra.bars[1].size_bytes == 256 * MIB);
+	assert_true(pci_resizable_largest(&extra.bars[1]) == 32768 * MIB);
+	assert_true(extra.bars[1].sizes == 0xff00);
+	assert_true(extra.bars[4].size_bytes == MIB);
+	assert_true(pci_resizable_largest(&extra.bars[4]) == MIB << 28);
+	assert_true(pci_resizable_largest(&extra.bars[0]) == 0);
+	put(&space, 0x88, 2, 0x2800);
+	assert_int_equal(parse_extra(&space, 4096, &extra), 0);
+	assert_true(extra.is_relaxed_known && !extra.is_relaxed);
+}
+
+static void extra_hidden_is_unknown(void **state)
+{
+	struct pci_extra extra;
+	struct space space;
+
+	(void)state;
+	fill_resizable(&space);
+	space.readable = 64;
+	assert_int_equal(parse_extra(&space, 4096, &extra), 0);
+	assert_false(extra.is_relaxed_known);
+	assert_false(extra.is_resizable_known);
+	/* A space that ends there has no such capability. */
+	space.readable = 256;
+	assert_int_equal(parse_extra(&space, 256, &extra), 0);
+	assert_true(extra.is_relaxed_known && extra.is_resizable_known);
+	assert_true(!extra.bars[1].sizes);
+	space.readable = 32;
+	assert_int_equal(parse_extra(&space, 4096, &extra), -EIO);
+}
+
+static void extra_nonsense_is_not_there(void **state)
+{
+	struct pci_extra extra;
+	struct space space;
+
+	(void)state;
+	/* BAR 7, and a size that no address has. */
+	fill_resizable(&space);
+	put(&space, 0x308, 4, 0x00003f47);
+	assert_int_equal(parse_extra(&space, 4096, &extra), 0);
+	assert_true(extra.is_resizable_known);
+	for (unsigned int bar = 0; bar < PCI_CONFIG_NR_BARS; bar++)
+		assert_true(bar == 4 || !extra.bars[bar].sizes);
+	put(&space, 0x308, 4, 0x00003f41);
+	assert_int_equal(parse_extra(&space, 4096, &extra), 0);
+	assert_true(!extra.bars[1].sizes);
+	/* At the end of the space, with seven BARs. */
+	put(&space, 0x200, 4, 0xff81000d);
+	put(&space, 0xff8, 4, 0x00010015);
+	assert_int_equal(parse_extra(&space, 4096, &extra), 0);
+	assert_true(extra.is_resizable_known && !extra.bars[4].sizes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +321,9 @@ int main(void)
 		cmocka_unit_test(parse_link_down_has_none),
 		cmocka_unit_test(rate_by_generation_and_width),
 		cmocka_unit_test(speed_of_every_generation),
+		cmocka_unit_test(extra_tells_all),
+		cmocka_unit_test(extra_hidden_is_unknown),
+		cmocka_unit_test(extra_nonsense_is_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
