@@ -144,6 +144,7 @@ int context_open(const struct p2pdma_context_options *options, const struct cont
 	context->page_size_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	snprintf(context->cpuinfo, sizeof(context->cpuinfo), "%s",
 		 roots->cpuinfo ? roots->cpuinfo : "");
+	snprintf(context->root, sizeof(context->root), "%s", roots->root ? roots->root : "/");
 	context->cpu = -1;
 	context->log_level = known.log_level;
 	context->log_handler = known.log_handler;

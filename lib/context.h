@@ -38,7 +38,8 @@ struct p2pdma_context {
 	int dev_fd;
 	uint64_t page_size_bytes;
 	char cpuinfo[64];
-	int cpu; /* enum path_answer; -1: not asked yet; atomic */
+	char root[64]; /* "/" */
+	int cpu;       /* enum path_answer; -1: not asked yet; atomic */
 
 	uint32_t log_level;
 	void (*log_handler)(void *log_data, int level, const char *message);
@@ -71,6 +72,7 @@ struct context_roots {
 	const char *dev;
 	const char *socket;  /* NULL: p2pd's own */
 	const char *cpuinfo; /* NULL: this machine's */
+	const char *root;    /* of /proc, /etc and libraries; NULL: "/" */
 };
 
 int context_open(const struct p2pdma_context_options *options, const struct context_roots *roots,

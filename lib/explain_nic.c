@@ -16,15 +16,6 @@
 
 #include "explain.h"
 
-/* By enum rdma_driver_id, which our oldest headers have only a part of. */
-static const char *const drivers[] = {
-	"unknown", "mlx5",  "mlx4",	  "cxgb3", "cxgb4", "mthca", "bnxt_re", "ocrdma",
-	"nes",	   "irdma", "vmw_pvrdma", "qedr",  "hns",   "usnic", "rxe",	"hfi1",
-	"qib",	   "efa",   "siw",	  "erdma", "mana",  "ionic",
-};
-
-#define NR_DRIVERS (sizeof(drivers) / sizeof(*drivers))
-
 void explain_nic_init(struct explain *explain)
 {
 	const struct ibv_pd *pd = explain->request->pd;
@@ -35,9 +26,9 @@ void explain_nic_init(struct explain *explain)
 		name = pd->context->device->name;
 	explain->has_nic = name;
 	snprintf(explain->nic, sizeof(explain->nic), "%s", name ? name : "the NIC");
-	if (name && !explain_nic_driver(explain, &driver_id) && driver_id < NR_DRIVERS)
+	if (name && !explain_nic_driver(explain, &driver_id) && uverbs_driver_name(driver_id))
 		snprintf(explain->out->driver, sizeof(explain->out->driver), "%s",
-			 drivers[driver_id]);
+			 uverbs_driver_name(driver_id));
 }
 
 int explain_nic_driver(struct explain *explain, uint32_t *ret_driver_id)

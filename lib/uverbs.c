@@ -16,12 +16,15 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <rdma/ib_user_ioctl_cmds.h>
+#include <rdma/ib_user_ioctl_verbs.h>
 #include <rdma/rdma_user_ioctl_cmds.h>
 
 #include "uverbs.h"
+#include "uverbs_abi.h"
 
 #define MAX_ATTRS     9
 
@@ -63,6 +66,18 @@ static int execute(const struct sys_ops *sys, int cmd_fd, union command *command
 		(uint16_t)(sizeof(command->header) +
 			   command->header.num_attrs * sizeof(command->header.attrs[0]));
 	return sys->ioctl(cmd_fd, RDMA_VERBS_IOCTL, command);
+}
+
+/* By enum rdma_driver_id, which our oldest headers have only a part of. */
+static const char *const drivers[] = {
+	"unknown", "mlx5",  "mlx4",	  "cxgb3", "cxgb4", "mthca", "bnxt_re", "ocrdma",
+	"nes",	   "irdma", "vmw_pvrdma", "qedr",  "hns",   "usnic", "rxe",	"hfi1",
+	"qib",	   "efa",   "siw",	  "erdma", "mana",  "ionic",
+};
+
+const char *uverbs_driver_name(uint32_t driver_id)
+{
+	return driver_id < sizeof(drivers) / sizeof(drivers[0]) ? drivers[driver_id] : NULL;
 }
 
 int uverbs_driver_query(const struct sys_ops *sys, int cmd_fd, uint32_t *ret_driver_id)
@@ -121,4 +136,30 @@ int uverbs_destroy_mr(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id,
 	command_init(&command, driver_id, UVERBS_METHOD_MR_DESTROY);
 	add(&command, UVERBS_ATTR_DESTROY_MR_HANDLE, 0, handle);
 	return execute(sys, cmd_fd, &command);
+}
+
+bool uverbs_has_dmah(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id)
+{
+	union command command;
+
+	/* Without its attributes it does nothing, which is told by another error than to have none. */
+	command_init(&command, driver_id, UVERBS_ABI_METHOD_DMAH_ALLOC);
+	command.header.object_id = UVERBS_ABI_OBJECT_DMAH;
+	return execute(sys, cmd_fd, &command) == -EINVAL;
+}
+
+int uverbs_data_direct_query(const struct sys_ops *sys, int cmd_fd, char *ret_path, size_t size)
+{
+	char path[256] = "";
+	union command command;
+	int r;
+
+	command_init(&command, RDMA_DRIVER_MLX5, UVERBS_ABI_MLX5_METHOD_DATA_DIRECT_PATH);
+	command.header.object_id = UVERBS_OBJECT_DEVICE;
+	add(&command, UVERBS_ABI_MLX5_ATTR_DATA_DIRECT_PATH, sizeof(path) - 1, (uintptr_t)path);
+	r = execute(sys, cmd_fd, &command);
+	if (r)
+		return r;
+	snprintf(ret_path, size, "%s", path);
+	return 0;
 }

@@ -2,6 +2,8 @@
 #ifndef UVERBS_H
 #define UVERBS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/sys.h"
@@ -32,8 +34,16 @@ struct uverbs_dmabuf {
  */
 int uverbs_driver_query(const struct sys_ops *sys, int cmd_fd, uint32_t *ret_driver_id);
 
+/* "mlx5"; NULL for a number that is newer than we are. */
+const char *uverbs_driver_name(uint32_t driver_id);
+
 int uverbs_reg_dmabuf(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id,
 		      const struct uverbs_dmabuf *dmabuf, struct uverbs_mr *ret_mr);
 int uverbs_destroy_mr(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id, uint32_t handle);
+
+/* DMA handles (TPH) of this device. */
+bool uverbs_has_dmah(const struct sys_ops *sys, int cmd_fd, uint32_t driver_id);
+/* The second function that an mlx5 device reads peers by. -ENODEV: none; -EPROTONOSUPPORT. */
+int uverbs_data_direct_query(const struct sys_ops *sys, int cmd_fd, char *ret_path, size_t size);
 
 #endif /* UVERBS_H */

@@ -23,6 +23,12 @@ struct verbs_ops {
 			     int fd, int access, struct ibv_mr **ret_mr);
 	int (*dereg_mr)(struct ibv_mr *mr);
 	int (*query_limits)(struct ibv_context *context, struct verbs_limits *ret_limits);
+
+	/* -ENODEV: libibverbs has no such device, as it knows no library for it, say. */
+	int (*open)(const char *name, struct ibv_context **ret_verbs);
+	void (*close)(struct ibv_context *verbs);
+	int (*alloc_pd)(struct ibv_context *verbs, struct ibv_pd **ret_pd);
+	void (*free_pd)(struct ibv_pd *pd);
 };
 
 extern const struct verbs_ops verbs_real;

@@ -10,6 +10,7 @@
  *   struct p2pdma_mr_cache   memory regions that are kept for the next use
  *   struct p2pdma_path       what the kernel decides for a provider and an importer
  *   struct p2pdma_topology   the PCI tree of the machine
+ *   struct p2pdma_doctor     what of the machine is in the way
  *   struct p2pdma_event      what happened to them
  *
  * Where p2pd runs, buffers are leases that it grants (<p2pdma/lease.h>). What an administrator
@@ -38,6 +39,7 @@
 #include <p2pdma/broker_watch.h>
 #include <p2pdma/buffer.h>
 #include <p2pdma/context.h>
+#include <p2pdma/doctor.h>
 #include <p2pdma/event.h>
 #include <p2pdma/explain.h>
 #include <p2pdma/lease.h>

@@ -192,6 +192,7 @@ struct p2pdma_context *fake_open_context(uint32_t flags)
 	roots.socket = socket;
 	path_of("cpuinfo", cpuinfo, sizeof(cpuinfo));
 	roots.cpuinfo = cpuinfo;
+	roots.root = fake.root;
 	options.flags = flags;
 	assert_int_equal(context_open(&options, &roots, &opened), 0);
 	return opened;
@@ -235,6 +236,7 @@ int fake_teardown(void **state)
 		close(fake.event_fd);
 	remove_tree(fake.root);
 	assert_int_equal(fake.nr_mrs, 0);
+	assert_int_equal(fake.nr_verbs, 0);
 	assert_int_equal(count_fds(), fds_before);
 	return 0;
 }

@@ -80,6 +80,12 @@ struct fake {
 	unsigned int dereg_us; /* how long deregistering takes */
 	int nr_mrs;
 	uint32_t last_access;
+	int open_error; /* of an RDMA device "mlx5_0", the only one that libibverbs knows */
+	int pd_error;
+	int nr_verbs; /* devices and protection domains that are open */
+	int limits_error;
+	bool has_dmah;
+	const char *data_direct; /* NULL: none */
 	void (*on_register)(void *data);
 	void *on_register_data;
 

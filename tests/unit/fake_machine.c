@@ -12,12 +12,13 @@
 
 #include "fake_machine.h"
 
-#define EXPRESS_AT  0x60
-#define POWER_AT    0x40
-#define ERRORS_AT   0x100
-#define ACS_AT	    0x148
-#define SPACE_SIZE  4096
-#define LEGACY_SIZE 256
+#define EXPRESS_AT   0x60
+#define POWER_AT     0x40
+#define ERRORS_AT    0x100
+#define ACS_AT	     0x148
+#define RESIZABLE_AT 0x180
+#define SPACE_SIZE   4096
+#define LEGACY_SIZE  256
 
 static void put_16(uint8_t *space, size_t at, unsigned int value)
 {
@@ -47,9 +48,29 @@ static void put_express(uint8_t *space, const struct fake_pci *function)
 	put_16(space, POWER_AT, 0x01 | EXPRESS_AT << 8);
 	put_16(space, EXPRESS_AT, 0x10);
 	put_16(space, EXPRESS_AT + 2, 2U | (unsigned int)function->type << 4);
+	put_16(space, EXPRESS_AT + 8, function->is_relaxed ? 0x2810 : 0x2800);
 	put_32(space, EXPRESS_AT + 0x0c, 5 | 16 << 4);
 	if (width != 255)
 		put_16(space, EXPRESS_AT + 0x12, generation | width << 4);
+}
+
+/* Error reporting, then ACS, then the sizes of BAR 2, which has 16 GiB. */
+static void put_extended(uint8_t *space, const struct fake_pci *function)
+{
+	uint32_t resizable_at = function->resizable ? RESIZABLE_AT : 0;
+
+	put_32(space, ERRORS_AT,
+	       0x0001 | 1 << 16 | (function->has_acs ? ACS_AT : resizable_at) << 20);
+	if (function->has_acs) {
+		put_32(space, ACS_AT, 0x000d | 1 << 16 | resizable_at << 20);
+		put_16(space, ACS_AT + 4, 0x001f);
+		put_16(space, ACS_AT + 6, function->acs_control);
+	}
+	if (function->resizable) {
+		put_32(space, RESIZABLE_AT, 0x0015 | 1 << 16);
+		put_32(space, RESIZABLE_AT + 4, function->resizable << 4);
+		put_32(space, RESIZABLE_AT + 8, 2 | 1 << 5 | 14 << 8);
+	}
 }
 
 static size_t make_space(const struct fake_pci *function, uint8_t *space)
@@ -57,16 +78,15 @@ static size_t make_space(const struct fake_pci *function, uint8_t *space)
 	memset(space, 0, SPACE_SIZE);
 	put_16(space, 0x00, function->vendor_id ? function->vendor_id : 0x1af4);
 	put_16(space, 0x02, function->device_id ? function->device_id : 0x1110);
-	put_32(space, 0x08, (is_port(function) ? 0x060400U : 0x020000U) << 8 | 1);
+	put_32(space, 0x08,
+	       (is_port(function)    ? 0x060400U :
+		function->class_code ? function->class_code :
+				       0x020000U)
+			       << 8 |
+		       1);
 	if (!function->is_conventional)
 		put_express(space, function);
-	/* Advanced error reporting, then ACS. */
-	put_32(space, ERRORS_AT, 0x0001 | 1 << 16 | (function->has_acs ? ACS_AT << 20 : 0));
-	if (function->has_acs) {
-		put_32(space, ACS_AT, 0x000d | 1 << 16);
-		put_16(space, ACS_AT + 4, 0x001f);
-		put_16(space, ACS_AT + 6, function->acs_control);
-	}
+	put_extended(space, function);
 	return function->is_hidden ? 64 : function->is_short ? LEGACY_SIZE : SPACE_SIZE;
 }
 

@@ -20,6 +20,9 @@ struct fake_pci {
 	bool is_hidden;	      /* only 64 bytes of it may be read */
 	bool has_acs;
 	uint16_t acs_control;
+	uint32_t class_code;	 /* of no port; 0: 0x020000 */
+	uint32_t resizable;	 /* sizes of BAR 2, bit n: 1 MiB << n; 0: it has one */
+	bool is_relaxed;	 /* it may order its requests loosely */
 	uint8_t link_generation; /* 0: 5 */
 	uint8_t link_width;	 /* 0: 16; 255: it is down */
 	int numa_node;

@@ -341,3 +341,11 @@ void p2pd_set_records(uint32_t nr_records, uint32_t per_page)
 	p2pd.per_page = per_page;
 	pthread_mutex_unlock(&lock);
 }
+
+void p2pd_set_health(uint32_t nr_unavailable, bool has_good_policy)
+{
+	pthread_mutex_lock(&lock);
+	p2pd.nr_unavailable = nr_unavailable;
+	p2pd.has_good_policy = has_good_policy;
+	pthread_mutex_unlock(&lock);
+}

@@ -61,6 +61,8 @@ void p2pd_set_state(uint64_t lease_id, uint32_t state, uint32_t reason, uint64_t
 
 /* What the lists have. */
 void p2pd_set_records(uint32_t nr_records, uint32_t per_page);
+/* So many providers can't be leased; and no reload was ever refused. */
+void p2pd_set_health(uint32_t nr_unavailable, bool has_good_policy);
 
 /* Waits until the condition holds, at most 5 s, else fails the test. */
 #define p2pd_wait_for(condition)                                                                   \

@@ -124,6 +124,10 @@ static void list(const struct message *message, struct reply *reply)
 
 		snprintf(provider.name, sizeof(provider.name), "0000:01:00.0/%u@1",
 			 (unsigned int)wire.cursor);
+		if (wire.cursor < p2pd.nr_unavailable) {
+			provider.flags = WIRE_PROVIDER_UNAVAILABLE;
+			strcpy(provider.cause, "bound to nobody");
+		}
 		strcpy(lease.provider, "0000:01:00.0/2@1");
 		memcpy(reply->body + reply->body_bytes,
 		       is_leases ? (const void *)&lease : (const void *)&provider,
@@ -151,8 +155,10 @@ static void stats(struct reply *reply)
 void p2pd_answer(const struct message *message, struct reply *reply)
 {
 	struct wire_hello_reply hello = {.version = 1, .flags = WIRE_HELLO_IS_ADMIN, .instance = 1};
-	struct wire_status_reply status = {
-		.version = "0.1.0", .pid = 7, .nr_leases = 3, .policy_refused = 2};
+	struct wire_status_reply status = {.version = "0.1.0",
+					   .pid = 7,
+					   .nr_leases = 3,
+					   .policy_refused = p2pd.has_good_policy ? 0 : 2};
 	struct wire_policy_test_reply policy = {.error = -EACCES,
 						.rule = "nobody",
 						.source = "p2pd.conf:3",

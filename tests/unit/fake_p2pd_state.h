@@ -37,6 +37,8 @@ struct fake_p2pd {
 	size_t last_bytes[NR_OPCODES];
 	uint32_t nr_records;
 	uint32_t per_page;
+	uint32_t nr_unavailable; /* of the providers, the first */
+	bool has_good_policy;
 };
 
 extern struct fake_p2pd p2pd;

@@ -16,11 +16,13 @@
 
 #include <infiniband/verbs.h>
 #include <rdma/ib_user_ioctl_cmds.h>
+#include <rdma/ib_user_ioctl_verbs.h>
 #include <rdma/rdma_user_ioctl_cmds.h>
 
 #include "fake.h"
 #include "fake_memory.h"
 #include "fake_vfio.h"
+#include "uverbs_abi.h"
 
 struct fake fake;
 
@@ -247,12 +249,28 @@ static int export_status(struct p2pdma_export_status *argument)
 	return 0;
 }
 
+static int verbs_data_direct(struct ib_uverbs_ioctl_hdr *header)
+{
+	if (header->method_id != UVERBS_ABI_MLX5_METHOD_DATA_DIRECT_PATH ||
+	    header->driver_id != RDMA_DRIVER_MLX5)
+		return -EPROTONOSUPPORT;
+	if (!fake.data_direct)
+		return -ENODEV;
+	assert_true(strlen(fake.data_direct) < header->attrs[0].len);
+	strcpy((char *)(uintptr_t)header->attrs[0].data, fake.data_direct);
+	return 0;
+}
+
 static int verbs_ioctl(struct ib_uverbs_ioctl_hdr *header)
 {
 	struct ib_uverbs_attr *attrs = header->attrs;
 
 	if (header->driver_id != fake.driver_id)
 		return -EINVAL;
+	if (header->object_id == UVERBS_ABI_OBJECT_DMAH)
+		return fake.has_dmah && !header->num_attrs ? -EINVAL : -EPROTONOSUPPORT;
+	if (header->object_id == UVERBS_OBJECT_DEVICE)
+		return verbs_data_direct(header);
 	if (header->object_id != UVERBS_OBJECT_MR)
 		return -EPROTONOSUPPORT;
 	assert_int_equal(header->length, sizeof(*header) + header->num_attrs * sizeof(attrs[0]));
@@ -418,9 +436,11 @@ static int verbs_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length
 
 	(void)offset;
 	(void)iova;
-	assert_true(is_dmabuf(fd));
+	assert_true(fd < 0 || is_dmabuf(fd));
 	if (fake.verbs_error)
 		return fake.verbs_error;
+	if (fd < 0)
+		return -EBADF;
 	mr = calloc(1, sizeof(*mr));
 	mr->pd = pd;
 	mr->length = length;
@@ -446,12 +466,43 @@ static int verbs_dereg_mr(struct ibv_mr *mr)
 	return fake.dereg_error;
 }
 
+static int verbs_open(const char *name, struct ibv_context **ret_verbs)
+{
+	if (fake.open_error || strcmp(name, "mlx5_0"))
+		return fake.open_error ? fake.open_error : -ENODEV;
+	fake.nr_verbs++;
+	*ret_verbs = fake_pd()->context;
+	return 0;
+}
+
+static void verbs_close(struct ibv_context *verbs)
+{
+	(void)verbs;
+	fake.nr_verbs--;
+}
+
+static int verbs_alloc_pd(struct ibv_context *verbs, struct ibv_pd **ret_pd)
+{
+	(void)verbs;
+	if (fake.pd_error)
+		return fake.pd_error;
+	fake.nr_verbs++;
+	*ret_pd = fake_pd();
+	return 0;
+}
+
+static void verbs_free_pd(struct ibv_pd *pd)
+{
+	(void)pd;
+	fake.nr_verbs--;
+}
+
 static int verbs_query_limits(struct ibv_context *context, struct verbs_limits *ret_limits)
 {
 	(void)context;
 	ret_limits->max_mr_bytes = fake.max_mr_bytes ? fake.max_mr_bytes : UINT64_MAX;
 	ret_limits->has_odp = fake.has_odp;
-	return 0;
+	return fake.limits_error;
 }
 
 const struct sys_ops fake_sys = {
@@ -477,4 +528,8 @@ const struct verbs_ops fake_verbs = {
 	.reg_dmabuf_mr = verbs_reg_dmabuf_mr,
 	.dereg_mr = verbs_dereg_mr,
 	.query_limits = verbs_query_limits,
+	.open = verbs_open,
+	.close = verbs_close,
+	.alloc_pd = verbs_alloc_pd,
+	.free_pd = verbs_free_pd,
 };

@@ -54,8 +54,8 @@ static void open_future_options_e2big(void **state)
 
 static void open_without_sysfs_enoent(void **state)
 {
-	struct context_roots roots = {&fake_sys, &fake_verbs, "/nonexistent/sys",
-				      "/dev",	 NULL,	      NULL};
+	struct context_roots roots = {
+		.sys = &fake_sys, .verbs = &fake_verbs, .sysfs = "/nonexistent/sys", .dev = "/dev"};
 	struct p2pdma_context *opened = NULL;
 
 	(void)state;

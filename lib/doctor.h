@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DOCTOR_H
+#define DOCTOR_H
+
+#include <stdbool.h>
+
+#include <p2pdma/doctor.h>
+#include <p2pdma/path.h>
+
+#include "context.h"
+
+struct ibv_context;
+struct ibv_pd;
+
+enum doctor_check {
+#define DOCTOR_CHECK(constant, name, reference) DOCTOR_##constant,
+#include "doctor_checks.def"
+#undef DOCTOR_CHECK
+	DOCTOR_NR_CHECKS
+};
+
+/* Who asks, by /proc/self/status. */
+struct doctor_user {
+	bool is_known;
+	uint32_t uid; /* effective */
+	uint64_t capabilities;
+	uint32_t groups[64];
+	size_t nr_groups;
+};
+
+/* An RDMA device that could be opened. */
+struct doctor_rdma {
+	struct list link;
+	char name[64];
+	struct ibv_context *verbs;
+	struct ibv_pd *pd;
+	uint32_t driver_id;
+	bool has_dmabuf;
+};
+
+/* One examination. Every check gets it, adds its findings and goes on whatever fails. */
+struct doctor {
+	struct p2pdma_context *context;
+	uint32_t flags; /* P2PDMA_DOCTOR_* */
+	int root_fd;	/* "/": for /proc, /etc and libraries */
+	struct doctor_user user;
+	struct p2pdma_topology *topology; /* NULL: no PCI */
+	struct list rdmas;
+	struct p2pdma_doctor *report;
+
+	/* What one check leaves for another. */
+	size_t nr_exportable; /* providers that this process can export */
+	size_t nr_leased_out; /* providers that p2pd offers */
+	bool has_vfio;	      /* a function belongs to a VFIO driver */
+};
+
+/* Adds a finding; the lack of memory for it is what the query ends with. */
+void doctor_add(struct doctor *doctor, enum doctor_check check, uint32_t severity,
+		const char *subject, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* There was no memory for something: what the query ends with. */
+void doctor_fail(struct doctor *doctor, int error);
+/* What to do about the one added last. */
+void doctor_advise(struct doctor *doctor, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* One file each; in this order. */
+void doctor_check_process(struct doctor *doctor);
+void doctor_check_rdma(struct doctor *doctor);
+void doctor_check_providers(struct doctor *doctor);
+void doctor_check_paths(struct doctor *doctor);
+void doctor_check_broker(struct doctor *doctor);
+void doctor_check_kernel(struct doctor *doctor);
+void doctor_check_nodes(struct doctor *doctor);
+void doctor_check_limits(struct doctor *doctor);
+void doctor_check_drivers(struct doctor *doctor);
+void doctor_check_runtimes(struct doctor *doctor);
+void doctor_try(struct doctor *doctor);
+
+/* What the kernel and the provider library of an open RDMA device can do. */
+void doctor_probe_rdma(struct doctor *doctor, struct doctor_rdma *rdma);
+
+/* CAP_*: does this process have it in effect? */
+bool doctor_has_capability(const struct doctor *doctor, unsigned int capability);
+/* A provider's row of the topology: its largest BAR is worth lending. */
+bool doctor_is_provider(const struct p2pdma_node *node);
+/* The whole of a file, ended by a NUL; the caller frees *ret_text. -EFBIG beyond 16 MiB. */
+int doctor_load(int dir_fd, const char *path, char **ret_text, size_t *ret_length);
+/* "crw-rw---- root:render" of a file below @dir_fd; "" where it can't be seen. */
+void doctor_describe_node(const struct doctor *doctor, int dir_fd, const char *path, char *ret_text,
+			  size_t size);
+/* The number behind a "key:" of /proc/self/status and its like; false: none. */
+bool doctor_value(const char *text, const char *key, int base, uint64_t *ret_value);
+
+#endif /* DOCTOR_H */

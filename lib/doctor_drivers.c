@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Drivers whose version decides what works.
+ *
+ * Drivers of the kernel have its version and are asked by what they do. Those that come from elsewhere say
+ * a version of their own in sysfs; it is shown, because a report without it is half of one. One
+ * thing can't be asked for: NVIDIA's driver exports DMABUFs from its open kernel modules only, and says in
+ * /proc which they are. No state, no locks.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/sysfs.h"
+#include "doctor.h"
+
+static const char *const drivers[] = {
+	"p2pdma_export", "rdma_rxe", "mlx5_core", "mlx5_ib", "irdma", "bnxt_re",  "efa",
+	"ib_uverbs",	 "amdgpu",   "amdkfd",	  "xe",	     "i915",  "vfio_pci", "nouveau",
+};
+
+static void check_version(struct doctor *doctor, const char *driver)
+{
+	char path[80], version[80];
+
+	snprintf(path, sizeof(path), "module/%s/version", driver);
+	if (sysfs_read_line(doctor->context->sysfs_fd, path, version, sizeof(version)))
+		return;
+	doctor_add(doctor, DOCTOR_DRIVER_VERSION, P2PDMA_SEVERITY_OK, driver,
+		   "version %s, of its own and not the kernel's", version);
+}
+
+static void check_nvidia(struct doctor *doctor)
+{
+	cleanup_free char *text = NULL;
+	size_t length;
+	bool is_open;
+
+	if (doctor_load(doctor->root_fd, "proc/driver/nvidia/version", &text, &length))
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	is_open = strstr(text, "Open Kernel Module");
+	doctor_add(doctor, DOCTOR_DRIVER_VERSION,
+		   is_open ? P2PDMA_SEVERITY_OK : P2PDMA_SEVERITY_WARNING, "nvidia",
+		   is_open ? "open kernel modules, which export DMABUFs: %.200s" :
+			     "not the open kernel modules, and only they export DMABUFs: %.200s",
+		   text);
+	if (!is_open)
+		doctor_advise(doctor,
+			      "install the open flavour (nvidia-open-kernel-dkms), for GPUs "
+			      "from Turing on");
+}
+
+void doctor_check_drivers(struct doctor *doctor)
+{
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		check_version(doctor, drivers[i]);
+	check_nvidia(doctor);
+}
