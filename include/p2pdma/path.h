@@ -160,7 +160,7 @@ struct p2pdma_path {
  * p2pdma_path_query() - can this importer reach this provider, how, and why?
  * @context:  borrowed
  * @provider: borrowed
- * @importer: an RDMA device ("mlx5_0"), a DRM device ("card1") or a PCI function
+ * @importer: an RDMA device ("mlx5_0"), a DRM device ("card1"), a disk ("nvme0n1") or a PCI function
  *            ("0000:81:00.0"). Soft-RoCE means the function of its network card.
  * @ret_path: size_bytes set by the caller
  *

@@ -50,7 +50,8 @@ int pci_importer_query(int sysfs_fd, const char *name, struct pci_address *ret_a
 	if (!is_device_name(name))
 		return -EINVAL;
 	if (!function_above(sysfs_fd, "infiniband", name, ret_address) ||
-	    !function_above(sysfs_fd, "drm", name, ret_address))
+	    !function_above(sysfs_fd, "drm", name, ret_address) ||
+	    !function_above(sysfs_fd, "block", name, ret_address))
 		return 0;
 	snprintf(path, sizeof(path), "class/infiniband/%s/parent", name);
 	if (sysfs_read_line(sysfs_fd, path, parent, sizeof(parent)) || !is_device_name(parent))

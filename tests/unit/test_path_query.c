@@ -46,6 +46,19 @@ static int teardown(void **state)
 	return fake_teardown(state);
 }
 
+static void query_disk_finds_its_controller(void **state)
+{
+	fake_mkdir("sys/class/block");
+	fake_link("../../devices/pci0000:00/0000:00:02.0/" NIC "/nvme/nvme0/nvme0n1",
+		  "sys/class/block/nvme0n1");
+	fake_link("../../devices/virtual/block/loop0", "sys/class/block/loop0");
+	fake_cpu_set("AuthenticAMD", 25);
+	assert_int_equal(p2pdma_path_query(*state, provider, "nvme0n1", &path), 0);
+	assert_string_equal(path.importer, NIC);
+	assert_int_equal(path.map_type, P2PDMA_MAP_THRU_HOST_BRIDGE);
+	assert_int_equal(p2pdma_path_query(*state, provider, "loop0", &path), -ENODEV);
+}
+
 static void query_rdma_device_tells_everything(void **state)
 {
 	fake_cpu_set("AuthenticAMD", 25);
@@ -411,6 +424,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(query_rdma_device_tells_everything),
+		CASE(query_disk_finds_its_controller),
 		CASE(query_not_supported_says_what_to_change),
 		CASE(query_every_iommu),
 		CASE(kernel_agrees),
