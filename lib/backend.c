@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-const struct backend *const backends[] = {&backend_export, &backend_vfio, NULL};
+const struct backend *const backends[] = {&backend_export, &backend_vfio, &backend_p2pmem, NULL};
 
 enum p2pdma_provider_kind backend_kind(uint32_t bar)
 {

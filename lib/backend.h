@@ -25,7 +25,8 @@ struct export_request {
 
 /* What a backend made of it. */
 struct export_result {
-	int fd;
+	int fd;	      /* -1: memory without a DMABUF */
+	void *memory; /* where that is mapped, all of it; else NULL */
 	uint32_t export_id;
 	uint64_t size_bytes;
 };
@@ -67,6 +68,11 @@ struct backend {
 	int (*revoke)(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
 		      struct p2pdma_revoke_result *result);
 	const char *why_unrevocable; /* without revoke(): the end of a sentence */
+	/*
+	 * Has the function's driver let go of the device? Under context->lock; for a backend whose
+	 * device doesn't tell by itself, else NULL.
+	 */
+	bool (*has_left)(const struct device *device);
 	/* Must the whole function be revoked together? */
 	bool is_function_wide;
 
@@ -80,6 +86,7 @@ struct backend {
 
 extern const struct backend backend_export;
 extern const struct backend backend_vfio;
+extern const struct backend backend_p2pmem;
 extern const struct backend backend_adopt;
 
 /* In the order in which AUTO tries them; ends with NULL. */

@@ -35,10 +35,11 @@ int buffer_create(struct p2pdma_context *context, const struct backend *backend,
 {
 	size_t ranges_bytes = request->nr_ranges * sizeof(struct p2pdma_range);
 	struct p2pdma_buffer *buffer;
-	struct stat status;
-	int r;
+	struct stat status = {.st_ino = 0};
+	int r = 0;
 
-	r = context->sys->stat(result->fd, &status);
+	if (result->fd >= 0)
+		r = context->sys->stat(result->fd, &status);
 	if (r)
 		return context_fail(context, r, "can't stat the DMABUF: %s", error_name(r));
 	buffer = calloc(1, sizeof(*buffer) + ranges_bytes);
@@ -48,6 +49,7 @@ int buffer_create(struct p2pdma_context *context, const struct backend *backend,
 	buffer->backend = backend;
 	buffer->refs = 1;
 	buffer->fd = result->fd;
+	buffer->memory = result->memory;
 	buffer->flags = request->flags;
 	buffer->export_id = result->export_id;
 	buffer->size_bytes = result->size_bytes;
@@ -85,7 +87,8 @@ static void buffer_destroy(struct p2pdma_buffer *buffer)
 		mr_identity_revoke(buffer, P2PDMA_MR_GUARD_STALE);
 	mr_identity_detach(buffer);
 	pthread_mutex_unlock(&context->lock);
-	context->sys->close(buffer->fd);
+	if (buffer->fd >= 0)
+		context->sys->close(buffer->fd);
 	if (device) {
 		pthread_mutex_lock(&context->open_lock);
 		device_release(device);

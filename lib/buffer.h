@@ -15,6 +15,7 @@ struct mapping {
 	struct list link;
 	void *address;
 	size_t length_bytes;
+	bool is_view; /* of the buffer's own memory, which ends with the buffer */
 };
 
 struct p2pdma_buffer {
@@ -23,8 +24,9 @@ struct p2pdma_buffer {
 	const struct backend *backend;
 	struct device *device; /* NULL: adopted */
 	unsigned int refs;     /* the caller's and one for each MR; atomic */
-	int fd;
-	uint32_t flags; /* P2PDMA_BUFFER_* */
+	int fd;		       /* -1: it has no DMABUF, but */
+	void *memory;	       /* memory in this process; else NULL */
+	uint32_t flags;	       /* P2PDMA_BUFFER_* */
 	uint32_t export_id;
 	uint64_t size_bytes;
 	uint64_t inode;
@@ -54,7 +56,7 @@ int buffer_options_load(const struct p2pdma_context *context,
 			const struct p2pdma_buffer_options *options,
 			struct p2pdma_buffer_options *ret_known);
 
-/* Everything but the references is set up by the caller; takes over @fd. Publishes it. */
+/* Everything but the references is set up by the caller; takes over the result. Publishes it. */
 int buffer_create(struct p2pdma_context *context, const struct backend *backend,
 		  const struct export_request *request, const struct export_result *result,
 		  struct p2pdma_buffer **ret_buffer);

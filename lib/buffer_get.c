@@ -10,7 +10,14 @@
 
 int p2pdma_buffer_fd(const struct p2pdma_buffer *buffer)
 {
-	return buffer ? buffer->fd : -EINVAL;
+	if (!buffer)
+		return -EINVAL;
+	if (buffer->fd < 0)
+		return context_fail(buffer->context, -EOPNOTSUPP,
+				    "%s has no DMABUF: it is memory of this process, see "
+				    "p2pdma_buffer_map()",
+				    buffer->name);
+	return buffer->fd;
 }
 
 uint64_t p2pdma_buffer_size_bytes(const struct p2pdma_buffer *buffer)

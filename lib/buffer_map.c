@@ -9,6 +9,9 @@
  * touched, just as the kernel's own revoked mappings do, and the address range
  * stays the caller's until it unmaps. Mappings are not inherited by fork().
  *
+ * A buffer without a DMABUF is memory of this process (p2pmem), mapped once, when
+ * it was made: a mapping of it is a view, an address in there.
+ *
  * The list is under context->lock. A mapping made while the buffer is being
  * revoked is undone before the caller sees it.
  */
@@ -44,13 +47,20 @@ static int check(const struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint
 	return 0;
 }
 
+static void unmap(const struct p2pdma_buffer *buffer, const struct mapping *mapping)
+{
+	if (!mapping->is_view)
+		buffer->context->sys->unmap(mapping->address, mapping->length_bytes);
+}
+
 /* Links the mapping unless the buffer has been revoked meanwhile. */
 static int publish(struct p2pdma_buffer *buffer, struct mapping *mapping)
 {
 	bool is_active;
 
 	/* A child would keep the device's memory reachable behind our back. */
-	madvise(mapping->address, mapping->length_bytes, MADV_DONTFORK);
+	if (!mapping->is_view)
+		madvise(mapping->address, mapping->length_bytes, MADV_DONTFORK);
 	pthread_mutex_lock(&buffer->context->lock);
 	is_active = buffer->state == P2PDMA_BUFFER_ACTIVE;
 	if (is_active)
@@ -58,7 +68,7 @@ static int publish(struct p2pdma_buffer *buffer, struct mapping *mapping)
 	pthread_mutex_unlock(&buffer->context->lock);
 	if (is_active)
 		return 0;
-	buffer->context->sys->unmap(mapping->address, mapping->length_bytes);
+	unmap(buffer, mapping);
 	return buffer_check(buffer);
 }
 
@@ -88,6 +98,7 @@ int p2pdma_buffer_map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint6
 	if (!mapping)
 		return context_fail(context, -ENOMEM, "no memory for a mapping");
 	mapping->length_bytes = (size_t)((length_bytes + page - 1) / page * page);
+	mapping->is_view = buffer->memory;
 	r = buffer->backend->map(buffer, offset_bytes, mapping->length_bytes, protection,
 				 &mapping->address);
 	r = r ? buffer_check_after(buffer, r) : publish(buffer, mapping);
@@ -144,36 +155,41 @@ int p2pdma_buffer_unmap(struct p2pdma_buffer *buffer, void *address)
 	if (!found)
 		return context_fail(buffer->context, -EINVAL, "%s isn't mapped at %p", buffer->name,
 				    address);
-	buffer->context->sys->unmap(found->address, found->length_bytes);
+	unmap(buffer, found);
 	free(found);
 	return 0;
 }
 
-static void cover(const struct mapping *mapping)
+static void cover(void *address, size_t length_bytes)
 {
 	int fd = memfd_create("p2pdma-revoked", MFD_CLOEXEC);
 	void *covered = MAP_FAILED;
 
 	if (fd >= 0) {
-		covered = mmap(mapping->address, mapping->length_bytes, PROT_READ | PROT_WRITE,
+		covered = mmap(address, length_bytes, PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_FIXED, fd, 0);
 		close(fd);
 	}
 	/* Without an empty file, pages that nobody may touch: SIGSEGV, but gone all the same. */
 	if (covered == MAP_FAILED)
-		mmap(mapping->address, mapping->length_bytes, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		mmap(address, length_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		     0);
 }
 
 void mappings_end(struct p2pdma_buffer *buffer, bool is_cover)
 {
 	list_for_each_entry_safe(mapping, &buffer->mappings, struct mapping, link) {
 		if (is_cover) {
-			cover(mapping);
+			if (!mapping->is_view)
+				cover(mapping->address, mapping->length_bytes);
 			continue;
 		}
-		buffer->context->sys->unmap(mapping->address, mapping->length_bytes);
+		unmap(buffer, mapping);
 		list_remove(&mapping->link);
 		free(mapping);
 	}
+	if (buffer->memory && is_cover)
+		cover(buffer->memory, (size_t)buffer->size_bytes);
+	else if (buffer->memory)
+		buffer->context->sys->unmap(buffer->memory, (size_t)buffer->size_bytes);
 }

@@ -23,7 +23,8 @@
 #include "provider.h"
 
 #define KNOWN_FLAGS                                                                                \
-	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
+	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE |       \
+	 P2PDMA_BUFFER_INHERIT)
 
 int buffer_options_load(const struct p2pdma_context *context,
 			const struct p2pdma_buffer_options *options,
@@ -99,11 +100,26 @@ static int choose_backend(struct p2pdma_context *context, const struct p2pdma_pr
 			    *whys ? whys : why);
 }
 
-static int wants_broker(struct p2pdma_context *context, uint32_t backend)
+/* What the first of these flags asks for. */
+static const char *flag_meaning(uint32_t flags)
 {
-	if (backend == P2PDMA_BACKEND_AUTO)
-		return broker_is_there(context);
-	return backend == P2PDMA_BACKEND_BROKER;
+	if (flags & P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
+		return "let importers in that can't be revoked";
+	if (flags & P2PDMA_BUFFER_READ_ONLY)
+		return "make read-only buffers";
+	return "share its memory with children";
+}
+
+static int wants_broker(struct p2pdma_context *context, const struct p2pdma_buffer_options *options)
+{
+	int r = options->backend == P2PDMA_BACKEND_BROKER;
+
+	if (options->backend == P2PDMA_BACKEND_AUTO)
+		r = broker_is_there(context);
+	if (r > 0 && options->flags & P2PDMA_BUFFER_INHERIT)
+		return context_fail(context, -EOPNOTSUPP, "a lease of p2pd can't %s",
+				    flag_meaning(P2PDMA_BUFFER_INHERIT));
+	return r;
 }
 
 /* Under open_lock. */
@@ -111,7 +127,7 @@ static int export_locked(struct p2pdma_context *context, const struct backend *b
 			 struct p2pdma_provider *provider, const struct export_request *request,
 			 struct p2pdma_buffer **ret_buffer)
 {
-	struct export_result result;
+	struct export_result result = {.fd = -1};
 	struct p2pdma_buffer *buffer;
 	struct device *device;
 	int r;
@@ -137,7 +153,10 @@ static int export_locked(struct p2pdma_context *context, const struct backend *b
 	return 0;
 
 close:
-	context->sys->close(result.fd);
+	if (result.fd >= 0)
+		context->sys->close(result.fd);
+	if (result.memory)
+		context->sys->unmap(result.memory, (size_t)result.size_bytes);
 release:
 	device_release(device);
 	return r;
@@ -179,7 +198,7 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 		.nr_ranges = nr_ranges,
 		.ranges = ranges,
 	};
-	r = wants_broker(context, known.backend);
+	r = wants_broker(context, &known);
 	if (r < 0)
 		return r;
 	if (r)
@@ -192,9 +211,8 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 		return context_fail(context, -EOPNOTSUPP, "the %s backend can't export %s",
 				    backend->name, provider->name);
 	if (known.flags & ~backend->flags)
-		return context_fail(context, -EOPNOTSUPP,
-				    "the %s backend can't let importers in that can't be revoked",
-				    backend->name);
+		return context_fail(context, -EOPNOTSUPP, "the %s backend can't %s", backend->name,
+				    flag_meaning(known.flags & ~backend->flags));
 	pthread_mutex_lock(&context->open_lock);
 	r = export_locked(context, backend, provider, &request, &buffer);
 	pthread_mutex_unlock(&context->open_lock);
@@ -209,7 +227,7 @@ int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void *user_data,
 			struct p2pdma_buffer **ret_buffer)
 {
 	struct export_request request = {.nr_ranges = 0};
-	struct export_result result;
+	struct export_result result = {.fd = -1};
 	struct p2pdma_buffer *buffer;
 	int r;
 

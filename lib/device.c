@@ -152,3 +152,12 @@ void device_left(struct p2pdma_context *context, const struct pci_address *addre
 			device_mark_gone(device, P2PDMA_REASON_REMOVE);
 	}
 }
+
+void device_unbound(struct p2pdma_context *context, const struct pci_address *address)
+{
+	list_for_each_entry(device, &context->devices, struct device, link) {
+		if (!pci_address_compare(&device->function.address, address) &&
+		    device->backend->has_left && device->backend->has_left(device))
+			device_mark_gone(device, P2PDMA_REASON_REMOVE);
+	}
+}

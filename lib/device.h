@@ -39,5 +39,7 @@ void device_retire(struct device *device);
 void device_mark_gone(struct device *device, uint32_t reason);
 /* Under context->lock: what is in the slot isn't what we opened any more. */
 void device_left(struct p2pdma_context *context, const struct pci_address *address);
+/* Under context->lock: a driver has let go of what is in the slot. */
+void device_unbound(struct p2pdma_context *context, const struct pci_address *address);
 
 #endif /* DEVICE_H */

@@ -6,7 +6,7 @@
  * told even where udevd is busy, late or absent (a container, an initrd), and
  * nothing that udevd's rules add is needed. Devices that hold buffers have
  * better sources of their own (their file, their eventfds); for them a removal
- * heard here is the last resort.
+ * heard here is the last resort. Only p2pmem has none, and lives on its driver's leave.
  *
  * A source of the context: all of it runs under context->lock.
  */
@@ -46,6 +46,8 @@ void hotplug_handle(struct p2pdma_context *context, const char *action, const ch
 		event.type = P2PDMA_EVENT_FUNCTION_GONE;
 		device_left(context, &address);
 	} else {
+		if (!strcmp(action, "unbind"))
+			device_unbound(context, &address);
 		return;
 	}
 	event_queue_push(context, &event);

@@ -131,6 +131,13 @@ int mr_check(const struct p2pdma_context *context, const struct p2pdma_buffer *b
 		.page_bytes = context->page_size_bytes,
 	};
 
+	/* ib_umem_get() pins with FOLL_LONGTERM, which excludes FOLL_PCI_P2PDMA. */
+	if (buffer->fd < 0)
+		return context_fail(context, -EOPNOTSUPP,
+				    "%s can't be a memory region: it has no DMABUF, and the kernel "
+				    "doesn't pin p2pmem for as long as one lives, so that the "
+				    "driver can always leave; its pages are for O_DIRECT",
+				    buffer->name);
 	if (mr_rules_break(&rules, &explanation))
 		return context_fail(context, -EINVAL, "%s", explanation.sentence);
 	if (mr_writes(attr->access) && buffer->flags & P2PDMA_BUFFER_READ_ONLY)

@@ -45,6 +45,11 @@ struct p2pdma_range {
  * leave for the device (allow_unrevocable in /sys/class/p2pdma_export).
  */
 #define P2PDMA_BUFFER_ALLOW_UNREVOCABLE (1U << 2)
+/*
+ * Children of fork() share the memory; no other process can. Taking it back then reaches this
+ * process alone. p2pmem backend only.
+ */
+#define P2PDMA_BUFFER_INHERIT		(1U << 3)
 
 /**
  * struct p2pdma_buffer_options - how to make a buffer
@@ -68,7 +73,7 @@ struct p2pdma_buffer_options {
 	}
 
 /**
- * p2pdma_buffer_new() - make a DMABUF of slices of a BAR
+ * p2pdma_buffer_new() - make a DMABUF of slices of a BAR, or memory of p2pmem
  * @context:    borrowed; it must outlive the use of the buffer's events
  * @provider:   borrowed
  * @ranges:     the slices; they must not overlap and follow each other in the
@@ -83,10 +88,14 @@ struct p2pdma_buffer_options {
  * of it, and `vfio` where a VFIO driver is bound. Never system memory. A slice
  * that p2pd grants is leased exclusively; see <p2pdma/lease.h>.
  *
+ * Of a p2pmem provider it takes one range at offset 0: the kernel chooses where in the pool a
+ * buffer lies. That is memory of this process and no DMABUF, for p2pdma_buffer_map() and
+ * O_DIRECT; it can't be registered.
+ *
  * Blocking: no; until p2pd answers, up to broker_timeout_ms
  * Threads:  any
  * Kernel:   P2PDMA_EXPORT_EXPORT, or VFIO_DEVICE_FEATURE with
- *           VFIO_DEVICE_FEATURE_DMA_BUF; both probed by asking
+ *           VFIO_DEVICE_FEATURE_DMA_BUF; both probed by asking. mmap of p2pmem/allocate
  * Since:    0.1
  *
  * Return: 0, or -EINVAL for a range or option that can't be; -E2BIG for
@@ -96,7 +105,7 @@ struct p2pdma_buffer_options {
  * opened or p2pd's policy says no; from p2pd also what p2pdma_lease_acquire()
  * says; -EPERM for P2PDMA_BUFFER_ALLOW_UNREVOCABLE without capability or leave;
  * -EBUSY while the function is being reset, suspended, or held by another VFIO
- * user; -ENOMEM, -EMFILE, -ENFILE
+ * user; -ENOMEM, also for a pool that has no such piece free; -EMFILE, -ENFILE
  */
 P2PDMA_API int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *provider,
 				 const struct p2pdma_range *ranges, size_t nr_ranges,
@@ -157,7 +166,8 @@ P2PDMA_API void p2pdma_buffer_free(struct p2pdma_buffer *buffer);
  * Kernel:   none
  * Since:    0.1
  *
- * Return: a close-on-exec descriptor owned by the buffer, or -EINVAL for NULL
+ * Return: a close-on-exec descriptor owned by the buffer, or -EINVAL for NULL; -EOPNOTSUPP
+ * for p2pmem, of which there is no DMABUF
  */
 P2PDMA_API int p2pdma_buffer_fd(const struct p2pdma_buffer *buffer);
 
@@ -198,7 +208,7 @@ P2PDMA_API const char *p2pdma_buffer_name(const struct p2pdma_buffer *buffer);
  *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
- * Return: the inode number; 0 for NULL
+ * Return: the inode number; 0 for NULL and for what is no DMABUF
  */
 P2PDMA_API uint64_t p2pdma_buffer_inode(const struct p2pdma_buffer *buffer);
 
@@ -243,9 +253,12 @@ P2PDMA_API void *p2pdma_buffer_user_data(const struct p2pdma_buffer *buffer);
  * SIGBUS: device memory can go at any moment. An access after a revocation or
  * after the device has gone raises SIGBUS in the thread that did it. Whoever
  * maps must either be told before (events, p2pdma_buffer_revoke() by the
- * program itself) or handle the signal. The mapping isn't inherited by fork().
+ * program itself) or handle the signal. The mapping isn't inherited by fork(),
+ * unless the buffer is P2PDMA_BUFFER_INHERIT.
  * Device memory isn't RAM: use it with plain loads and stores of the
  * natural size, not with atomics.
+ * A buffer of p2pmem is mapped once, for reading and writing: this gives an address in
+ * there, the same again for the same offset.
  *
  * Blocking: no
  * Threads:  any
@@ -326,6 +339,8 @@ struct p2pdma_revoke_result {
  * buffers on it the answer is -EOPNOTSUPP unless P2PDMA_REVOKE_FUNCTION is set. A
  * lease goes back to p2pd, which does the last step; when it can't be reached, the
  * buffer can't be used any more all the same, and calling again asks it again.
+ * p2pmem goes back to its pool as soon as i/o in flight is done with it, and
+ * children that inherited it have given it back.
  *
  * Blocking: up to @timeout_ms; the kernel's own work besides takes microseconds
  * Threads:  any

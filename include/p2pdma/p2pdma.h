@@ -47,6 +47,7 @@
 #include <p2pdma/mr.h>
 #include <p2pdma/mr_cache.h>
 #include <p2pdma/path.h>
+#include <p2pdma/pool.h>
 #include <p2pdma/provider.h>
 #include <p2pdma/version.h>
 

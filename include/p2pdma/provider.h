@@ -49,7 +49,7 @@ enum p2pdma_backend {
 
 	/* How p2pd makes one, besides EXPORT and VFIO; not to be asked for. */
 	P2PDMA_BACKEND_DRM = 5,
-	P2PDMA_BACKEND_P2PMEM = 6,
+	P2PDMA_BACKEND_P2PMEM = 6, /* memory with struct pages; to be asked for as well */
 	P2PDMA_BACKEND_PUBLISHED = 7,
 
 	/* No provider's; see <p2pdma/memory.h>. */

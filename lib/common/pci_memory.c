@@ -61,3 +61,23 @@ int pci_memory_query(int function_fd, uint32_t bar, struct pci_memory *ret_memor
 	*ret_memory = memory;
 	return 0;
 }
+
+int pci_p2pmem_query(int function_fd, struct pci_p2pmem *ret_pool)
+{
+	struct pci_p2pmem pool = {.size_bytes = 0};
+	uint64_t is_published = 0;
+	int r;
+
+	r = sysfs_read_u64(function_fd, "p2pmem/size", &pool.size_bytes);
+	if (!r)
+		r = sysfs_read_u64(function_fd, "p2pmem/available", &pool.available_bytes);
+	if (!r)
+		r = sysfs_read_u64(function_fd, "p2pmem/published", &is_published);
+	if (!r && (pool.available_bytes > pool.size_bytes || is_published > 1))
+		r = -EIO;
+	if (r)
+		return r;
+	pool.is_published = is_published;
+	*ret_pool = pool;
+	return 0;
+}

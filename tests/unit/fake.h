@@ -28,6 +28,7 @@ enum fake_kind {
 	FAKE_UVERBS,
 	FAKE_HEAP,
 	FAKE_UDMABUF,
+	FAKE_P2PMEM,
 };
 
 #define FAKE_MAX_FDS	 256

@@ -126,6 +126,8 @@ static int sys_open_at(int dir_fd, const char *path, int flags)
 	fake.nr_opens++;
 	if (!strncmp(path, P2PDMA_EXPORT_DIR "/", 7))
 		return open_export();
+	if (strstr(path, "/p2pmem/"))
+		return fake_add_fd(eventfd(0, EFD_CLOEXEC), FAKE_P2PMEM);
 	r = fake_memory_open(path);
 	return r == -ENOENT ? fake_vfio_open(path) : r;
 }
@@ -367,6 +369,15 @@ static int sys_map(void *where, size_t length, int protection, int flags, int fd
 		fd = fake.bar_fd;
 		offset -= FAKE_BAR_OFFSET;
 	}
+	/* Each mapping of a pool is other memory. */
+	if (fd >= 0 && fake.kinds[fd] == FAKE_P2PMEM) {
+		assert_int_equal(flags, MAP_SHARED);
+		assert_int_equal(offset, 0);
+		if (fake.is_gone)
+			return -ENODEV;
+		flags |= MAP_ANONYMOUS;
+		fd = -1;
+	}
 	address = mmap(where, length, protection, flags, fd, (off_t)offset);
 	if (address == MAP_FAILED)
 		return -errno;
@@ -407,6 +418,10 @@ static int sys_size(int fd, uint64_t *ret_size_bytes)
 
 	if (r)
 		return r;
+	if (fake.kinds[fd] == FAKE_P2PMEM) {
+		*ret_size_bytes = 1ULL << 40;
+		return fake.is_gone ? -ENODEV : 0;
+	}
 	end = lseek(fd, 0, SEEK_END);
 	if (end < 0)
 		return -errno;

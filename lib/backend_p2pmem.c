@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The p2pmem backend: memory with struct pages, out of the pool that a function's driver gave to
+ * the PCI core (an NVMe controller's buffer, say).
+ *
+ * The kernel has one call for it: a shared mapping of p2pmem/allocate in the function's
+ * sysfs directory takes that many bytes out of the pool, wherever they are free, and
+ * the last mapping of a page gives it back. So a buffer here is a mapping of this process and
+ * no DMABUF. A second mapping of the file is other memory, whoever makes it: only fork()
+ * shares a buffer, and the kernel can't undo MADV_DONTFORK of such memory, so whether
+ * children get it is settled when the buffer is made.
+ *
+ * Taking it back covers the mapping by pages that raise SIGBUS, which gives the memory to the
+ * pool, as soon as i/o in flight is over; a child keeps what it has inherited. What can
+ * be forced is the end of all: a driver that lets go has the kernel empty every mapping. sysfs
+ * doesn't tell that through the file, but the file answers ENODEV from then on, so it is
+ * asked whenever a driver is heard to leave, and by every query.
+ *
+ * Opening and allocating under open_lock, taking back and asking under context->lock.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "buffer.h"
+#include "common/cleanup.h"
+#include "common/pci_memory.h"
+
+/* A pool that is open. */
+struct p2pmem_device {
+	struct device device;
+	int fd; /* p2pmem/allocate */
+};
+
+static struct p2pmem_device *p2pmem_device_of(struct device *device)
+{
+	return list_entry(device, struct p2pmem_device, device);
+}
+
+static void file_path(const struct pci_function *function, char *path, size_t size)
+{
+	char name[PCI_ADDRESS_SIZE];
+
+	pci_address_format(&function->address, name);
+	snprintf(path, size, "bus/pci/devices/%s/p2pmem/allocate", name);
+}
+
+/* 0, or why the file can't be opened. */
+static int check_file(const struct p2pdma_context *context, const struct pci_function *function,
+		      char *ret_why, size_t size)
+{
+	char path[80];
+	int r;
+
+	file_path(function, path, sizeof(path));
+	r = context->sys->access_at(context->sysfs_fd, path, R_OK | W_OK);
+	if (!r)
+		snprintf(ret_why, size, "p2pmem: by mmap of /sys/%s", path);
+	else if (r == -ENOENT)
+		snprintf(ret_why, size, "p2pmem: no /sys/%s; the function's driver is %.32s", path,
+			 *function->driver ? function->driver : "no driver");
+	else
+		snprintf(ret_why, size,
+			 "p2pmem: /sys/%s can't be opened: %s; whoever may open it may have all of "
+			 "the pool",
+			 path, error_name(r));
+	return r;
+}
+
+static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
+		       uint32_t bar, char *ret_why, size_t size)
+{
+	(void)bar;
+	return !check_file(context, function, ret_why, size);
+}
+
+static int open_device(struct p2pdma_context *context, const struct pci_function *function,
+		       struct device **ret_device)
+{
+	struct p2pmem_device *p2pmem = calloc(1, sizeof(*p2pmem));
+	char path[80], why[BACKEND_WHY_SIZE];
+	int r;
+
+	if (!p2pmem)
+		return context_fail(context, -ENOMEM, "no memory for a device");
+	device_init(&p2pmem->device, context, &backend_p2pmem, function);
+	file_path(function, path, sizeof(path));
+	r = context->sys->open_at(context->sysfs_fd, path, O_RDWR);
+	if (r < 0) {
+		free(p2pmem);
+		/* Without the file the driver isn't there. */
+		if (r == -ENOENT)
+			r = -EOPNOTSUPP;
+		if (!check_file(context, function, why, sizeof(why)))
+			snprintf(why, sizeof(why), "p2pmem: can't open /sys/%s: %s", path,
+				 error_name(r));
+		return context_fail(context, r, "%s", why);
+	}
+	p2pmem->fd = r;
+	*ret_device = &p2pmem->device;
+	return 0;
+}
+
+static void close_device(struct device *device)
+{
+	struct p2pmem_device *p2pmem = p2pmem_device_of(device);
+
+	device->context->sys->close(p2pmem->fd);
+	free(p2pmem);
+}
+
+/* What the pool says about why there is nothing for us. */
+static int exhausted(const struct device *device, uint64_t length_bytes)
+{
+	const struct p2pdma_context *context = device->context;
+	struct pci_p2pmem pool;
+	cleanup_fd int fd = -1;
+	int r;
+
+	r = pci_function_open(context->sysfs_fd, &device->function.address, &fd);
+	if (!r)
+		r = pci_p2pmem_query(fd, &pool);
+	if (r)
+		return context_fail(context, -ENOMEM, "the pool of %s has no 0x%" PRIx64 " bytes",
+				    device->name, length_bytes);
+	if (pool.available_bytes >= length_bytes)
+		return context_fail(context, -ENOMEM,
+				    "the pool of %s has 0x%" PRIx64 " of 0x%" PRIx64
+				    " bytes free, but not 0x%" PRIx64
+				    " in one piece; or this process has no addresses left",
+				    device->name, pool.available_bytes, pool.size_bytes,
+				    length_bytes);
+	return context_fail(context, -ENOMEM,
+			    "the pool of %s has 0x%" PRIx64 " of 0x%" PRIx64
+			    " bytes free, and 0x%" PRIx64
+			    " are wanted: its driver and other processes have the rest",
+			    device->name, pool.available_bytes, pool.size_bytes, length_bytes);
+}
+
+static int allocate(struct device *device, const struct export_request *request,
+		    struct export_result *ret_result)
+{
+	const struct p2pdma_context *context = device->context;
+	uint64_t length_bytes = request->ranges[0].length_bytes;
+	void *memory;
+	int r;
+
+	if (request->nr_ranges != 1 || request->ranges[0].offset_bytes)
+		return context_fail(context, -EINVAL,
+				    "the kernel chooses where in the pool of %s a buffer lies: one "
+				    "range at offset 0 says how large it is",
+				    device->name);
+	if (length_bytes > SIZE_MAX)
+		return exhausted(device, length_bytes);
+	r = context->sys->map(NULL, (size_t)length_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			      p2pmem_device_of(device)->fd, 0, &memory);
+	if (r == -ENOMEM)
+		return exhausted(device, length_bytes);
+	if (r == -ENODEV)
+		return context_fail(context, r, "the driver of %s has let go of its pool",
+				    device->name);
+	if (r)
+		return context_fail(context, r, "can't map p2pmem/allocate of %s: %s", device->name,
+				    error_name(r));
+	if (!(request->flags & P2PDMA_BUFFER_INHERIT))
+		madvise(memory, (size_t)length_bytes, MADV_DONTFORK);
+	ret_result->fd = -1;
+	ret_result->memory = memory;
+	ret_result->export_id = 0;
+	ret_result->size_bytes = length_bytes;
+	return 0;
+}
+
+/* Nothing to hear: hotplug.c and has_left() are the sources. */
+static int watch(struct device *device)
+{
+	(void)device;
+	return 0;
+}
+
+static void unwatch(struct device *device)
+{
+	(void)device;
+}
+
+static bool has_left(const struct device *device)
+{
+	const struct p2pmem_device *p2pmem = list_entry(device, const struct p2pmem_device, device);
+	uint64_t size_bytes;
+
+	/* A file of sysfs that was removed can't be sought in. */
+	return device->context->sys->size(p2pmem->fd, &size_bytes) == -ENODEV;
+}
+
+static int revoke_buffer(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
+			 struct p2pdma_revoke_result *result)
+{
+	/* I/o in flight has pinned its pages, and lets go of them when it is done. */
+	(void)timeout_ms;
+	(void)result;
+	pthread_mutex_lock(&buffer->context->lock);
+	mappings_end(buffer, true);
+	buffer_revoked(buffer, P2PDMA_REASON_OWNER, 0);
+	pthread_mutex_unlock(&buffer->context->lock);
+	return 0;
+}
+
+static void query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status)
+{
+	(void)status;
+	pthread_mutex_lock(&buffer->context->lock);
+	if (!buffer->device->is_gone && has_left(buffer->device))
+		device_mark_gone(buffer->device, P2PDMA_REASON_REMOVE);
+	pthread_mutex_unlock(&buffer->context->lock);
+}
+
+static int map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
+	       int protection, void **ret_address)
+{
+	(void)length_bytes;
+	(void)protection;
+	*ret_address = (char *)buffer->memory + offset_bytes;
+	return 0;
+}
+
+const struct backend backend_p2pmem = {
+	.name = "p2pmem",
+	.id = P2PDMA_BACKEND_P2PMEM,
+	.flags = P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_INHERIT,
+	.kind = P2PDMA_PROVIDER_KIND_P2PMEM,
+	.can_export = can_export,
+	.open = open_device,
+	.close = close_device,
+	.export = allocate,
+	.watch = watch,
+	.unwatch = unwatch,
+	.has_left = has_left,
+	.revoke = revoke_buffer,
+	.query = query,
+	.map = map,
+};
