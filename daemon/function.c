@@ -25,9 +25,10 @@
 #include "common/vfio.h"
 #include "function.h"
 
-static const char vram_cause[] = "a buffer of a DRM device is handed out by the process that made "
-				 "it: let it export the buffer "
-				 "(PRIME) and publish the DMABUF, see p2pdma_publish(3)";
+static const char vram_cause[] = "memory of a DRM device is handed out by the process that makes a "
+				 "buffer of it, with "
+				 "P2PDMA_BACKEND_DRM for instance: let it publish the DMABUF, see "
+				 "p2pdma_publish(3)";
 static const char p2pmem_cause[] = "memory with struct pages is mapped from p2pmem/allocate in the "
 				   "function's sysfs directory; "
 				   "there are no DMABUFs of it";

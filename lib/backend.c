@@ -8,7 +8,8 @@
 
 #include <stdio.h>
 
-const struct backend *const backends[] = {&backend_export, &backend_vfio, &backend_p2pmem, NULL};
+const struct backend *const backends[] = {&backend_export, &backend_vfio, &backend_drm,
+					  &backend_p2pmem, NULL};
 
 enum p2pdma_provider_kind backend_kind(uint32_t bar)
 {

@@ -75,6 +75,8 @@ struct backend {
 	bool (*has_left)(const struct device *device);
 	/* Must the whole function be revoked together? */
 	bool is_function_wide;
+	/* Does it reach only what this process has of the memory? */
+	bool is_cooperative;
 
 	/* Ask the kernel; fills what it knows and takes the state over. No lock held. */
 	void (*query)(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status);
@@ -82,10 +84,17 @@ struct backend {
 	/* A CPU mapping; the range is checked. No lock held. */
 	int (*map)(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
 		   int protection, void **ret_address);
+
+	/*
+	 * An importer has mapped the buffer: is it still what was asked for? No lock held.
+	 * NULL: nothing that an importer does changes it.
+	 */
+	int (*check)(struct p2pdma_buffer *buffer);
 };
 
 extern const struct backend backend_export;
 extern const struct backend backend_vfio;
+extern const struct backend backend_drm;
 extern const struct backend backend_p2pmem;
 extern const struct backend backend_adopt;
 

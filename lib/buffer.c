@@ -83,7 +83,7 @@ static void buffer_destroy(struct p2pdma_buffer *buffer)
 	mappings_end(buffer, false);
 	list_remove(&buffer->link);
 	event_queue_drop(context, buffer);
-	if (device && !buffer->backend->is_function_wide)
+	if (device && !buffer->backend->is_function_wide && !buffer->backend->is_cooperative)
 		mr_identity_revoke(buffer, P2PDMA_MR_GUARD_STALE);
 	mr_identity_detach(buffer);
 	pthread_mutex_unlock(&context->lock);

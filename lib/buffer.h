@@ -83,6 +83,10 @@ bool reason_is_gone(uint32_t reason);
 int ranges_check(const struct p2pdma_context *context, const char *name, uint64_t bar_bytes,
 		 const struct p2pdma_range *ranges, size_t nr_ranges, uint64_t *ret_size_bytes);
 
+/* The same for memory that its driver lays out; @memory_bytes: 0 where nobody tells. */
+int ranges_check_amount(const struct p2pdma_context *context, const char *name,
+			uint64_t memory_bytes, const struct p2pdma_range *ranges, size_t nr_ranges);
+
 /* Unmaps or, where @is_cover, replaces by pages that raise SIGBUS. Under context->lock. */
 void mappings_end(struct p2pdma_buffer *buffer, bool is_cover);
 

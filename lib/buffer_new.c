@@ -24,7 +24,7 @@
 
 #define KNOWN_FLAGS                                                                                \
 	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE |       \
-	 P2PDMA_BUFFER_INHERIT)
+	 P2PDMA_BUFFER_INHERIT | P2PDMA_BUFFER_ALLOW_SYSTEM)
 
 int buffer_options_load(const struct p2pdma_context *context,
 			const struct p2pdma_buffer_options *options,
@@ -189,7 +189,11 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 		ranges = &whole;
 		nr_ranges = 1;
 	}
-	r = ranges_check(context, provider->name, bar_bytes, ranges, nr_ranges, &size_bytes);
+	if (p2pdma_provider_kind(provider) == P2PDMA_PROVIDER_KIND_VRAM)
+		r = ranges_check_amount(context, provider->name, bar_bytes, ranges, nr_ranges);
+	else
+		r = ranges_check(context, provider->name, bar_bytes, ranges, nr_ranges,
+				 &size_bytes);
 	if (r)
 		return r;
 	request = (struct export_request){
@@ -210,9 +214,10 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 	if (backend->kind != p2pdma_provider_kind(provider))
 		return context_fail(context, -EOPNOTSUPP, "the %s backend can't export %s",
 				    backend->name, provider->name);
-	if (known.flags & ~backend->flags)
+	if (known.flags & ~(backend->flags | P2PDMA_BUFFER_ALLOW_SYSTEM))
 		return context_fail(context, -EOPNOTSUPP, "the %s backend can't %s", backend->name,
-				    flag_meaning(known.flags & ~backend->flags));
+				    flag_meaning(known.flags &
+						 ~(backend->flags | P2PDMA_BUFFER_ALLOW_SYSTEM)));
 	pthread_mutex_lock(&context->open_lock);
 	r = export_locked(context, backend, provider, &request, &buffer);
 	pthread_mutex_unlock(&context->open_lock);

@@ -90,10 +90,11 @@ int mr_create(struct ibv_pd *pd, struct p2pdma_buffer *buffer, const struct p2pd
 		free(mr);
 		return register_failed(pd, buffer, attr, access, r);
 	}
-	if (!publish(mr)) {
+	r = buffer->backend->check ? buffer->backend->check(buffer) : 0;
+	if (r || !publish(mr)) {
 		mr_methods_deregister(context, mr);
 		free(mr);
-		return buffer_check(buffer);
+		return r ? r : buffer_check(buffer);
 	}
 	buffer_ref(buffer);
 	*ret_mr = mr;

@@ -135,8 +135,11 @@ void mr_identity_close(struct p2pdma_buffer *buffer)
 	if (!buffer->identity)
 		return;
 	close_once(buffer);
-	/* An adopted buffer is one user of the DMABUF among others, one with a device owns it. */
-	if (buffer->device || !buffer->identity->nr_open)
+	/*
+	 * An adopted buffer is one user of the DMABUF among others, and so is one that can't take it
+	 * from them. One with a device owns it.
+	 */
+	if ((buffer->device && !buffer->backend->is_cooperative) || !buffer->identity->nr_open)
 		end(buffer->identity, buffer->context, 0);
 }
 

@@ -7,7 +7,7 @@
 #include "backend.h"
 #include "common/pci.h"
 
-#define NR_EXPORTERS 3
+#define NR_EXPORTERS 4
 
 /* Never changes once it is published; only the count does. */
 struct p2pdma_provider {

@@ -39,6 +39,29 @@ static int check_one(const struct p2pdma_context *context, const char *name, uin
 	return 0;
 }
 
+int ranges_check_amount(const struct p2pdma_context *context, const char *name,
+			uint64_t memory_bytes, const struct p2pdma_range *ranges, size_t nr_ranges)
+{
+	uint64_t page = context->page_size_bytes;
+
+	if (nr_ranges != 1 || ranges->offset_bytes)
+		return context_fail(context, -EINVAL,
+				    "the driver of %s lays it out: one range with offset 0 is an "
+				    "amount of it",
+				    name);
+	if (!ranges->length_bytes || ranges->length_bytes % page)
+		return context_fail(context, -EINVAL,
+				    "0x%" PRIx64
+				    " bytes of %s: a multiple of the page size %" PRIu64
+				    " is wanted",
+				    ranges->length_bytes, name, page);
+	if (memory_bytes && ranges->length_bytes > memory_bytes)
+		return context_fail(context, -EINVAL,
+				    "0x%" PRIx64 " bytes of %s, which has 0x%" PRIx64,
+				    ranges->length_bytes, name, memory_bytes);
+	return 0;
+}
+
 int ranges_check(const struct p2pdma_context *context, const char *name, uint64_t bar_bytes,
 		 const struct p2pdma_range *ranges, size_t nr_ranges, uint64_t *ret_size_bytes)
 {

@@ -23,8 +23,8 @@ struct p2pdma_context;
 struct p2pdma_buffer;
 
 /**
- * struct p2pdma_range - one piece of a BAR
- * @offset_bytes: from the start of the BAR, a multiple of the page size
+ * struct p2pdma_range - one piece of a BAR, or an amount of vram
+ * @offset_bytes: from the start of the BAR, a multiple of the page size; 0 for vram
  * @length_bytes: a multiple of the page size, not zero
  */
 struct p2pdma_range {
@@ -50,6 +50,12 @@ struct p2pdma_range {
  * process alone. p2pmem backend only.
  */
 #define P2PDMA_BUFFER_INHERIT		(1U << 3)
+/*
+ * Take the buffer also where its driver puts it into system memory, at once or when an importer
+ * attaches. Without it that is an error. P2PDMA_STATUS_SYSTEM tells which it was. Drm backend;
+ * others make no such buffers.
+ */
+#define P2PDMA_BUFFER_ALLOW_SYSTEM	(1U << 4)
 
 /**
  * struct p2pdma_buffer_options - how to make a buffer
@@ -77,7 +83,9 @@ struct p2pdma_buffer_options {
  * @context:    borrowed; it must outlive the use of the buffer's events
  * @provider:   borrowed
  * @ranges:     the slices; they must not overlap and follow each other in the
- *              buffer in this order. NULL with @nr_ranges 0 is the whole BAR
+ *              buffer in this order. NULL with @nr_ranges 0 is the whole BAR. Of vram
+ *              one with offset 0: its driver chooses the place, and rounds the length up
+ *              where its pages are larger
  * @nr_ranges:  0 .. P2PDMA_BUFFER_MAX_RANGES
  * @options:    borrowed; NULL means P2PDMA_BUFFER_OPTIONS_INIT
  * @ret_buffer: the buffer, owned by the caller; p2pdma_buffer_free()
@@ -85,7 +93,8 @@ struct p2pdma_buffer_options {
  * P2PDMA_BACKEND_AUTO asks p2pd where its socket is there, and what p2pd says is the
  * answer: a refusal is never worked around. Otherwise, or with
  * P2PDMA_CONTEXT_DIRECT, it takes `export` where the function has a device node
- * of it, and `vfio` where a VFIO driver is bound. Never system memory. A slice
+ * of it, and `vfio` where a VFIO driver is bound; for vram `drm`. Never system memory: a GPU's
+ * driver that chooses it makes this fail (-EOPNOTSUPP). A slice
  * that p2pd grants is leased exclusively; see <p2pdma/lease.h>.
  *
  * Of a p2pmem provider it takes one range at offset 0: the kernel chooses where in the pool a
@@ -94,8 +103,9 @@ struct p2pdma_buffer_options {
  *
  * Blocking: no; until p2pd answers, up to broker_timeout_ms
  * Threads:  any
- * Kernel:   P2PDMA_EXPORT_EXPORT, or VFIO_DEVICE_FEATURE with
- *           VFIO_DEVICE_FEATURE_DMA_BUF; both probed by asking. mmap of p2pmem/allocate
+ * Kernel:   P2PDMA_EXPORT_EXPORT, VFIO_DEVICE_FEATURE with
+ *           VFIO_DEVICE_FEATURE_DMA_BUF, or a DRM driver's calls, see
+ *           p2pdma_buffer_new_drm(); all probed by asking. mmap of p2pmem/allocate
  * Since:    0.1
  *
  * Return: 0, or -EINVAL for a range or option that can't be; -E2BIG for
@@ -105,7 +115,8 @@ struct p2pdma_buffer_options {
  * opened or p2pd's policy says no; from p2pd also what p2pdma_lease_acquire()
  * says; -EPERM for P2PDMA_BUFFER_ALLOW_UNREVOCABLE without capability or leave;
  * -EBUSY while the function is being reset, suspended, or held by another VFIO
- * user; -ENOMEM, also for a pool that has no such piece free; -EMFILE, -ENFILE
+ * user; -ENOSPC when a GPU has no room; -ENOMEM, also for a pool that has no such piece free;
+ * -EMFILE, -ENFILE
  */
 P2PDMA_API int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *provider,
 				 const struct p2pdma_range *ranges, size_t nr_ranges,
@@ -198,7 +209,7 @@ P2PDMA_API enum p2pdma_backend p2pdma_buffer_backend(const struct p2pdma_buffer 
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
  * Return: the provider's name with its generation, "dmabuf:INODE" for an
- * adopted one; it lives as long as the buffer. "" for NULL
+ * adopted one, "drm:DRIVER:INODE" for a GEM object; it lives as long as the buffer. "" for NULL
  */
 P2PDMA_API const char *p2pdma_buffer_name(const struct p2pdma_buffer *buffer);
 
@@ -336,7 +347,9 @@ struct p2pdma_revoke_result {
  * CPU reaches the memory through this buffer, and none will again. Idempotent.
  *
  * The vfio backend can only revoke a function as a whole: with other live
- * buffers on it the answer is -EOPNOTSUPP unless P2PDMA_REVOKE_FUNCTION is set. A
+ * buffers on it the answer is -EOPNOTSUPP unless P2PDMA_REVOKE_FUNCTION is set. The
+ * drm backend can't take memory from who holds it: it waits for this process's memory regions to be
+ * deregistered (-EBUSY while there are some), and leaves other processes theirs. A
  * lease goes back to p2pd, which does the last step; when it can't be reached, the
  * buffer can't be used any more all the same, and calling again asks it again.
  * p2pmem goes back to its pool as soon as i/o in flight is done with it, and
@@ -364,6 +377,9 @@ enum p2pdma_buffer_state {
 
 /* The kernel counted: nr_attachments .. revoke_ns are valid. */
 #define P2PDMA_STATUS_COUNTED (1U << 0)
+/* It is known where the buffer lies now: in system memory if SYSTEM is set, else in the device. */
+#define P2PDMA_STATUS_PLACED  (1U << 1)
+#define P2PDMA_STATUS_SYSTEM  (1U << 2)
 
 /**
  * struct p2pdma_buffer_status - where a buffer stands

@@ -40,6 +40,7 @@
 #include <p2pdma/buffer.h>
 #include <p2pdma/context.h>
 #include <p2pdma/doctor.h>
+#include <p2pdma/drm.h>
 #include <p2pdma/event.h>
 #include <p2pdma/explain.h>
 #include <p2pdma/lease.h>

@@ -47,9 +47,10 @@ enum p2pdma_backend {
 	P2PDMA_BACKEND_ADOPT = 3,  /* somebody else's DMABUF */
 	P2PDMA_BACKEND_BROKER = 4, /* a lease of p2pd */
 
-	/* How p2pd makes one, besides EXPORT and VFIO; not to be asked for. */
-	P2PDMA_BACKEND_DRM = 5,
-	P2PDMA_BACKEND_P2PMEM = 6, /* memory with struct pages; to be asked for as well */
+	P2PDMA_BACKEND_DRM = 5,	   /* GPU memory, by its DRM driver */
+	P2PDMA_BACKEND_P2PMEM = 6, /* memory with struct pages; no DMABUF */
+
+	/* A lease of what somebody published; not to be asked for. */
 	P2PDMA_BACKEND_PUBLISHED = 7,
 
 	/* No provider's; see <p2pdma/memory.h>. */

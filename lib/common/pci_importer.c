@@ -21,16 +21,13 @@ static bool is_device_name(const char *name)
 	return *name && *name != '.' && !strchr(name, '/') && strlen(name) < 64;
 }
 
-/* The last PCI function on the way to a device of a class. -ENODEV. */
-static int function_above(int sysfs_fd, const char *class, const char *name,
-			  struct pci_address *ret_address)
+int pci_function_above(int sysfs_fd, const char *path, struct pci_address *ret_address)
 {
-	char path[160], target[PATH_MAX];
+	char target[PATH_MAX];
 	char *rest = target, *part;
 	int r = -ENODEV;
 	ssize_t length;
 
-	snprintf(path, sizeof(path), "class/%s/%s", class, name);
 	length = readlinkat(sysfs_fd, path, target, sizeof(target) - 1);
 	if (length < 0)
 		return -ENODEV;
@@ -39,6 +36,16 @@ static int function_above(int sysfs_fd, const char *class, const char *name,
 		if (!pci_address_parse(part, ret_address))
 			r = 0;
 	return r;
+}
+
+/* Of a device of a class. */
+static int function_above(int sysfs_fd, const char *class, const char *name,
+			  struct pci_address *ret_address)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "class/%s/%s", class, name);
+	return pci_function_above(sysfs_fd, path, ret_address);
 }
 
 int pci_importer_query(int sysfs_fd, const char *name, struct pci_address *ret_address)

@@ -83,4 +83,7 @@ int pci_chain_parse(const char *link, struct pci_chain *ret_chain);
  */
 int pci_importer_query(int sysfs_fd, const char *name, struct pci_address *ret_address);
 
+/* The last PCI function on the way to which a link leads, relative to @sysfs_fd. -ENODEV: none. */
+int pci_function_above(int sysfs_fd, const char *path, struct pci_address *ret_address);
+
 #endif /* COMMON_PCI_TREE_H */

@@ -29,6 +29,7 @@ enum fake_kind {
 	FAKE_HEAP,
 	FAKE_UDMABUF,
 	FAKE_P2PMEM,
+	FAKE_DRM,
 };
 
 #define FAKE_MAX_FDS	 256

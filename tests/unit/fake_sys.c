@@ -20,6 +20,7 @@
 #include <rdma/rdma_user_ioctl_cmds.h>
 
 #include "fake.h"
+#include "fake_drm.h"
 #include "fake_memory.h"
 #include "fake_vfio.h"
 #include "uverbs_abi.h"
@@ -119,6 +120,10 @@ static int sys_open_at(int dir_fd, const char *path, int flags)
 	(void)flags;
 	if (r)
 		return r;
+	if (fake_drm_is_node(path) && (*path == '/' || !faccessat(dir_fd, path, F_OK, 0))) {
+		fake.nr_opens++;
+		return fake_drm_open(path);
+	}
 	if (!strncmp(path, "/proc/", 6))
 		return open_proc(path);
 	if (faccessat(dir_fd, path, F_OK, 0))
@@ -148,6 +153,8 @@ static int sys_close(int fd)
 		close(fake.event_fd);
 		fake.event_fd = -1;
 	}
+	if (fake.kinds[fd] == FAKE_DRM)
+		fake_drm_close(fd);
 	fake.kinds[fd] = FAKE_NONE;
 	return close(fd) ? -errno : 0;
 }
@@ -343,6 +350,8 @@ static int sys_ioctl(int fd, unsigned long request, void *argument)
 		return fake_memory_ioctl(fd, request, argument);
 	case FAKE_UVERBS:
 		return request == RDMA_VERBS_IOCTL ? verbs_ioctl(argument) : -ENOTTY;
+	case FAKE_DRM:
+		return fake_drm_ioctl(fd, request, argument);
 	default:
 		return fake_vfio_ioctl(fd, request, argument);
 	}
@@ -397,6 +406,8 @@ static int sys_stat(int fd, struct stat *ret_status)
 
 	if (r)
 		return r;
+	if (fd >= 0 && fake.kinds[fd] == FAKE_DRM)
+		return fake_drm_stat(ret_status);
 	return fstat(fd, ret_status) ? -errno : 0;
 }
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BACKEND_DRM_H
+#define BACKEND_DRM_H
+
+#include "device.h"
+#include "drm_object.h"
+
+/* One object of a DRM device; there is one for each buffer. */
+struct drm_device {
+	struct device device;
+	struct drm_object object; /* under open_lock */
+	bool is_listed;		  /* its function is known, and may leave */
+};
+
+static inline struct drm_device *drm_device_of(struct device *device)
+{
+	return list_entry(device, struct drm_device, device);
+}
+
+/* Takes the object over. @function: NULL for a DRM device that is no PCI function's. */
+int drm_device_new(struct p2pdma_context *context, const struct pci_function *function,
+		   const struct drm_object *object, struct drm_device **ret_device);
+
+#endif /* BACKEND_DRM_H */
