@@ -51,6 +51,11 @@ struct p2pdma_buffer {
 	struct p2pdma_range ranges[]; /* 0 for an adopted one */
 };
 
+/* All of P2PDMA_BUFFER_*. */
+#define BUFFER_FLAGS                                                                               \
+	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE |       \
+	 P2PDMA_BUFFER_INHERIT | P2PDMA_BUFFER_ALLOW_SYSTEM | P2PDMA_BUFFER_PCIE_MAPPING)
+
 /* What holds for the options of every kind of buffer: size, known flags, nothing reserved. */
 int buffer_options_load(const struct p2pdma_context *context,
 			const struct p2pdma_buffer_options *options,

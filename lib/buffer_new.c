@@ -22,10 +22,6 @@
 #include "options.h"
 #include "provider.h"
 
-#define KNOWN_FLAGS                                                                                \
-	(P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE |       \
-	 P2PDMA_BUFFER_INHERIT | P2PDMA_BUFFER_ALLOW_SYSTEM)
-
 int buffer_options_load(const struct p2pdma_context *context,
 			const struct p2pdma_buffer_options *options,
 			struct p2pdma_buffer_options *ret_known)
@@ -38,9 +34,9 @@ int buffer_options_load(const struct p2pdma_context *context,
 		if (r)
 			return context_fail(context, r, "the buffer options have a wrong size");
 	}
-	if (known.flags & ~KNOWN_FLAGS || known.reserved)
+	if (known.flags & ~BUFFER_FLAGS || known.reserved)
 		return context_fail(context, -EINVAL, "unknown buffer flags 0x%" PRIx32,
-				    known.flags & ~KNOWN_FLAGS);
+				    known.flags & ~BUFFER_FLAGS);
 	*ret_known = known;
 	return 0;
 }
@@ -107,6 +103,8 @@ static const char *flag_meaning(uint32_t flags)
 		return "let importers in that can't be revoked";
 	if (flags & P2PDMA_BUFFER_READ_ONLY)
 		return "make read-only buffers";
+	if (flags & P2PDMA_BUFFER_PCIE_MAPPING)
+		return "choose the way to its memory";
 	return "share its memory with children";
 }
 

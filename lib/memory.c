@@ -16,7 +16,7 @@
 
 #include "buffer.h"
 #include "memory.h"
-#include "options.h"
+#include "runtime.h"
 
 /* In the order in which AUTO tries them. */
 static const struct memory_source *const sources[] = {&memory_heap, &memory_udmabuf};
@@ -60,15 +60,17 @@ int p2pdma_backend_query(struct p2pdma_context *context, enum p2pdma_backend bac
 			 const char **ret_why)
 {
 	static _Thread_local char why[BACKEND_WHY_SIZE];
+	const struct runtime *runtime = runtime_find(backend);
 	const struct memory_source *source = find(backend);
 	int r;
 
 	if (!context)
 		return -EINVAL;
-	if (!source)
+	if (!source && !runtime)
 		return context_fail(context, -EINVAL, "backend %d isn't one of <p2pdma/memory.h>",
 				    (int)backend);
-	r = check_node(context, source, why, sizeof(why));
+	r = runtime ? runtime_load(runtime, true, why) :
+		      check_node(context, source, why, sizeof(why));
 	if (ret_why)
 		*ret_why = why;
 	return !r;

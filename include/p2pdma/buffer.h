@@ -51,11 +51,16 @@ struct p2pdma_range {
  */
 #define P2PDMA_BUFFER_INHERIT		(1U << 3)
 /*
- * Take the buffer also where its driver puts it into system memory, at once or when an importer
- * attaches. Without it that is an error. P2PDMA_STATUS_SYSTEM tells which it was. Drm backend;
- * others make no such buffers.
+ * Take the buffer also where its owner (a GPU's driver, a runtime) has put it, or puts it when an
+ * importer attaches, into system memory. Without it that is an error. P2PDMA_STATUS_SYSTEM tells
+ * which it was with the drm backend. For what others place; the other backends make no such buffers.
  */
 #define P2PDMA_BUFFER_ALLOW_SYSTEM	(1U << 4)
+/*
+ * Through the PCIe BAR, also where a GPU has another way to the machine's memory: for adapters with
+ * a path of their own to the GPU (data direct). CUDA and HSA backends only.
+ */
+#define P2PDMA_BUFFER_PCIE_MAPPING	(1U << 5)
 
 /**
  * struct p2pdma_buffer_options - how to make a buffer
