@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <infiniband/verbs.h>
+#include "rc_qp.h"
 
 /*
  * Two reliable queue pairs of one RDMA device, connected to each other, and a
@@ -13,14 +13,11 @@
  * posted on the first queue pair and reach memory through the second.
  */
 struct rc_pair {
-	struct ibv_context *verbs;
+	struct rc_port port;
 	struct ibv_pd *pd;
 	struct ibv_comp_channel *channel;
 	struct ibv_cq *cq;
 	struct ibv_qp *qp[2];
-	union ibv_gid gid;
-	struct ibv_port_attr port;
-	uint8_t gid_index;
 	uint8_t *host;
 	size_t host_bytes;
 	struct ibv_mr *host_mr;

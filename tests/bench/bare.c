@@ -42,7 +42,7 @@ static int submit(const struct bench_setup *setup, union request *request)
 	request->header.length =
 		(uint16_t)(sizeof(request->header) +
 			   request->header.num_attrs * sizeof(struct ib_uverbs_attr));
-	return ioctl(setup->pair.verbs->cmd_fd, RDMA_VERBS_IOCTL, request) < 0 ? -errno : 0;
+	return ioctl(setup->pair.port.verbs->cmd_fd, RDMA_VERBS_IOCTL, request) < 0 ? -errno : 0;
 }
 
 int bare_find_driver(struct bench_setup *setup)

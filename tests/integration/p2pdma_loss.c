@@ -45,14 +45,14 @@ static void lose_memory(struct p2pdma_buffer *buffer, struct p2pdma_mr *mr)
 
 static void lose_nic(struct p2pdma_buffer *buffer)
 {
-	struct pollfd poll_fd = {selftest.pair.verbs->async_fd, POLLIN, 0};
+	struct pollfd poll_fd = {selftest.pair.port.verbs->async_fd, POLLIN, 0};
 	struct p2pdma_buffer_status status = P2PDMA_BUFFER_STATUS_INIT;
 	struct ibv_async_event event = {.event_type = IBV_EVENT_COMM_EST};
 	struct p2pdma_mr *mr;
 	int r;
 
 	while (event.event_type != IBV_EVENT_DEVICE_FATAL && poll(&poll_fd, 1, PATIENCE_MS) == 1 &&
-	       !ibv_get_async_event(selftest.pair.verbs, &event))
+	       !ibv_get_async_event(selftest.pair.port.verbs, &event))
 		ibv_ack_async_event(&event);
 	tap_ok(event.event_type == IBV_EVENT_DEVICE_FATAL, "nic_says_that_it_is_gone",
 	       event.event_type);
