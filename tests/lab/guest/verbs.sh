@@ -269,7 +269,8 @@ interface_of() {
 	[ -e "$1" ] && basename "$1"
 }
 
-# rxe_up ID: soft-RoCE on the network card ID (or on the interface of that name).
+# rxe_up ID: soft-RoCE on the network card ID (or on the interface of that name), with the
+# address 192.0.2.1; of two guests the second has 192.0.2.2.
 rxe_up() {
 	_if=$1
 	modprobe virtio_net && modprobe rdma_rxe && modprobe ib_uverbs || return 1
@@ -277,7 +278,7 @@ rxe_up() {
 		_bdf=$(bdf_of "$1") || return 1
 		_if=$(interface_of "$_bdf") || return 1
 	fi
-	ip addr add 192.0.2.1/24 dev "$_if" || return 1
+	ip addr add "192.0.2.$((1 + PEER))/24" dev "$_if" || return 1
 	ip link set "$_if" up || return 1
 	rdma_link add "${2:-rxe0}" rxe "$_if" || return 1
 	wait_for 10 [ -e /dev/infiniband/uverbs0 ]

@@ -115,6 +115,18 @@ def judge(scenario: Scenario, outcome: Outcome, kernel: str) -> Result:
     return result
 
 
+def merged(found: list[Result]) -> Result:
+    """The results of one scenario's guests as one; of two, each case says whose it is."""
+    first = found[0]
+    if len(found) == 1:
+        return first
+    cases = [Case(f"peer {peer}: {case.name}", case.result, case.detail)
+             for peer, result in enumerate(found) for case in result.cases]
+    return Result(first.scenario, first.title, cases, [f for r in found for f in r.figures],
+                  [row for r in found for row in r.rows], max(r.wall_s for r in found),
+                  max(r.boot_s for r in found), first.kernel, any(r.full_log for r in found))
+
+
 def write_json(path: Path, results: list[Result]) -> None:
     """All results as one JSON document."""
     document = {

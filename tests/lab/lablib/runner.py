@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
 import queue
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import initrd, qemu, results, topology
@@ -48,6 +52,8 @@ class Runner:
         self.is_story = is_story
         self.kvm = False
         self._print = threading.Lock()
+        self._free = jobs
+        self._freed = threading.Condition()
 
     def prepare(self, scenarios: list[Scenario]) -> Prepared:
         """Everything that is shared, before the first guest starts."""
@@ -73,8 +79,8 @@ class Runner:
         initrd.assemble(target, layers, initrd.scenario_layer(files))
         return qemu.kvm_boots(self.shop.by_key(self.kernel).unpacked, target)
 
-    def machine(self, scenario: Scenario, image: Path) -> qemu.Machine:
-        """The virtual machine for one scenario."""
+    def machine(self, scenario: Scenario, image: Path, wires: Path | None = None) -> qemu.Machine:
+        """The virtual machine for one guest; @wires: where its way to the other one lies."""
         values = scenario.values
         board = topology.load(values["topology"])
         memory = dict(board.memory_mib)
@@ -82,8 +88,9 @@ class Runner:
             name, _, mib = extra.partition(":")
             memory[name] = int(mib)
         board.memory_mib = memory
+        wire = topology.Wire(wires, scenario.peer) if wires and scenario.peers > 1 else None
         arguments = topology.qemu_arguments(board, Path("@files@"), values["iommu"],
-                                            scenario.lists["device"])
+                                            scenario.lists["device"], wire)
         arguments += [word for line in scenario.lists["qemu"] for word in line.split()]
         if values["hotplug"] == "native":
             arguments += NATIVE_HOTPLUG
@@ -115,30 +122,53 @@ class Runner:
         busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         return math.ceil(slow * busy * self.factor)
 
-    def run_one(self, scenario: Scenario) -> Result:
-        """Run one scenario in a guest of its own."""
-        prepared = self.shop.by_key(self.kernel)
-        where = self.out / scenario.title.replace("/", "_")
-        where.mkdir(parents=True, exist_ok=True)
-        image = self.image(scenario, where)
-        timeout = scenario.timeout_s * self.factor
-        if prepared.is_debug:
-            timeout *= DEBUG_TIMEOUT_FACTOR
+    @contextlib.contextmanager
+    def _processors(self, guests: int) -> Iterator[None]:
+        """Have room for so many guests; more than there is in all run when all else is done."""
+        guests = min(guests, self.jobs)
+        with self._freed:
+            self._freed.wait_for(lambda: self._free >= guests)
+            self._free -= guests
         try:
-            outcome = self._boot(scenario, image, where, timeout)
+            yield
+        finally:
+            with self._freed:
+                self._free += guests
+                self._freed.notify_all()
+
+    def run_one(self, scenario: Scenario) -> Result:
+        """Run one scenario in a guest of its own, or in two that have a network in common."""
+        prepared = self.shop.by_key(self.kernel)
+        guests = scenario.guests()
+        with self._processors(len(guests)), tempfile.TemporaryDirectory(prefix="lab.") as wires:
+            outcomes = self._boot(guests, Path(wires))
+        return results.merged([results.judge(guest, outcome, prepared.label)
+                               for guest, outcome in zip(guests, outcomes, strict=True)])
+
+    def _boot(self, guests: list[Scenario], wires: Path) -> list[qemu.Outcome]:
+        """Start the guests and wait for their end; once more if one never came up."""
+        for boot in itertools.count(1):
+            with ThreadPoolExecutor(len(guests)) as pool:
+                outcomes = list(pool.map(lambda guest: self._run_guest(guest, wires), guests))
+            if boot == BOOTS or all(o.lines or not o.timed_out for o in outcomes):
+                break
+            say(f"{guests[0].title}: the guest did not come up, once more")
+        return outcomes
+
+    def _run_guest(self, guest: Scenario, wires: Path) -> qemu.Outcome:
+        where = self.out / guest.title.replace("/", "_")
+        if guest.peers > 1:
+            where /= f"peer{guest.peer}"
+        where.mkdir(parents=True, exist_ok=True)
+        timeout = guest.timeout_s * self.factor
+        if self.shop.by_key(self.kernel).is_debug:
+            timeout *= DEBUG_TIMEOUT_FACTOR
+        image = self.image(guest, where)
+        try:
+            return qemu.run(self.machine(guest, image, wires), where, timeout,
+                            _tell if self.is_story else None)
         finally:
             image.unlink(missing_ok=True)
-        return results.judge(scenario, outcome, prepared.label)
-
-    def _boot(self, scenario: Scenario, image: Path, where: Path, timeout: float) -> qemu.Outcome:
-        """Start its guest and wait for its end; once more if it never came up."""
-        on_line = _tell if self.is_story else None
-        for boot in itertools.count(1):
-            outcome = qemu.run(self.machine(scenario, image), where, timeout, on_line)
-            if outcome.lines or not outcome.timed_out or boot == BOOTS:
-                break
-            say(f"{scenario.title}: the guest did not come up, once more")
-        return outcome
 
     def run_all(self, scenarios: list[Scenario]) -> list[Result]:
         """Run @scenarios, at most self.jobs at a time; results in their order."""
@@ -194,9 +224,10 @@ class Runner:
             where = self.out / scenario.title.replace("/", "_")
             if result.full_log:
                 print("    the whole kernel log:")
-                text = (where / "console.log").read_text(encoding="utf-8", errors="replace")
-                for line in text.splitlines():
-                    print(f"      {line.rstrip()}")
+                for log in sorted(where.rglob("console.log")):
+                    text = log.read_text(encoding="utf-8", errors="replace")
+                    for line in text.splitlines():
+                        print(f"      {line.rstrip()}")
             if not result.passed:
                 print(f"    transcript and logs: {where}")
             sys.stdout.flush()

@@ -12,6 +12,7 @@
     #: userland = busybox                (busybox, systemd: see systemd.py)
     #: kernel = any                      (any, distribution, debug)
     #: image = unpacked                  (unpacked, packed: see bzimage.py)
+    #: peers = 1                         (guests: 1, or 2 that have a network in common)
     #: when = always                     (always, named: left out unless it is asked for)
     #: timeout = 60                      (seconds, for the whole guest)
     #: memory = 1024                     (MiB)
@@ -27,7 +28,8 @@
 
 The body is sh, run in the guest with the verbs of guest/verbs.sh. Each
 header value is there as $TOPOLOGY, $IOMMU, $CPU and so on; `for` may
-name a new key too, which then is a variable of the body.
+name a new key too, which then is a variable of the body. Where there are two
+guests, both run the body at the same time and $PEER is 0 in one and 1 in the other.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import topology
@@ -43,15 +45,15 @@ from .base import LAB, LabError
 
 DEFAULTS = {"title": "", "topology": "root-ports", "iommu": "off", "cpu": "EPYC", "modules": "",
             "needs": "", "librxe": "stock", "layer": "", "userland": "busybox",
-            "kernel": "any", "image": "unpacked", "when": "always", "timeout": "60", "memory": "1024",
-            "cmdline": "", "hotplug": "acpi", "leaks": ""}
+            "kernel": "any", "image": "unpacked", "peers": "1", "when": "always",
+            "timeout": "60", "memory": "1024", "cmdline": "", "hotplug": "acpi", "leaks": ""}
 REPEATED = ("device", "qemu", "file", "allow", "except")
 SHOWN = ("topology", "iommu", "cpu", "librxe")
 
 
 @dataclass
 class Scenario:
-    """One scenario with every value settled: one guest."""
+    """One scenario with every value settled: one guest, or @peer of two."""
 
     name: str
     values: dict[str, str]
@@ -60,6 +62,7 @@ class Scenario:
     body: str
     path: Path
     cases: list[str] = field(default_factory=list)
+    peer: int = 0
 
     @property
     def title(self) -> str:
@@ -73,10 +76,19 @@ class Scenario:
         """How long the guest may live."""
         return float(self.values["timeout"])
 
+    @property
+    def peers(self) -> int:
+        """How many guests run at the same time."""
+        return int(self.values["peers"])
+
+    def guests(self) -> list[Scenario]:
+        """One for each guest."""
+        return [replace(self, peer=peer) for peer in range(self.peers)]
+
     def config(self, stretch: int, interactive: bool = False) -> str:
         """The shell variables the guest starts with; @stretch multiplies its time limits."""
         settings = {**self.values, **self.varied, "scenario": self.name,
-                    "stretch": str(stretch),
+                    "peer": str(self.peer), "stretch": str(stretch),
                     "interactive": "1" if interactive else ""}
         return "".join(f"{key.upper()}={shlex.quote(value)}\n"
                        for key, value in settings.items())
@@ -123,7 +135,7 @@ def _validate(scenario: Scenario) -> None:
     for key, allowed in (("iommu", topology.IOMMU_KINDS), ("librxe", ("stock", "rebuilt")),
                          ("hotplug", ("acpi", "native")), ("userland", ("busybox", "systemd")),
                          ("kernel", ("any", "distribution", "debug")),
-                         ("image", ("unpacked", "packed"))):
+                         ("image", ("unpacked", "packed")), ("peers", ("1", "2"))):
         if values[key] not in allowed:
             raise LabError(f"{scenario.title}: {key} is one of {', '.join(allowed)}")
     if not values["timeout"].isdigit() or not values["memory"].isdigit():

@@ -49,7 +49,22 @@ def load(name: str) -> Topology:
                     data.get("machine", []))
 
 
-def qemu_arguments(topology: Topology, files: Path, iommu: str, extra: list[str]) -> list[str]:
+@dataclass
+class Wire:
+    """The network of two guests, as the guest @peer sees it; its sockets lie in @place."""
+
+    place: Path
+    peer: int
+
+    def netdev(self, name: str) -> str:
+        """QEMU's end of the network @name. A datagram is a frame; who isn't there gets none."""
+        here, there = (self.place / f"{name}.{peer}" for peer in (self.peer, 1 - self.peer))
+        return (f"dgram,id={name},local.type=unix,local.path={here},"
+                f"remote.type=unix,remote.path={there}")
+
+
+def qemu_arguments(topology: Topology, files: Path, iommu: str, extra: list[str],
+                   wire: Wire | None = None) -> list[str]:
     """QEMU's arguments for @topology; @files is where the BAR files lie."""
     args: list[str] = list(topology.machine)
     if iommu != "off":
@@ -62,10 +77,13 @@ def qemu_arguments(topology: Topology, files: Path, iommu: str, extra: list[str]
     nets = sorted({part.removeprefix("netdev=") for device in [*topology.devices, *extra]
                    for part in device.split(",") if part.startswith("netdev=")})
     for net in nets:
-        args += ["-netdev", f"user,id={net},restrict=on,ipv6=off"]
-    for device in [*topology.devices, *extra]:
+        args += ["-netdev",
+                 wire.netdev(net) if wire else f"user,id={net},restrict=on,ipv6=off"]
+    for number, device in enumerate([*topology.devices, *extra]):
         if device.startswith("virtio-net-pci"):
             device += ",disable-legacy=on"
+            if wire:
+                device += f",mac=52:54:00:12:{wire.peer:02x}:{number:02x}"
             if iommu != "off":
                 device += ",iommu_platform=on"
         args += ["-device", device]
