@@ -7,6 +7,7 @@
  *   struct p2pdma_provider   one memory BAR of one PCI function
  *   struct p2pdma_buffer     a slice of it as a DMABUF that can be revoked
  *   struct p2pdma_mr         a slice of a buffer as an RDMA memory region
+ *   struct p2pdma_iommufd_mapping   a slice of a buffer for devices of VFIO
  *   struct p2pdma_mr_cache   memory regions that are kept for the next use
  *   struct p2pdma_path       what the kernel decides for a provider and an importer
  *   struct p2pdma_topology   the PCI tree of the machine
@@ -43,6 +44,7 @@
 #include <p2pdma/drm.h>
 #include <p2pdma/event.h>
 #include <p2pdma/explain.h>
+#include <p2pdma/iommufd.h>
 #include <p2pdma/lease.h>
 #include <p2pdma/memory.h>
 #include <p2pdma/mr.h>

@@ -6,6 +6,7 @@
 
 #include "buffer.h"
 #include "context.h"
+#include "iommufd_abi.h"
 #include "unit.h"
 
 /*
@@ -99,6 +100,8 @@ struct fake {
 	int req_fd; /* the library's eventfds; -1 */
 	int err_fd;
 	int bar_fd; /* a memfd that stands for the BAR */
+	struct iommufd_abi_ioas_map_file last_map;
+	int nr_iommu_mappings;
 
 	/* What fdinfo says of every DMABUF; NULL: there is no such file. */
 	const char *exporter;

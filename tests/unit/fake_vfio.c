@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "fake_vfio.h"
+#include "iommufd_abi.h"
 #include "common/vfio_abi.h"
 
 static int open_as(enum fake_kind kind)
@@ -93,11 +94,42 @@ static int group_ioctl(unsigned long request, void *argument)
 	}
 }
 
+/* One address space, number 7, whose mappings the fixture counts. */
+static int iommufd_ioctl(unsigned long request, void *argument)
+{
+	struct iommufd_abi_ioas_map_file *map = argument;
+	const struct iommufd_abi_ioas_unmap *unmap = argument;
+
+	switch (request) {
+	case IOMMUFD_ABI_IOAS_MAP_FILE:
+		assert_int_equal(map->size, sizeof(*map));
+		assert_int_equal(fake.kinds[map->fd], FAKE_DMABUF);
+		if (map->ioas_id != FAKE_IOAS)
+			return -ENOENT;
+		if (!(map->flags & IOMMUFD_ABI_MAP_FIXED_IOVA))
+			map->iova = FAKE_IOVA;
+		fake.last_map = *map;
+		fake.nr_iommu_mappings++;
+		return 0;
+	case IOMMUFD_ABI_IOAS_UNMAP:
+		assert_int_equal(unmap->size, sizeof(*unmap));
+		if (unmap->ioas_id != FAKE_IOAS || unmap->iova != fake.last_map.iova ||
+		    unmap->length != fake.last_map.length || !fake.nr_iommu_mappings)
+			return -ENOENT;
+		fake.nr_iommu_mappings--;
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
 int fake_vfio_ioctl(int fd, unsigned long request, void *argument)
 {
 	switch (fake.kinds[fd]) {
 	case FAKE_GROUP:
 		return group_ioctl(request, argument);
+	case FAKE_IOMMUFD:
+		return iommufd_ioctl(request, argument);
 	case FAKE_CONTAINER:
 		if (request == VFIO_GET_API_VERSION)
 			return VFIO_API_VERSION;

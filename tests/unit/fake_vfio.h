@@ -11,6 +11,10 @@
 #define FAKE_BAR_OFFSET	   0x200000000ULL
 #define FAKE_CONFIG_OFFSET 0x700000000ULL
 
+/* What the fake iommufd has, and where it puts what may be anywhere. */
+#define FAKE_IOAS	   7U
+#define FAKE_IOVA	   0x123000ULL
+
 int fake_add_fd(int fd, enum fake_kind kind);
 int fake_make_dmabuf(uint64_t size);
 
