@@ -61,6 +61,26 @@ int inventory_add(struct broker *broker, const struct sighting *seen, struct dev
 	return r;
 }
 
+void inventory_take_up(struct broker *broker, struct device *device)
+{
+	list_for_each_entry(provider, &broker->providers, struct provider, link) {
+		struct identity *identity = &provider->identity;
+		struct pci_provider_name name;
+
+		if (provider->device || identity->is_published ||
+		    pci_provider_name_parse(identity->name, &name) || !name.has_generation ||
+		    name.generation != device->generation ||
+		    pci_address_compare(&name.address, &device->address))
+			continue;
+		identity->address = name.address;
+		identity->bar = name.bar;
+		identity->generation = name.generation;
+		provider->device = device;
+		list_append(&device->providers, &provider->link_of_device);
+		broker_provider_ready(broker, provider, true);
+	}
+}
+
 static bool is_offered(const struct sighting *seen, const struct provider *provider)
 {
 	for (size_t i = 0; i < seen->nr_offers; i++)

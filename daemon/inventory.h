@@ -20,6 +20,9 @@ struct sighting {
 int inventory_add(struct broker *broker, const struct sighting *seen, struct device *device,
 		  bool is_kept, const char *cause);
 
+/* Of a function that can't be seen any more: what restored leases wait on has this device. */
+void inventory_take_up(struct broker *broker, struct device *device);
+
 /* Drops what couldn't be leased from at this address and was not seen now. */
 void inventory_forget(struct broker *broker, const struct pci_address *address,
 		      const struct sighting *seen);

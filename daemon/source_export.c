@@ -136,14 +136,10 @@ static int check_function(const struct device *device)
 		       -ESTALE;
 }
 
-int source_export_open(int dev_fd, const struct pci_function *function, int fd,
-		       struct device **ret_device)
+static int new_device(const struct pci_function *function, int fd, struct device **ret_device)
 {
-	char name[PCI_ADDRESS_SIZE], path[64];
-	struct device *device;
-	int r;
+	struct device *device = calloc(1, sizeof(*device));
 
-	device = calloc(1, sizeof(*device));
 	if (!device) {
 		if (fd >= 0)
 			close(fd);
@@ -152,16 +148,29 @@ int source_export_open(int dev_fd, const struct pci_function *function, int fd,
 	device->ops = &ops;
 	device->address = function->address;
 	device->generation = function->generation;
+	device->fd = fd;
 	list_init(&device->link);
 	list_init(&device->providers);
+	*ret_device = device;
+	return 0;
+}
+
+int source_export_open(int dev_fd, const struct pci_function *function, int fd,
+		       struct device **ret_device)
+{
+	char name[PCI_ADDRESS_SIZE], path[64];
+	struct device *device;
+	int r;
+
 	pci_address_format(&function->address, name);
 	snprintf(path, sizeof(path), P2PDMA_EXPORT_DIR "/%s", name);
-	device->fd = fd >= 0 ? fd : openat(dev_fd, path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (device->fd < 0) {
-		r = -errno;
-		free(device);
+	if (fd < 0)
+		fd = openat(dev_fd, path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = new_device(function, fd, &device);
+	if (r)
 		return r;
-	}
 	r = check_function(device);
 	if (r) {
 		close_device(device);
@@ -169,6 +178,23 @@ int source_export_open(int dev_fd, const struct pci_function *function, int fd,
 	}
 	*ret_device = device;
 	return 0;
+}
+
+int source_export_take_up(const struct pci_function *function, int fd, struct device **ret_device)
+{
+	struct device *device;
+	int r;
+
+	r = new_device(function, fd, &device);
+	if (r)
+		return r;
+	/* Whose removal is pending doesn't say any more of which function it is; its file does, by its name. */
+	if (!source_export_is_over(device) && check_function(device) == -ENODEV) {
+		*ret_device = device;
+		return 0;
+	}
+	close_device(device);
+	return -ENODEV;
 }
 
 static uint32_t reason_of(uint32_t kernel_reason)

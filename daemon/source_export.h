@@ -13,6 +13,12 @@ struct broker;
 int source_export_open(int dev_fd, const struct pci_function *function, int fd,
 		       struct device **ret_device);
 
+/*
+ * One that an earlier p2pd had, of a function that has left the driver; @fd is taken over. -ENODEV: its
+ * removal isn't pending any more, and all is over.
+ */
+int source_export_take_up(const struct pci_function *function, int fd, struct device **ret_device);
+
 /* Its file is readable: hands what the kernel did by itself to the broker. */
 void source_export_read(struct broker *broker, struct device *device);
 /*

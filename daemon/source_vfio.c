@@ -142,17 +142,22 @@ static bool are_others_alive(struct vfio_source *vfio, const struct lease *lease
 
 /* -- opening -- */
 
-static void on_request(evutil_socket_t fd, short what, void *data)
+static void give_back(struct vfio_source *vfio)
 {
-	struct vfio_source *vfio = data;
-	eventfd_t count;
-
-	(void)what;
-	if (eventfd_read(fd, &count) || vfio->is_wanted)
+	if (vfio->is_wanted)
 		return;
 	vfio->is_wanted = true;
 	log_event(P2PD_LOG_INFO, "%s: the kernel wants the function back", vfio->job.name);
 	broker_device_wanted(vfio->owner->broker, &vfio->device);
+}
+
+static void on_request(evutil_socket_t fd, short what, void *data)
+{
+	eventfd_t count;
+
+	(void)what;
+	if (!eventfd_read(fd, &count))
+		give_back(data);
 }
 
 static int make_requests(struct vfio_source *vfio)
@@ -335,6 +340,23 @@ static const struct source_ops ops = {
 	.distance = distance,
 	.close = close_device,
 };
+
+bool source_vfio_leave(struct device *device)
+{
+	struct vfio_source *vfio = vfio_of(device);
+
+	/* What is open has somebody's lease; what is being opened is for nobody. */
+	if (vfio->state == OPEN)
+		give_back(vfio);
+	return vfio->state == OPEN || (vfio->state == CLOSING && vfio->is_wanted);
+}
+
+bool source_vfio_is_let_go(struct device *device)
+{
+	const struct vfio_source *vfio = vfio_of(device);
+
+	return vfio->state == CLOSED && vfio->is_wanted;
+}
 
 int source_vfio_new(const struct source_vfio_owner *owner, const struct pci_function *function,
 		    int fd, const char *name, struct device **ret_device)

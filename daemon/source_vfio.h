@@ -26,6 +26,13 @@ struct source_vfio_owner {
 int source_vfio_new(const struct source_vfio_owner *owner, const struct pci_function *function,
 		    int fd, const char *name, struct device **ret_device);
 
+/*
+ * It has left its driver. True: that waits for it to be closed, and its leases are asked for; then it is
+ * let go.
+ */
+bool source_vfio_leave(struct device *device);
+bool source_vfio_is_let_go(struct device *device);
+
 /* What restored leases say about the kept descriptor; after its providers are added. */
 void source_vfio_restored(struct device *device);
 

@@ -4,7 +4,8 @@
  * itself is tested. All else of that p2pd is the real one.
  *
  * $P2PD_FAKE_NODES is a directory of FIFOs, each the device node of the function of its name. A FIFO
- * can be waited for as a device file can; nothing comes from it. A DMABUF is a memfd.
+ * can be waited for as a device file can; nothing comes from it. A DMABUF is a memfd. While there is a file
+ * "mapped" the kernel lets go of no function.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,15 +97,27 @@ void source_export_read(struct broker *broker, struct device *device)
 	(void)device;
 }
 
-/* Nothing is ever mapped: whose function has left its driver is over. */
+/* Whose function has left its driver is over, unless something of it is mapped. */
 bool source_export_is_over(const struct device *device)
 {
+	char path[256];
+
 	(void)device;
-	return true;
+	snprintf(path, sizeof(path), "%s/mapped", getenv("P2PD_FAKE_NODES"));
+	return access(path, F_OK) != 0;
 }
 
 void source_export_leave(struct broker *broker, struct device *device)
 {
-	(void)broker;
-	(void)device;
+	broker_device_wanted(broker, device);
+}
+
+int source_export_take_up(const struct pci_function *function, int fd, struct device **ret_device)
+{
+	int r = source_export_open(-1, function, fd, ret_device);
+
+	if (r || !source_export_is_over(*ret_device))
+		return r;
+	close_device(*ret_device);
+	return -ENODEV;
 }

@@ -290,13 +290,19 @@ class Vfio(VfioCase):
         self.all_closed()
 
     def test_another_driver_while_leased(self) -> None:
-        """Its leases end for that; then it is closed."""
+        """Its leases are asked for, and end at the deadline; then it is closed, and goes."""
         client = self.client()
         lease = client.acquire(BAR, VFIO)
         self.machine.bind(VFIO, driver="")
-        event = client.event(wire.EVENT_REVOKED)
-        self.assertEqual((event.lease_id, event.reason), (lease.id, REMOVAL))
+        for opcode in (wire.EVENT_REVOKE_REQUESTED, wire.EVENT_REVOKED):
+            event = client.event(opcode)
+            self.assertEqual((event.lease_id, event.reason), (lease.id, REMOVAL))
         os.close(lease.fd)
+        self.all_closed()
+        self.until(lambda: not any(VFIO.encode() in raw for raw in client.list(wire.PROVIDERS)))
+        self.machine.bind(VFIO, driver="vfio-pci")
+        self.until(lambda: any(VFIO.encode() in raw for raw in client.list(wire.PROVIDERS)))
+        client.release(client.acquire(BAR, VFIO))
         self.all_closed()
 
     def test_policy_changes_while_opening(self) -> None:

@@ -25,6 +25,10 @@ has_attached() {
 	p2pctl stats | grep -qx "p2pd_attached_total $1"
 }
 
+is_asked_for() {
+	p2pctl -b leases | grep -q revoking
+}
+
 # hold OPTIONS... END: nobody has a slice and moves data.
 hold() {
 	spawn holder su -s /bin/sh -c 'exec "$@"' -- nobody sh broker_hold "$@"
@@ -53,6 +57,9 @@ tap finish holder
 echo 0 >/sys/module/rdma_rxe/parameters/dmabuf_revocable
 hold -u -r remove rxe0 "$exporter" pinned
 spawn unbinding sh -c "echo $exporter >/sys/bus/pci/drivers/p2pdma_export/unbind"
+ok "the lease is asked for" wait_for 10 is_asked_for
+ok "p2pd is killed while the removal is pending" killed
+ok "the lease is taken up again, and isn't over" wait_for 30 has_attached 1
 tap finish holder
 ok "the removal, which was pending, completes" finish unbinding
 echo 1 >/sys/module/rdma_rxe/parameters/dmabuf_revocable

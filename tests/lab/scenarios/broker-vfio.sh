@@ -63,6 +63,19 @@ tap finish alice
 ok "the unbind completes by itself" finish unbinding
 ok "the function is free" [ ! -e "/sys/bus/pci/devices/$exporter/driver" ]
 
+is_asked_for() {
+	as carol p2pctl -b leases | grep -q revoking
+}
+
+ok "the exporter binds to vfio-pci again" bind "$exporter" vfio-pci
+ok "the group's node becomes p2pd's again" wait_for 10 is_of_p2pd
+hold bob bob -r remove rxe0 "$exporter" ignore
+spawn unbinding sh -c "echo $exporter >/sys/bus/pci/drivers/vfio-pci/unbind"
+ok "bob's lease is asked for, because of another unbind" wait_for 10 is_asked_for
+ok "SIGKILL of p2pd while the unbind waits" kill -KILL "$(main_pid)"
+tap finish bob
+ok "the unbind completes after that, too" finish unbinding
+
 # Of a group that can be open only once, and two functions of it at a time.
 twin0=$(bdf_of twin0)
 twin1=$(bdf_of twin1)

@@ -189,6 +189,38 @@ static void acquire_is_refused_with_the_cause(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Of a function that has left its driver: what leases of it wait on, and nothing else. */
+static void take_up_what_waits(void **state)
+{
+	static const char *const names[] = {"0000:43:00.0/0@9", "0000:43:00.0/2@9",
+					    "0000:43:00.0/2@8", "0000:42:00.0/2@9", "scratch"};
+	struct device device = {.address = function.address, .generation = 9};
+	struct provider *provider;
+
+	(void)state;
+	list_init(&device.providers);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct identity identity = {.is_published = i == 4};
+
+		wire_text_set(identity.name, sizeof(identity.name), names[i]);
+		assert_int_equal(broker_provider_add(&fake.broker, &identity, 64 * MIB, &provider),
+				 0);
+	}
+	inventory_take_up(&fake.broker, &device);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_ptr_equal(broker_provider_find(&fake.broker, names[i])->device,
+				 i < 2 ? &device : NULL);
+	provider = broker_provider_find(&fake.broker, names[1]);
+	assert_int_equal(provider->identity.bar, 2);
+	assert_int_equal(provider->identity.generation, 9);
+	assert_int_equal(provider->identity.address.bus, 0x43);
+	/* Once is enough. */
+	inventory_take_up(&fake.broker, &device);
+	assert_int_equal(told(WIRE_MONITOR_PROVIDER_ADDED), 2);
+	list_for_each_entry_safe(each, &device.providers, struct provider, link_of_device)
+		list_remove(&each->link_of_device);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +231,7 @@ int main(void)
 		CASE(forget_nothing_with_a_device),
 		CASE(unavailable_each_once),
 		CASE(acquire_is_refused_with_the_cause),
+		CASE(take_up_what_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
