@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <p2pdma/p2pdma.h>
 
@@ -13,6 +14,7 @@
 struct cli {
 	const char *command;
 	struct p2pdma_context *context; /* cli_open() */
+	FILE *out;			/* of tables: standard output, or a part of a bundle */
 	uint32_t timeout_ms;
 	bool is_json;
 	bool has_headings;
@@ -56,6 +58,7 @@ int command_unbind(struct cli *cli, int argc, char **argv);
 int command_topo(struct cli *cli, int argc, char **argv);
 int command_check(struct cli *cli, int argc, char **argv);
 int command_best(struct cli *cli, int argc, char **argv);
+int command_doctor(struct cli *cli, int argc, char **argv);
 int command_bench(struct cli *cli, int argc, char **argv);
 
 /* Opens the context; an exit code, having said why. @flags: P2PDMA_CONTEXT_*. */

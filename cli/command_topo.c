@@ -145,6 +145,11 @@ static struct table *path_table(const struct cli *cli, const struct topo *topo)
 	return table;
 }
 
+void topo_print_json(const struct cli *cli, const struct topo *topo)
+{
+	tables_print("topo", node_table(cli, topo), path_table(cli, topo));
+}
+
 int command_topo(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -177,7 +182,7 @@ int command_topo(struct cli *cli, int argc, char **argv)
 	else if (form == 's')
 		topo_print_svg(&topo);
 	else if (cli->is_json)
-		tables_print("topo", node_table(cli, &topo), path_table(cli, &topo));
+		topo_print_json(cli, &topo);
 	else if (topo.nr_providers && topo.nr_importers)
 		print_matrix(cli, &topo);
 	if (!form && !cli->is_json && !(topo.nr_providers && topo.nr_importers))

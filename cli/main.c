@@ -35,6 +35,8 @@ static const struct command commands[] = {
 	 command_topo},
 	{"check", "PROVIDER IMPORTER", "does it work, why, and what to change", command_check},
 	{"best", "[--all] PROVIDER | IMPORTER", "its partners, the best first", command_best},
+	{"doctor", "[--all] [--direct] [--try] [--bundle FILE]",
+	 "what of this machine is in the way, and what to do", command_doctor},
 	{"bench", "[OPTION...] [SELECTOR]", "how fast leases are granted", command_bench},
 };
 
@@ -256,7 +258,7 @@ static int run(struct cli *cli, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct option version[] = {{"version", no_argument, NULL, 'V'}, {0}};
-	struct cli cli = {.has_headings = true};
+	struct cli cli = {.out = stdout, .has_headings = true};
 	const char *no_colour = getenv("NO_COLOR");
 	int option, code;
 

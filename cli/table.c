@@ -161,20 +161,24 @@ static void drop_cells(struct table *table)
 
 static void print_object(const struct table *table, size_t row)
 {
+	FILE *out = table->cli->out;
+
 	for (size_t i = 0; i < table->nr_columns; i++)
-		printf("%s\"%s\": %s", i ? ", " : "", table->columns[i].key,
-		       table->cells[row * table->nr_columns + i].json);
+		fprintf(out, "%s\"%s\": %s", i ? ", " : "", table->columns[i].key,
+			table->cells[row * table->nr_columns + i].json);
 }
 
 static void print_array(const struct table *table)
 {
-	printf("\"%s\": [", table->name);
+	FILE *out = table->cli->out;
+
+	fprintf(out, "\"%s\": [", table->name);
 	for (size_t row = 0; row < table_rows(table); row++) {
-		printf("%s\n  {", row ? "," : "");
+		fprintf(out, "%s\n  {", row ? "," : "");
 		print_object(table, row);
-		printf("}");
+		fprintf(out, "}");
 	}
-	printf("%s]", table_rows(table) ? "\n" : "");
+	fprintf(out, "%s]", table_rows(table) ? "\n" : "");
 }
 
 static struct libscols_table *new_smartcols(const struct table *table)
@@ -183,6 +187,7 @@ static struct libscols_table *new_smartcols(const struct table *table)
 
 	scols_table_enable_noheadings(smart, !table->cli->has_headings || table->has_begun);
 	scols_table_enable_colors(smart, table->cli->has_colour);
+	scols_table_set_stream(smart, table->cli->out);
 	for (size_t i = 0; i < table->nr_columns; i++) {
 		const struct column *column = &table->columns[i];
 
@@ -227,22 +232,24 @@ static void table_free(struct table *table)
 
 void tables_print(const char *name, struct table *first, struct table *second)
 {
+	FILE *out = first->cli->out;
+
 	table_row(first);
 	if (second)
 		table_row(second);
 	if (first->cli->is_json) {
-		printf("{\"schema\": \"p2pctl.%s\", \"version\": 1, ", name);
+		fprintf(out, "{\"schema\": \"p2pctl.%s\", \"version\": 1, ", name);
 		print_array(first);
 		if (second) {
-			printf(", ");
+			fprintf(out, ", ");
 			print_array(second);
 		}
-		printf("}\n");
+		fprintf(out, "}\n");
 	} else {
 		if (table_rows(first))
 			print_smartcols(first);
 		if (second && table_rows(second)) {
-			putchar('\n');
+			fputc('\n', out);
 			print_smartcols(second);
 		}
 	}
@@ -258,15 +265,17 @@ void table_print(struct table *table)
 
 void table_print_row(struct table *table)
 {
+	FILE *out = table->cli->out;
+
 	table_row(table);
 	if (table->cli->is_json) {
-		printf("{\"schema\": \"p2pctl.%s\", \"version\": 1, ", table->name);
+		fprintf(out, "{\"schema\": \"p2pctl.%s\", \"version\": 1, ", table->name);
 		print_object(table, 0);
-		printf("}\n");
+		fprintf(out, "}\n");
 	} else {
 		print_smartcols(table);
 	}
 	table->has_begun = true;
 	drop_cells(table);
-	fflush(stdout);
+	fflush(out);
 }

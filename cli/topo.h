@@ -57,6 +57,8 @@ void link_format(uint32_t generation, uint32_t width, char *text, size_t size);
 const char *iommu_name(uint32_t iommu);
 const char *kind_name(uint32_t kind);
 
+/* Nodes and paths, as `topo --json`. */
+void topo_print_json(const struct cli *cli, const struct topo *topo);
 void topo_print_dot(const struct topo *topo);
 void topo_print_svg(const struct topo *topo);
 

@@ -2,7 +2,8 @@
 /*
  * For tests of p2pctl's bind and unbind: a sysfs of files that does what the kernel does when
  * something is written. Only in P2PCTL_SYSFS; a driver named in P2PCTL_TEST_REFUSES takes nothing,
- * and the one in P2PCTL_TEST_DEFAULT is what the kernel chooses without an override.
+ * and the one in P2PCTL_TEST_DEFAULT is what the kernel chooses without an override. P2PCTL_TEST_ROOT is
+ * a folder in place of "/", for what is read below /proc and /etc.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -65,7 +66,7 @@ static void react(const char *root, const char *path, const char *text)
 /* The library's own sysfs and processor, too. */
 __attribute__((visibility("default"))) int open(const char *path, int flags, ...)
 {
-	const char *root = getenv("P2PCTL_SYSFS");
+	const char *root = getenv("P2PCTL_SYSFS"), *top = getenv("P2PCTL_TEST_ROOT");
 	char cpuinfo[PATH_MAX];
 	mode_t mode = 0;
 	va_list arguments;
@@ -74,7 +75,9 @@ __attribute__((visibility("default"))) int open(const char *path, int flags, ...
 	if (flags & O_CREAT)
 		mode = va_arg(arguments, mode_t);
 	va_end(arguments);
-	if (root && !strcmp(path, "/sys")) {
+	if (top && !strcmp(path, "/")) {
+		path = top;
+	} else if (root && !strcmp(path, "/sys")) {
 		path = root;
 	} else if (root && !strcmp(path, "/proc/cpuinfo")) {
 		snprintf(cpuinfo, sizeof(cpuinfo), "%s/cpuinfo", root);

@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import unittest
 from pathlib import Path
@@ -112,6 +113,31 @@ class Looking(Case):
         self.assertNotIn("\033", text)
         self.run_it(NOT_FOUND, "list", "0000:77:00.0")
         self.run_it(FAILED, "list", "no selector at all")
+
+    def test_doctor_asks_p2pd(self) -> None:
+        report = self.daemon.root / "report.tar"
+        holder = self.hold("-l", "4k", "--label", "watched")
+        # What is wrong with this machine isn't the subject.
+        done = subprocess.run(self.command("--json", "doctor", "--bundle", str(report)),
+                              env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, timeout=60, check=False)
+        self.assertIn(done.returncode, (OK, NOT_POSSIBLE, PARTIAL), done.stderr)
+        findings = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
+        for check, evidence in (("p2pd.socket", "answers: 1 providers, 1 leases"),
+                                ("p2pd.version", "p2pd is"), ("p2pd.policy", "in its files"),
+                                ("p2pd.provider", "1 providers to lease")):
+            self.assertEqual(findings[check]["severity"], "ok")
+            self.assertIn(evidence, findings[check]["evidence"])
+        with tarfile.open(report) as tar:
+            text = tar.extractfile("p2pctl-doctor/p2pd.txt").read().decode()
+        self.assertIn("1 providers, 1 leases", text)
+        # Its state, of which administrators are shown everything.
+        state = json.loads(text.split("\n", 1)[1])
+        self.assertEqual(state["schema"], "p2pd-dump")
+        self.assertIn("watched", text)
+        self.assertNotIn("token", text)
+        holder.send_signal(signal.SIGTERM)
+        self.finish(holder, OK)
 
     def test_list_direct_needs_no_daemon(self) -> None:
         self.env["P2PDMA_SOCKET"] = "/nonexistent"
