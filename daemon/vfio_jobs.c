@@ -11,7 +11,8 @@
  *		loop: its descriptor, and what is shared, to the service manager, and ask whether it has them
  *	close	thread: memory decode off, which ends its DMABUFs whatever closing takes
  *		loop: have its kept copy closed, and ask whether it is: not the manager, but we make
- *		the last close, in which the kernel resets the function
+ *		the last close, in which the kernel resets the function. There is no going on without:
+ *		opened again while the copy is there, its old DMABUFs would come back to life
  *		thread: close it
  *		loop: the same for what was shared and isn't any more; who opens it next must find it free
  *
@@ -32,6 +33,7 @@
 #include "common/message.h"
 #include "common/sys.h"
 #include "common/vfio_abi.h"
+#include "log.h"
 #include "service.h"
 #include "vfio_jobs.h"
 
@@ -67,6 +69,7 @@ struct vfio_jobs {
 	int outcomes[2];
 	struct event *outcome;
 	struct service_question *question;
+	bool must_be_sure; /* its answer is waited for however long it takes */
 	int answer;
 };
 
@@ -189,6 +192,13 @@ static void on_answer(void *data, int error)
 {
 	struct vfio_jobs *jobs = data;
 
+	if (error == -ETIMEDOUT && jobs->must_be_sure) {
+		log_event(P2PD_LOG_WARNING,
+			  "the service manager doesn't say that it has closed %s: until it does "
+			  "leases of VFIO's functions wait",
+			  jobs->running->name);
+		return;
+	}
 	/* That is all the patience there is. */
 	service_question_free(jobs->question);
 	jobs->question = NULL;
@@ -262,6 +272,7 @@ static void closed(struct vfio_jobs *jobs)
 
 static void forgotten(struct vfio_jobs *jobs)
 {
+	jobs->must_be_sure = false;
 	jobs->running->forget_error = jobs->answer == -EOPNOTSUPP ? 0 : jobs->answer;
 	in_thread(jobs, work_close, closed);
 }
@@ -269,6 +280,7 @@ static void forgotten(struct vfio_jobs *jobs)
 static void silenced(struct vfio_jobs *jobs)
 {
 	service_forget(jobs->running->name);
+	jobs->must_be_sure = true;
 	await(jobs, ask(jobs), forgotten);
 }
 
