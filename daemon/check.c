@@ -55,6 +55,19 @@ static bool take_text(char *field, size_t size, const char *what, const char *ar
 	return true;
 }
 
+static bool take_name(struct wire_policy_test *test, const char *argument)
+{
+	char text[WIRE_SELECTOR_SIZE];
+	struct selector selector;
+
+	if (snprintf(text, sizeof(text), "published:%s", argument) >= (int)sizeof(text) ||
+	    selector_parse(text, &selector) || selector.is_prefix)
+		return refuse("name to publish", argument);
+	wire_text_set(test->selector, sizeof(test->selector), text);
+	test->flags |= WIRE_POLICY_TEST_PUBLISH;
+	return true;
+}
+
 bool check_take_option(struct check *check, int option, const char *argument)
 {
 	struct wire_policy_test *test = &check->test;
@@ -73,6 +86,8 @@ bool check_take_option(struct check *check, int option, const char *argument)
 			       refuse("selector: see p2pd(8)", argument) :
 			       take_text(test->selector, sizeof(test->selector), "selector",
 					 argument);
+	case CHECK_PUBLISH:
+		return take_name(test, argument);
 	case CHECK_UNIT:
 		return take_text(test->unit, sizeof(test->unit), "unit or control group", argument);
 	case CHECK_LENGTH:
@@ -97,7 +112,7 @@ bool check_is_complete(const struct check *check)
 {
 	if (!check->has_question || (check->user && *check->test.selector))
 		return true;
-	fputs("p2pd: a question needs --uid and --provider\n", stderr);
+	fputs("p2pd: a question needs --uid, and --provider or --publish\n", stderr);
 	return false;
 }
 

@@ -19,6 +19,7 @@ enum {
 	CHECK_READ_ONLY,
 	CHECK_UNREVOCABLE,
 	CHECK_TTL,
+	CHECK_PUBLISH,
 };
 
 /* What `p2pd --check` asks of the configuration beside being free of faults. */

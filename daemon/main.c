@@ -49,6 +49,8 @@ static int usage(FILE *out, int code)
 	      "       p2pd [--config FILE] --check --uid USER --provider SELECTOR [--gid GROUP]\n"
 	      "            [--unit UNIT] [--length SIZE] [--shared] [--read-only]\n"
 	      "            [--allow-unrevocable] [--ttl TIME]\n"
+	      "       p2pd [--config FILE] --check --uid USER --publish NAME [--gid GROUP] [--unit "
+	      "UNIT]\n"
 	      "       p2pd --help | --version\n",
 	      out);
 	return code;
@@ -69,6 +71,7 @@ static const struct option known[] = {
 	{"read-only", no_argument, NULL, CHECK_READ_ONLY},
 	{"allow-unrevocable", no_argument, NULL, CHECK_UNREVOCABLE},
 	{"ttl", required_argument, NULL, CHECK_TTL},
+	{"publish", required_argument, NULL, CHECK_PUBLISH},
 	{0},
 };
 

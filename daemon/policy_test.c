@@ -3,7 +3,7 @@
  * Policy asked without a request.
  *
  * One answer for whoever asks, the administrator's client or `p2pd --check`: the same decision as
- * ACQUIRE gets, made by the same function. No state, no I/O.
+ * ACQUIRE or PUBLISH gets, made by the same function. No state, no I/O.
  */
 #include "common/message.h"
 #include "policy_test.h"
@@ -17,7 +17,7 @@ void policy_test(const struct policy *policy, const struct policy_subject *subje
 		.provider = provider,
 		.mode = test->mode,
 		.access = test->access,
-		.flags = test->flags,
+		.flags = test->flags & ~WIRE_POLICY_TEST_PUBLISH,
 		.size_bytes = test->length_bytes,
 		.ttl_ms = test->ttl_ms,
 	};
@@ -25,7 +25,10 @@ void policy_test(const struct policy *policy, const struct policy_subject *subje
 
 	if (*test->unit)
 		who.cgroup = test->unit;
-	policy_decide(policy, &who, &asked, &decision);
+	if (test->flags & WIRE_POLICY_TEST_PUBLISH)
+		policy_decide_publish(policy, &who, provider->name, &decision);
+	else
+		policy_decide(policy, &who, &asked, &decision);
 	*ret_reply = (struct wire_policy_test_reply){.error = decision.error};
 	wire_text_set(ret_reply->rule, sizeof(ret_reply->rule), decision.rule);
 	wire_text_set(ret_reply->source, sizeof(ret_reply->source), decision.source);

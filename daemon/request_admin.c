@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "log.h"
 #include "policy_test.h"
@@ -85,35 +86,107 @@ static const struct provider *provider_for(const struct request *request,
 	return NULL;
 }
 
+/*
+ * The groups behind the body, which may be longer than we know it; nothing may follow them. As
+ * load_ranges() in request_lease.c.
+ */
+static int load_groups(struct request *request, gid_t *ret_groups)
+{
+	const struct wire_policy_test *test = &request->body.policy_test;
+	const uint8_t *body = request->message->bytes + sizeof(struct wire_header);
+	size_t body_bytes = request->message->size_bytes - sizeof(struct wire_header);
+	size_t at = test->groups_at, bytes = test->nr_groups * sizeof(gid_t);
+
+	if (test->nr_groups > WIRE_POLICY_TEST_GROUPS_MAX)
+		return cause_fail(&request->cause, -EINVAL, "more than %zu groups",
+				  WIRE_POLICY_TEST_GROUPS_MAX);
+	if (!test->nr_groups && !at)
+		at = body_bytes;
+	else if (!test->nr_groups || at < sizeof(*test) || at % 8 || body_bytes != at + bytes)
+		return cause_fail(&request->cause, -EINVAL,
+				  "the request doesn't hold %" PRIu32 " groups at %" PRIu32,
+				  test->nr_groups, test->groups_at);
+	for (size_t i = sizeof(*test); i < at; i++)
+		if (body[i])
+			return cause_fail(&request->cause, -E2BIG,
+					  "the request uses a field that this p2pd doesn't know");
+	memcpy(ret_groups, body + at, bytes);
+	policy_sort_groups(ret_groups, test->nr_groups);
+	return 0;
+}
+
+static int check_test(struct request *request)
+{
+	const struct wire_policy_test *test = &request->body.policy_test;
+	const struct policy_subject *self = &request->client->holder->subject;
+
+	if (test->reserved ||
+	    test->flags & ~(WIRE_ACQUIRE_MMAP_WC | WIRE_ACQUIRE_ALLOW_UNREVOCABLE |
+			    WIRE_POLICY_TEST_PUBLISH))
+		return cause_fail(&request->cause, -EINVAL, "a flag or a reserved field");
+	if (!policy_is_admin(request->server->broker.policy, self) && test->uid != self->uid)
+		return cause_fail(&request->cause, -EPERM,
+				  "for others only administrators may ask");
+	return 0;
+}
+
+/* What is asked about; it needn't be published to be asked whether it may. */
+static int find_identity(struct request *request, const struct selector *selector,
+			 struct identity *ret_identity)
+{
+	const struct wire_policy_test *test = &request->body.policy_test;
+	const struct provider *provider;
+
+	if (test->flags & WIRE_POLICY_TEST_PUBLISH) {
+		if (selector->kind != SELECTOR_PUBLISHED || selector->is_prefix)
+			return cause_fail(&request->cause, -EINVAL,
+					  "\"%s\" is no name to publish: published:NAME",
+					  test->selector);
+		*ret_identity = (struct identity){.is_published = true};
+		wire_text_set(ret_identity->name, sizeof(ret_identity->name), selector->published);
+		return 0;
+	}
+	provider = provider_for(request, selector);
+	if (!provider)
+		return cause_fail(&request->cause, -ENODEV, "no provider matches \"%s\"",
+				  test->selector);
+	*ret_identity = provider->identity;
+	return 0;
+}
+
 void request_policy_test(struct request *request)
 {
 	const struct wire_policy_test *test = &request->body.policy_test;
 	const struct policy_subject *self = &request->client->holder->subject;
 	const struct policy *policy = request->server->broker.policy;
-	struct policy_subject subject = {.uid = test->uid, .gid = test->gid};
+	gid_t groups[WIRE_POLICY_TEST_GROUPS_MAX];
+	struct policy_subject subject = {
+		.uid = test->uid, .gid = test->gid, .groups = groups, .nr_groups = test->nr_groups};
 	struct wire_policy_test_reply reply;
-	const struct provider *provider;
+	struct identity identity;
 	struct selector selector;
+	int r;
 
 	if (!request_selector(request, test->selector, &selector) ||
 	    !request_text_is_sound(request, test->unit, sizeof(test->unit)))
 		return;
-	if (!policy_is_admin(policy, self) && test->uid != self->uid) {
-		request_refuse(request, -EPERM, "for others only administrators may ask");
+	r = check_test(request);
+	if (!r)
+		r = load_groups(request, groups);
+	if (!r)
+		r = find_identity(request, &selector, &identity);
+	if (r) {
+		request_failed(request, r);
 		return;
 	}
-	provider = provider_for(request, &selector);
-	if (!provider) {
-		request_refuse(request, -ENODEV, "no provider matches \"%s\"", test->selector);
-		return;
-	}
-	if (test->uid == self->uid) {
+	/* Whoever has groups told is another process of theirs; that is for administrators. */
+	if (test->uid == self->uid && (!test->nr_groups || !policy_is_admin(policy, self))) {
 		/* What ACQUIRE would know of it; where it isn't to be known, policy has a rule. */
 		if (holder_watch(request->server, request->client->holder, request->client->fd) ==
 		    0)
 			holder_learn_cgroup(request->client->holder, policy);
 		subject = *self;
 	}
-	policy_test(policy, &subject, &provider->identity, test, &reply);
+	policy_test(policy, &subject, &identity, test, &reply);
 	request_done(request, &reply);
 }

@@ -208,8 +208,7 @@ int broker_send(struct broker *broker, uint16_t opcode, const void *body, size_t
 		int fd_to_send, uint32_t *ret_serial)
 {
 	struct wire_header header = {.opcode = opcode, .serial = broker->sent + 1};
-	uint8_t packet[sizeof(header) + sizeof(struct wire_acquire) +
-		       WIRE_RANGES_MAX * sizeof(struct wire_range)];
+	uint8_t packet[WIRE_MESSAGE_MAX];
 	int r;
 
 	if (body_bytes > sizeof(packet) - sizeof(header))

@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -134,39 +136,76 @@ int p2pdma_broker_drain(struct p2pdma_context *context, const char *selector, in
 	return r ? r : count_call(context, WIRE_DRAIN, &wire, sizeof(wire), ret_count);
 }
 
+/* What is sent: groups only where there are any, so that an older p2pd understands it. */
+struct policy_test {
+	struct wire_policy_test wire;
+	uint32_t groups[WIRE_POLICY_TEST_GROUPS_MAX];
+};
+
+static int load_question(struct p2pdma_context *context,
+			 const struct p2pdma_policy_question *question, struct policy_test *ret)
+{
+	struct wire_policy_test *wire = &ret->wire;
+	struct p2pdma_policy_question known;
+	char name[WIRE_SELECTOR_SIZE];
+	int r;
+
+	r = options_load(&known, sizeof(known), sizeof(known), question);
+	if (r)
+		return context_fail(context, r, "the question has a wrong size");
+	if (!known.selector == !known.publish || (known.nr_groups && !known.groups))
+		return context_fail(context, -EINVAL,
+				    "a policy test needs one provider, or one name to publish");
+	if (known.nr_groups > WIRE_POLICY_TEST_GROUPS_MAX)
+		return context_fail(context, -E2BIG,
+				    "a request holds %zu groups, and the user has %" PRIu32,
+				    WIRE_POLICY_TEST_GROUPS_MAX, known.nr_groups);
+	*wire = (struct wire_policy_test){
+		.uid = known.uid,
+		.gid = known.gid,
+		.mode = known.mode,
+		.access = broker_access(known.flags),
+		.flags = broker_acquire_flags(known.flags),
+		.length_bytes = known.length_bytes,
+		.ttl_ms = known.ttl_ms,
+		.nr_groups = known.nr_groups,
+		.groups_at = known.nr_groups ? (uint32_t)offsetof(struct policy_test, groups) : 0,
+	};
+	if (known.nr_groups)
+		memcpy(ret->groups, known.groups, known.nr_groups * sizeof(*known.groups));
+	if (known.publish) {
+		wire->flags |= WIRE_POLICY_TEST_PUBLISH;
+		if (snprintf(name, sizeof(name), "published:%s", known.publish) >=
+		    (int)sizeof(name))
+			return context_fail(context, -EINVAL, "the name to publish is too long");
+		known.selector = name;
+	}
+	r = broker_set_text(context, wire->selector, sizeof(wire->selector), known.selector,
+			    "selector");
+	return r ? r : broker_set_text(context, wire->unit, sizeof(wire->unit), known.unit, "unit");
+}
+
 int p2pdma_policy_test(struct p2pdma_context *context,
 		       const struct p2pdma_policy_question *question,
 		       struct p2pdma_policy_answer *ret_answer)
 {
 	struct p2pdma_policy_answer answer = {.size_bytes = sizeof(answer)};
-	struct p2pdma_policy_question known;
 	struct wire_policy_test_reply reply;
-	struct wire_policy_test wire = {.reserved = 0};
+	struct policy_test test;
+	size_t size_bytes;
 	int r;
 
 	if (!context)
 		return -EINVAL;
 	if (!question || options_check_output(ret_answer, sizeof(*ret_answer)))
 		return context_fail(context, -EINVAL, "no question, or no place for the answer");
-	r = options_load(&known, sizeof(known), sizeof(known), question);
+	r = load_question(context, question, &test);
 	if (r)
-		return context_fail(context, r, "the question has a wrong size");
-	if (known.reserved || !known.selector)
-		return context_fail(context, -EINVAL, "a policy test needs one provider");
-	wire.uid = known.uid;
-	wire.gid = known.gid;
-	wire.mode = known.mode;
-	wire.access = broker_access(known.flags);
-	wire.flags = broker_acquire_flags(known.flags);
-	wire.length_bytes = known.length_bytes;
-	wire.ttl_ms = known.ttl_ms;
-	r = broker_set_text(context, wire.selector, sizeof(wire.selector), known.selector,
-			    "selector");
-	if (!r)
-		r = broker_set_text(context, wire.unit, sizeof(wire.unit), known.unit, "unit");
-	if (!r)
-		r = broker_call(context, WIRE_POLICY_TEST, &wire, sizeof(wire), &reply,
-				sizeof(reply));
+		return r;
+	size_bytes = test.wire.nr_groups ? offsetof(struct policy_test, groups) +
+						   test.wire.nr_groups * sizeof(uint32_t) :
+					   WIRE_POLICY_TEST_FIRST_BYTES;
+	r = broker_call(context, WIRE_POLICY_TEST, &test, size_bytes, &reply, sizeof(reply));
 	if (r)
 		return r;
 	if (reply.error > 0 || !wire_text_is_sound(reply.rule, sizeof(reply.rule)) ||

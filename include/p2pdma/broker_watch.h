@@ -21,11 +21,13 @@ extern "C" {
  * @flags:        P2PDMA_BUFFER_*
  * @uid:          who asks; for another user than this one: administrators
  * @gid:          their group
- * @reserved:     zero
- * @selector:     names one provider
+ * @nr_groups:    of @groups
+ * @selector:     names one provider; NULL with @publish
  * @unit:         the systemd unit or cgroup path they run in; NULL: unknown
  * @length_bytes: how much
  * @ttl_ms:       for how long; 0: as long as policy allows
+ * @groups:       their supplementary groups, of another user; this one's p2pd knows
+ * @publish:      may they publish under this name? NULL: may they lease?
  */
 struct p2pdma_policy_question {
 	uint32_t size_bytes;
@@ -33,11 +35,13 @@ struct p2pdma_policy_question {
 	uint32_t flags;
 	uint32_t uid;
 	uint32_t gid;
-	uint32_t reserved;
+	uint32_t nr_groups;
 	const char *selector;
 	const char *unit;
 	uint64_t length_bytes;
 	uint64_t ttl_ms;
+	const uint32_t *groups;
+	const char *publish;
 };
 
 /**
@@ -65,7 +69,8 @@ struct p2pdma_policy_answer {
  * Blocking: up to the context's broker_timeout_ms. Threads: any. Kernel: the socket. Since: 0.1
  *
  * Return: 0 with an answer, whatever that is; -EACCES when the question may not be asked; -ENODEV
- * when no provider matches; -EINVAL; those of every call on the broker
+ * when no provider matches; -EINVAL; -E2BIG when there are more groups than a request holds (1984), or
+ * p2pd is too old to be told any; those of every call on the broker
  */
 P2PDMA_API int p2pdma_policy_test(struct p2pdma_context *context,
 				  const struct p2pdma_policy_question *question,

@@ -2,6 +2,7 @@
 #ifndef COMMON_WIRE_H
 #define COMMON_WIRE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -335,7 +336,15 @@ struct wire_stats_reply {
 	uint64_t size_bytes;
 };
 
-/* POLICY_TEST: what policy says; for another user than oneself: administrators. */
+/* A flag of POLICY_TEST: may "published:NAME" be published? Whoever has it now. */
+#define WIRE_POLICY_TEST_PUBLISH (1U << 31)
+
+/*
+ * POLICY_TEST: what policy says; for another user than oneself: administrators.
+ *
+ * Of another user p2pd knows what it is told: @gid, and the supplementary groups, uint32_t each,
+ * that begin @groups_at bytes after the header and end the packet, as the ranges of ACQUIRE do.
+ */
 struct wire_policy_test {
 	char selector[WIRE_SELECTOR_SIZE]; /* one provider */
 	char unit[WIRE_SELECTOR_SIZE];	   /* systemd unit or cgroup path, "" unknown */
@@ -343,11 +352,19 @@ struct wire_policy_test {
 	uint32_t gid;
 	uint32_t mode;
 	uint32_t access;
-	uint32_t flags;
+	uint32_t flags; /* WIRE_ACQUIRE_*, WIRE_POLICY_TEST_* */
 	uint32_t reserved;
 	uint64_t length_bytes;
 	uint64_t ttl_ms;
+	/* Grown by these two. */
+	uint32_t nr_groups;
+	uint32_t groups_at; /* a multiple of 8; 0 without groups */
 };
+
+#define WIRE_POLICY_TEST_FIRST_BYTES offsetof(struct wire_policy_test, nr_groups)
+#define WIRE_POLICY_TEST_GROUPS_MAX                                                                \
+	((WIRE_MESSAGE_MAX - sizeof(struct wire_header) - sizeof(struct wire_policy_test)) /       \
+	 sizeof(uint32_t))
 
 struct wire_policy_test_reply {
 	int32_t error; /* 0: it would be granted; -EACCES, -EDQUOT */

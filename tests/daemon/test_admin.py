@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import struct
+import subprocess
 import time
 
 import daemon_case
@@ -310,6 +311,46 @@ class Policies(daemon_case.DaemonCase):
             reply, _ = client.call(wire.POLICY_TEST, asked)
             assert wire.S_POLICY_REPLY.unpack(reply)[0] == -errno.EACCES
         self.as_user(54321, denied)
+        self.is_clean()
+
+    def sleeper(self, uid: int, groups: list[int]) -> int:
+        """A process of this user, in these groups; the first is its own."""
+        ready_read, ready_write = os.pipe()
+
+        def run() -> None:
+            os.setgroups(groups[1:])
+            os.setgid(groups[0])
+            os.setuid(uid)
+            os.write(ready_write, b"x")
+            time.sleep(60)
+        child = self.fork(run)
+        os.close(ready_write)
+        self.assertEqual(os.read(ready_read, 1), b"x")
+        os.close(ready_read)
+        return child
+
+    def test_policy_of_a_process(self) -> None:
+        """p2pctl asks about one as it runs: groups that its user hasn't, and where it is."""
+        if os.getuid() != 0:
+            self.skipTest("only root can be another user")
+        with open("/proc/self/cgroup", encoding="ascii") as handle:
+            place = next((line[3:-1] for line in handle if line.startswith("0::")), "")
+        self.daemon.config.write_text(
+            "[rule some]\ngroup = 4712\nallow = yes\n"
+            f"[rule here]\nuser = 4713\ncgroup = {place}\nallow = yes\n", encoding="ascii")
+        os.kill(self.first_pid, signal.SIGHUP)
+        self.until(lambda: "policy loaded" in self.daemon.text())
+        cases = [((4711, [1, 4712, 6]), "some", 0), ((4711, [4712]), "some", 0),
+                 ((4711, [5, 6]), "default", 4), ((0, [0, 4712]), "some", 0)]
+        if 0 < len(place) < 96:
+            cases.append(((4713, [5]), "here", 0))
+        for who, rule, code in cases:
+            done = subprocess.run(
+                [str(daemon_case.BUILD / "cli/p2pctl"), "--json", "policy", "test", "--pid",
+                 str(self.sleeper(*who)), p2pd_run.PROVIDER], check=False, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, env=dict(os.environ, P2PDMA_SOCKET=self.daemon.path))
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+            self.assertEqual(json.loads(done.stdout)["policy"][0]["rule"], rule)
         self.is_clean()
 
 

@@ -6,11 +6,14 @@ The machine is made of files (fake_machine.py), and so is its user database."""
 
 import errno
 import itertools
+import json
 import os
+import struct
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Optional
 
 import daemon_case
 import fake_machine
@@ -143,6 +146,59 @@ class Check(unittest.TestCase):
         self.check(DENIED, "--uid", "bob", "--provider", "published:mic", "--read-only")
         self.check(NOT_FOUND, "--uid", "bob", "--provider", "published:cam*")
 
+    def test_who_publishes(self) -> None:
+        """By the rules about that; the name is nobody's yet."""
+        self.config.write_text(POLICY + "[rule cameras]\ngroup = video\npublish = cam*\n"
+                               "allow = yes\n", encoding="ascii")
+        answer = self.check(OK, "--uid", "bob", "--publish", "cam7")
+        self.assertEqual((answer["provider"], answer["rule"]), ("published:cam7", "cameras"))
+        self.assertIn("allows to publish", answer["because"])
+        self.check(DENIED, "--uid", "alice", "--publish", "cam7")
+        self.assertEqual(self.check(DENIED, "--uid", "bob", "--publish", "mic")["rule"], "default")
+        self.check(OK, "--uid", "alice", "--gid", "video", "--publish", "cam7")
+        self.check(OK, "--uid", "root", "--publish", "mic")
+        for wrong in ("a/b", "", "cam*", "a" * 64):
+            self.check(USAGE, "--uid", "bob", "--publish", wrong)
+        self.check(USAGE, "--publish", "cam7")
+
+    def ctl(self, path: str, code: int, *arguments: str) -> dict[str, str]:
+        """What `p2pctl policy test` says."""
+        done = subprocess.run([str(daemon_case.BUILD / "cli/p2pctl"), "--json", "policy", "test",
+                               *arguments], check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True,
+                              env=dict(os.environ, P2PDMA_SOCKET=path))
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        answer: dict[str, str] = json.loads(done.stdout)["policy"][0]
+        return answer
+
+    def test_p2pctl_says_the_same(self) -> None:
+        """Of users with all their groups."""
+        publish = "[rule cameras]\ngroup = video\npublish = cam*\nallow = yes\n"
+        daemon = p2pd_run.Daemon(daemon_case.BUILD, POLICY + publish, program="p2pd-discovery",
+                                 environment={"P2PD_FAKE_NODES": str(self.folder)})
+        self.config = daemon.config
+        answers = set()
+        for user, what in itertools.product(("alice", "bob", "1002", "4711", "root"),
+                                            (("--provider", GPU, "--read-only"),
+                                             ("--provider", EXPORTER, "--shared"),
+                                             ("--publish", "cam7"), ("--publish", "mic"))):
+            with self.subTest(user=user, what=what):
+                # Of root p2pd knows more than the user database.
+                answer = subprocess.run(
+                    [str(daemon_case.BUILD / "daemon/p2pd"), "--config", str(self.config),
+                     "--check", "--uid", user, *what], check=False, stdout=subprocess.PIPE)
+                found = self.ctl(daemon.path, answer.returncode, "--uid", user, *what)
+                text = answer.stdout.decode()
+                self.assertIn(f"\nrule: {found['rule']}\n", text)
+                self.assertIn(f"because: {found['because']}\n", text)
+                answers.add((found["answer"], found["rule"]))
+        self.assertEqual({rule for _, rule in answers}, {"gpu", "small", "no-writing", "cameras",
+                                                         "default"})
+        # With one group only, as `p2pd --check`.
+        self.ctl(daemon.path, DENIED, "--uid", "bob", "--gid", "100", "--provider", GPU,
+                 "--read-only")
+        self.assertEqual(daemon.stop(), 0)
+
     def test_what_there_is_not(self) -> None:
         """Said, with a code of its own."""
         for what in ("0000:03:00.0", "0000:09:00.0", f"{EXPORTER}/0", f"{EXPORTER}/2@1",
@@ -153,6 +209,36 @@ class Check(unittest.TestCase):
         self.assertIn("there is no user mallory", self.error)
         self.check(NOT_FOUND, "--uid", "0", "--gid", "wheel", "--provider", EXPORTER)
         self.assertIn("there is no group wheel", self.error)
+
+    def groups_are_told(self, client: wire.Client) -> None:
+        """In any order, behind the body and whatever it may grow by; else they are no groups."""
+        base = wire.S_POLICY.pack(GPU.encode(), b"", 4711, 100, 1, 1, 0, 0, 65536, 0)
+
+        def answer(body: bytes) -> int:
+            raw, _ = client.call(wire.POLICY_TEST, body)
+            return int(wire.S_POLICY_REPLY.unpack(raw)[0])
+
+        def told(*groups: int, at: int = 240, count: Optional[int] = None) -> bytes:
+            head = base + struct.pack("<II", len(groups) if count is None else count, at)
+            return head + bytes(max(at - 240, 0)) + struct.pack(f"<{len(groups)}I", *groups)
+        self.assertEqual(answer(base), -errno.EACCES)
+        self.assertEqual(answer(base + bytes(8)), -errno.EACCES)
+        self.assertEqual(answer(told(44)), 0)
+        self.assertEqual(answer(told(99, 98, 44, 97, 1)), 0)
+        self.assertEqual(answer(told(99, 98, 43, 97, 45)), -errno.EACCES)
+        self.assertEqual(answer(told(44, at=264)), 0)
+        self.assertEqual(answer(told(*range(100000, 101983), 44)), 0)
+        for wrong, error in ((told(44, at=244), errno.EINVAL), (told(44, at=232), errno.EINVAL),
+                             (told(44, count=2), errno.EINVAL), (told(44, at=0), errno.EINVAL),
+                             (told(44, count=0), errno.EINVAL),
+                             (told(44, count=0xffffffff), errno.EINVAL),
+                             (told(44) + b"\0\0\0\0", errno.EINVAL),
+                             (told(44, at=264)[:250] + b"\1" + told(44, at=264)[251:],
+                              errno.E2BIG),
+                             (base[:212] + b"\0\0\0\1" + base[216:], errno.EINVAL)):
+            with self.assertRaises(wire.Refused) as caught:
+                answer(wrong)
+            self.assertEqual(caught.exception.error, error, caught.exception.cause)
 
     def test_usage(self) -> None:
         """A question is whole and makes sense."""
@@ -192,6 +278,7 @@ class Check(unittest.TestCase):
             self.assertEqual((answer["rule"], answer.get("source", ""), answer["because"]),
                              (wire.text(rule) or "default", wire.text(source), wire.text(because)))
             granted.add((answer["answer"], answer["rule"]))
+        self.groups_are_told(client)
         # Each rule has decided something.
         self.assertEqual({rule for _, rule in granted},
                          {"no-writing", "gpu", "nobody-pins", "small", "job", "default"})

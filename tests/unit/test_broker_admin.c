@@ -177,6 +177,43 @@ static void policy_test_tells_the_rule(void **state)
 	assert_int_equal(p2pdma_policy_test(*state, &question, NULL), -EINVAL);
 }
 
+/* Behind the structure, and without any it is as long as it always was. */
+static void policy_test_tells_groups_and_names(void **state)
+{
+	static uint32_t groups[WIRE_POLICY_TEST_GROUPS_MAX + 1] = {5, 4, 3};
+	struct p2pdma_policy_question question = {
+		.size_bytes = sizeof(question),
+		.publish = "gpu-0",
+		.groups = groups,
+	};
+	struct p2pdma_policy_answer answer = {.size_bytes = sizeof(answer)};
+	struct {
+		struct wire_policy_test wire;
+		uint32_t groups[3];
+	} sent;
+
+	assert_int_equal(p2pdma_policy_test(*state, &question, &answer), 0);
+	p2pd_last(WIRE_POLICY_TEST, &sent, WIRE_POLICY_TEST_FIRST_BYTES);
+	assert_string_equal(sent.wire.selector, "published:gpu-0");
+	assert_int_equal(sent.wire.flags, WIRE_POLICY_TEST_PUBLISH);
+	question.nr_groups = 3;
+	assert_int_equal(p2pdma_policy_test(*state, &question, &answer), 0);
+	p2pd_last(WIRE_POLICY_TEST, &sent, sizeof(sent.wire) + sizeof(sent.groups));
+	assert_int_equal(sent.wire.nr_groups, 3);
+	assert_int_equal(sent.wire.groups_at, sizeof(sent.wire));
+	assert_memory_equal(sent.groups, groups, sizeof(sent.groups));
+	question.nr_groups = WIRE_POLICY_TEST_GROUPS_MAX;
+	assert_int_equal(p2pdma_policy_test(*state, &question, &answer), 0);
+	question.nr_groups++;
+	assert_int_equal(p2pdma_policy_test(*state, &question, &answer), -E2BIG);
+	question.nr_groups = 1;
+	question.groups = NULL;
+	assert_int_equal(p2pdma_policy_test(*state, &question, &answer), -EINVAL);
+	question.nr_groups = 0;
+	question.selector = "*";
+	assert_int_equal(p2pdma_policy_test(*state, &question, &answer), -EINVAL);
+}
+
 static void send_monitor_event(uint32_t type, uint64_t lease_id)
 {
 	struct wire_event_monitor event = {
@@ -269,6 +306,7 @@ int main(void)
 		CASE(drain_says_what),
 		CASE(text_comes_in_a_file),
 		CASE(policy_test_tells_the_rule),
+		CASE(policy_test_tells_groups_and_names),
 		CASE(monitor_follows),
 		CASE(monitor_says_what_it_missed),
 		CASE(monitor_refused),
