@@ -248,7 +248,7 @@ int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void *user_data,
 		request.flags |= P2PDMA_BUFFER_READ_ONLY;
 	r = context->sys->dup(fd);
 	if (r < 0)
-		return context_fail(context, r, "can't duplicate the DMABUF: %s", error_name(r));
+		return dmabuf_query_failed(context, fd, r);
 	result.fd = r;
 	r = buffer_create(context, &backend_adopt, &request, &result, &buffer);
 	if (r) {

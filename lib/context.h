@@ -88,7 +88,11 @@ void context_unwatch(struct p2pdma_context *context, struct event_source *source
 void context_tell_cause(const struct p2pdma_context *context, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The same, and is @error, a -errno: a macro so that the compiler sees that it isn't 0. */
+/* The same of what has been explained already. */
+void context_tell_explained(const struct p2pdma_context *context, int error, const char *format,
+			    ...) __attribute__((format(printf, 3, 4)));
+
+/* The first, and is @error, a -errno: a macro so that the compiler sees that it isn't 0. */
 #define context_fail(context, error, ...)                                                          \
 	({                                                                                         \
 		int error_ = (error);                                                              \

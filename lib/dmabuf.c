@@ -20,7 +20,7 @@
 #include "explain.h"
 #include "proc.h"
 
-static int query_failed(struct p2pdma_context *context, int fd, int error)
+int dmabuf_query_failed(struct p2pdma_context *context, int fd, int error)
 {
 	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
 
@@ -41,7 +41,7 @@ int dmabuf_query(struct p2pdma_context *context, int fd, struct export_result *r
 	if (!r)
 		r = context->sys->size(fd, &size_bytes);
 	if (r)
-		return query_failed(context, fd, r);
+		return dmabuf_query_failed(context, fd, r);
 	ret_result->size_bytes = size_bytes;
 	ret_result->export_id = 0;
 	return 0;

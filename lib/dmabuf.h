@@ -16,6 +16,9 @@ struct sys_ops;
 /* Proves that a descriptor is a DMABUF; its size. */
 int dmabuf_query(struct p2pdma_context *context, int fd, struct export_result *ret_result);
 
+/* Why it can't be taken for one: tells the cause and returns the error. */
+int dmabuf_query_failed(struct p2pdma_context *context, int fd, int error);
+
 /* Who exported it, as its fdinfo says; -errno where there is no procfs. */
 int dmabuf_exporter_query(const struct sys_ops *sys, int fd,
 			  char ret_exporter[DMABUF_EXPORTER_SIZE]);

@@ -147,8 +147,9 @@ int explain_failure(struct p2pdma_context *context, int error,
 	vsnprintf(prefix, sizeof(prefix), what, arguments);
 	va_end(arguments);
 	explain_run(context, error, request, &explanation);
-	context_tell_cause(context, error, "%s: %s (%s)%s%s", prefix, explanation.sentence,
-			   error_name(error), *explanation.remedy ? "; " : "", explanation.remedy);
+	context_tell_explained(context, error, "%s: %s (%s)%s%s", prefix, explanation.sentence,
+			       error_name(error), *explanation.remedy ? "; " : "",
+			       explanation.remedy);
 	return error;
 }
 

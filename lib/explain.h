@@ -46,6 +46,9 @@ bool explain_say(struct p2pdma_explanation *out, uint32_t cause, uint32_t flags,
 void explain_remedy(struct p2pdma_explanation *out, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Why there was no descriptor left, for -EMFILE and -ENFILE. */
+void explain_files(const struct sys_ops *sys, int error, struct p2pdma_explanation *out);
+
 /* Explains a failed call of the library: tells the cause as "WHAT: ..." and returns the error. */
 int explain_failure(struct p2pdma_context *context, int error,
 		    const struct p2pdma_explain_request *request, const char *what, ...)

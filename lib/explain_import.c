@@ -75,16 +75,17 @@ bool explain_library(struct explain *explain)
 	uint32_t driver_id;
 	int r;
 
-	if (!explain->is_dmabuf || explain_nic_driver(explain, &driver_id))
+	if (explain->fd < 0 || explain_nic_driver(explain, &driver_id))
 		return false;
 	r = explain_nic_try(explain, explain->request->access);
-	if (r == -EOPNOTSUPP)
+	if (r == explain->error)
 		return look_at_access(explain);
-	if (r || explain->request->flags & P2PDMA_EXPLAIN_UVERBS)
+	/* The kernel says something else, so that it can't have been the kernel. */
+	if (explain->error != -EOPNOTSUPP || explain->request->flags & P2PDMA_EXPLAIN_UVERBS)
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_NIC_LIBRARY, P2PDMA_EXPLANATION_SEEN,
-		    "the kernel registers it on %s, but the NIC's provider library has no "
-		    "ibv_reg_dmabuf_mr()",
+		    "the NIC's provider library has no ibv_reg_dmabuf_mr(): the kernel %s%s on %s",
+		    r ? "was never asked, and answers " : "registers it", r ? error_name(r) : "",
 		    explain->nic);
 	explain_remedy(explain->out,
 		       "use p2pdma_mr_register(), which calls the kernel itself, or a newer "
@@ -152,7 +153,7 @@ static bool is_unrevocable(const struct explain *explain, bool *ret_is_seen)
 bool explain_unrevocable(struct explain *explain)
 {
 	const char *exporter = explain->out->exporter;
-	bool is_ours = !strcmp(exporter, "p2pdma_export");
+	bool is_ours = !strncmp(exporter, "p2pdma_export", 13);
 	bool is_seen;
 
 	if (!is_ours && strncmp(exporter, "vfio", 4))

@@ -26,22 +26,26 @@ static int try_open(const struct sys_ops *sys)
 	return fd < 0 ? fd : 0;
 }
 
-bool explain_open_files(struct explain *explain)
+void explain_files(const struct sys_ops *sys, int error, struct p2pdma_explanation *out)
 {
-	uint32_t seen =
-		try_open(explain->context->sys) == explain->error ? P2PDMA_EXPLANATION_SEEN : 0;
+	uint32_t seen = try_open(sys) == error ? P2PDMA_EXPLANATION_SEEN : 0;
 	uint64_t limit = 0;
 
-	if (explain->error == -ENFILE) {
-		explain_say(explain->out, P2PDMA_CAUSE_SYSTEM_FILES, seen,
+	if (error == -ENFILE) {
+		explain_say(out, P2PDMA_CAUSE_SYSTEM_FILES, seen,
 			    "the system has no room for another open file");
-		explain_remedy(explain->out, "sysctl fs.file-max, and look who has so many");
-		return true;
+		explain_remedy(out, "sysctl fs.file-max, and look who has so many");
+		return;
 	}
-	explain->context->sys->limit(RLIMIT_NOFILE, &limit);
-	explain_say(explain->out, P2PDMA_CAUSE_OPEN_FILES, seen,
+	sys->limit(RLIMIT_NOFILE, &limit);
+	explain_say(out, P2PDMA_CAUSE_OPEN_FILES, seen,
 		    "this process has as many open descriptors as it may: %" PRIu64, limit);
-	explain_remedy(explain->out, "raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)");
+	explain_remedy(out, "raise RLIMIT_NOFILE (ulimit -n, LimitNOFILE=)");
+}
+
+bool explain_open_files(struct explain *explain)
+{
+	explain_files(explain->context->sys, explain->error, explain->out);
 	return true;
 }
 

@@ -232,7 +232,7 @@ P2PDMA_API uint64_t p2pdma_buffer_inode(const struct p2pdma_buffer *buffer);
  * p2pdma_buffer_exporter() - which part of the kernel made the DMABUF
  * @buffer: borrowed
  *
- * "p2pdma_export" for the export backend, "vfio_pci_core" for vfio, "drm" or the name of a GPU's
+ * "p2pdma_export_core" for the export backend, "vfio_pci_core" for vfio, "drm" or the name of a GPU's
  * driver for an adopted one; "udmabuf" and the names below /dev/dma_heap ("system") are memory of
  * the machine, not of a device.
  *

@@ -49,7 +49,7 @@ static inline int case_setup(void **state)
 	fake_rdma_add("fake0", NIC);
 	fake_cpu_set("AuthenticAMD", 25);
 	fake_mkdir("proc/self");
-	fake.exporter = "p2pdma_export";
+	fake.exporter = "p2pdma_export_core";
 	dmabuf = fake_make_dmabuf(MIB);
 	request = init;
 	request.operation = P2PDMA_OPERATION_REGISTER;

@@ -239,7 +239,7 @@ static void memory_ended_enodev(void **state)
 	request.provider = "0000:77:00.0/2";
 	assert_explained(-ENODEV, P2PDMA_CAUSE_DEVICE_GONE, true, "there is no such function");
 	request.provider = NULL;
-	assert_explained(-EIO, P2PDMA_CAUSE_ENDED, false, "the DMABUF of p2pdma_export");
+	assert_explained(-EIO, P2PDMA_CAUSE_ENDED, false, "the DMABUF of p2pdma_export_core");
 	request.provider = "nonsense";
 	assert_explained(-ESTALE, P2PDMA_CAUSE_ENDED, false, "by its exporter");
 	/* VFIO's revocation is in configuration space. */

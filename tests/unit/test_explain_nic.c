@@ -37,6 +37,11 @@ static void library_lacks_it_eopnotsupp(void **state)
 	assert_explained(-EOPNOTSUPP, P2PDMA_CAUSE_NIC_LIBRARY, true,
 			 "the kernel registers it on fake0");
 	assert_remedy("p2pdma_mr_register()");
+	/* What else is wrong the kernel would have said. */
+	fake.uverbs_error = -EINVAL;
+	assert_explained(-EOPNOTSUPP, P2PDMA_CAUSE_NIC_LIBRARY, true,
+			 "never asked, and answers EINVAL on fake0");
+	fake.uverbs_error = 0;
 	/* The library wasn't asked. */
 	request.flags = P2PDMA_EXPLAIN_UVERBS;
 	assert_explained(-EOPNOTSUPP, P2PDMA_CAUSE_NIC_REFUSES, false, "peer to peer");
@@ -174,7 +179,9 @@ static void sandbox_eperm(void **state)
 
 static void descriptors_have_run_out(void **state)
 {
-	(void)state;
+	struct p2pdma_provider *provider = fake_provider();
+	struct p2pdma_buffer *buffer = NULL;
+
 	fake.limits[RLIMIT_NOFILE] = 1025;
 	for (uint32_t i = P2PDMA_OPERATION_REGISTER; i <= P2PDMA_OPERATION_ADOPT; i++) {
 		request.operation = i;
@@ -188,6 +195,17 @@ static void descriptors_have_run_out(void **state)
 	fake_fail(FAKE_OPEN, -EMFILE, 0);
 	assert_explained(-EMFILE, P2PDMA_CAUSE_OPEN_FILES, true, "as it may: 1024");
 	assert_string_equal(explained.exporter, "");
+	/* Every call that fails for it says so. */
+	fake_fail(FAKE_DUP, -EMFILE, 0);
+	assert_int_equal(p2pdma_buffer_adopt(*state, dmabuf, NULL, &buffer), -EMFILE);
+	assert_cause("this process has as many open descriptors as it may: 1024");
+	fake_fail(FAKE_OPEN, -EMFILE, 0);
+	assert_int_equal(p2pdma_buffer_new(*state, provider, NULL, 0, NULL, &buffer), -EMFILE);
+	assert_cause("as it may: 1024; raise RLIMIT_NOFILE");
+	fake_fail(FAKE_OPEN, -ENFILE, 0);
+	assert_int_equal(p2pdma_buffer_new(*state, provider, NULL, 0, NULL, &buffer), -ENFILE);
+	assert_cause("the system has no room for another open file; sysctl");
+	p2pdma_provider_unref(provider);
 }
 
 static void mappings_have_run_out_enomem(void **state)
