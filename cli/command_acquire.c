@@ -47,13 +47,14 @@ static void set_number(const char *name, uint64_t number)
 	setenv(name, text, 1);
 }
 
-static void set_environment(const struct p2pdma_lease_info *info, int fd)
+static void set_environment(const struct p2pdma_lease_info *info, const char *exporter, int fd)
 {
 	set_number("P2PDMA_FD", (uint64_t)fd);
 	set_number("P2PDMA_LEASE_ID", info->id);
 	set_number("P2PDMA_LEASE_SIZE", info->length_bytes);
 	set_number("P2PDMA_LEASE_OFFSET", info->offset_bytes);
 	set_number("P2PDMA_LEASE_EXPIRES_NS", info->expires_ns);
+	setenv("P2PDMA_EXPORTER", exporter, 1);
 	setenv("P2PDMA_LEASE_PROVIDER", info->provider, 1);
 	setenv("P2PDMA_LEASE_LABEL", info->label, 1);
 	setenv("P2PDMA_LEASE_MODE", mode_name(info->mode), 1);
@@ -62,8 +63,8 @@ static void set_environment(const struct p2pdma_lease_info *info, int fd)
 }
 
 /* In the child: only the DMABUF goes along. */
-static void run_command(const struct p2pdma_lease_info *info, int dmabuf, const sigset_t *mask,
-			char **command)
+static void run_command(const struct p2pdma_lease_info *info, int dmabuf, const char *exporter,
+			const sigset_t *mask, char **command)
 {
 	int fd = fcntl(dmabuf, F_DUPFD, 3);
 
@@ -71,7 +72,7 @@ static void run_command(const struct p2pdma_lease_info *info, int dmabuf, const 
 		fprintf(stderr, "p2pctl: no descriptor for %s: %s\n", command[0], strerror(errno));
 		_exit(126);
 	}
-	set_environment(info, fd);
+	set_environment(info, exporter, fd);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(command[0], command);
 	fprintf(stderr, "p2pctl: can't run %s: %s\n", command[0], strerror(errno));
@@ -167,7 +168,9 @@ static int block_signals(struct holding *holding, sigset_t *ret_before)
 static int start(struct holding *holding, const struct p2pdma_lease_info *info,
 		 const sigset_t *before, char **command)
 {
-	pid_t parent = getpid();
+	/* Asked here: nothing of the library may be called in a child. */
+	const char *exporter = p2pdma_buffer_exporter(holding->buffer);
+	int dmabuf = p2pdma_buffer_fd(holding->buffer);
 
 	holding->child = fork();
 	if (holding->child < 0) {
@@ -175,10 +178,8 @@ static int start(struct holding *holding, const struct p2pdma_lease_info *info,
 		fprintf(stderr, "p2pctl: can't start %s: %s\n", command[0], strerror(errno));
 		return EXIT_FAILED;
 	}
-	if (!holding->child) {
-		(void)parent;
-		run_command(info, p2pdma_buffer_fd(holding->buffer), before, command);
-	}
+	if (!holding->child)
+		run_command(info, dmabuf, exporter, before, command);
 	return EXIT_OK;
 }
 

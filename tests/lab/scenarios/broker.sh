@@ -29,7 +29,8 @@ figure exposure "${exposure:-10}" points
 hold alice alice rxe0 "$exporter" term
 fails "another user does not get the same slice" as bob p2pctl acquire \
 	--range "$(offset_of alice):4096" "$exporter/2" -- true
-ok "he does get another one" as bob p2pctl acquire -l 1M "$exporter/2" -- true
+prints "by p2pdma_export_core" "he does get another one" as bob p2pctl acquire -l 1M "$exporter/2" -- \
+	sh -c 'echo "by $P2PDMA_EXPORTER"'
 ok "and not the whole, which is not possible" exits 6 as bob p2pctl acquire -l 64M "$exporter" -- true
 ok "who isn't named by the policy is denied" exits 4 as nobody p2pctl acquire -l 4096 "$exporter" -- true
 ok "but may in the unit that is named" systemctl start tester.service
