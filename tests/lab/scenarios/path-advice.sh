@@ -4,7 +4,7 @@
 #: cpu = Skylake-Client
 #: iommu = on
 #: modules = p2pdma_export
-#: needs = p2pctl mr_data rdma_link
+#: needs = p2pctl explain_register mr_data rdma_link
 #: for cmdline = quiet, pci=disable_acs_redir=0000:00:01.0
 exporter=$(bdf_of exporter)
 nic=$(bdf_of nic)
@@ -30,4 +30,5 @@ else
 	ok "what to change is said to the letter" says_of_check "\"$advice\""
 	ok "the reason is the port" says_of_check "ACS at $(bdf_of port0) redirects"
 	tap mr_data -e EINVAL rxe0 "export:$exporter/2"
+	tap explain_register path rxe0 "$exporter/2"
 fi

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+#: title = every cause that can be had here is what p2pdma_explain() says
+#: modules = p2pdma_export vfio_pci vfio_iommu_type1 dummy
+#: needs = explain_register explain_limits explain_end rdma_link
+#: iommu = on
+#: kernel = distribution
+#: timeout = 120
+exporter=$(bdf_of exporter)
+ok "soft-RoCE comes up" rxe_up nic
+ok "the exporter binds to vfio-pci" bind "$exporter" vfio-pci
+TAP_LABEL=vfio tap explain_end vfio rxe0 "$exporter/2"
+ok "the exporter binds" bind "$exporter" p2pdma_export
+for part in request import export; do
+	TAP_LABEL=$part tap explain_register $part rxe0 "$exporter/2"
+done
+for limit in memlock open-files system-files mappings address-space privilege sandbox cgroup; do
+	TAP_LABEL=$limit tap explain_limits $limit rxe0 "$exporter/2"
+done
+[ -e /sys/class/net/dummy0 ] || ip link add dummy0 type dummy
+ok "soft-RoCE comes up on no device" rxe_up dummy0 rxe1
+LENT=$(bdf_of port1)
+export LENT
+TAP_LABEL=function tap explain_register function rxe1 "$exporter/2"
+
+spawn hold explain_end nic rxe0 "$exporter/2"
+ok "the NIC is in use" wait_for 10 says hold READY
+ok "the NIC leaves" host device_del nic
+TAP_LABEL=nic tap finish hold
+spawn hold explain_end memory rxe1 "$exporter/2"
+ok "the memory is in use" wait_for 10 says hold READY
+ok "its device leaves" host device_del exporter
+TAP_LABEL=memory tap finish hold
