@@ -132,8 +132,10 @@ static void explain_run(struct p2pdma_context *context, int error,
 		if (rows[i].error != ANY && rows[i].error != -error)
 			continue;
 		if (look(&explain, i))
-			return;
+			break;
 	}
+	if (dmabuf_exporter_is_system(out->exporter))
+		out->flags |= P2PDMA_EXPLANATION_SYSTEM_MEMORY;
 }
 
 int explain_failure(struct p2pdma_context *context, int error,

@@ -235,7 +235,8 @@ bool explain_path(struct explain *explain)
 	char importer[64];
 	int r;
 
-	if (!*explain->provider || !explain->has_nic)
+	if (!*explain->provider || !explain->has_nic ||
+	    dmabuf_exporter_is_system(explain->out->exporter))
 		return false;
 	r = p2pdma_provider_find(explain->context, explain->provider, &provider);
 	if (r)

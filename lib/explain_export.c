@@ -171,8 +171,24 @@ static bool is_registration(const struct explain *explain)
 	       explain->request->operation == P2PDMA_OPERATION_REGISTER_MEMORY;
 }
 
+/* No path to a device is in the way of it. */
+static bool look_at_system_memory(struct explain *explain)
+{
+	if (!dmabuf_exporter_is_system(explain->out->exporter) ||
+	    (explain->error != -EINVAL && explain->error != -EOPNOTSUPP))
+		return false;
+	explain_say(explain->out, P2PDMA_CAUSE_NIC_REFUSES, 0,
+		    "the NIC's driver refuses a DMABUF of the machine's own memory (%s), so that "
+		    "no path to a device is in the way",
+		    explain->out->exporter);
+	explain_remedy(explain->out, "the kernel's log may say more");
+	return true;
+}
+
 bool explain_rest(struct explain *explain)
 {
+	if (is_registration(explain) && look_at_system_memory(explain))
+		return true;
 	if (explain->error == -ENOMEM) {
 		explain_say(explain->out, P2PDMA_CAUSE_NO_MEMORY, 0,
 			    is_registration(explain) ?

@@ -116,7 +116,9 @@ struct p2pdma_explain_request {
 	}
 
 /* The cause was seen. Without it: what is known of such devices leaves no other. */
-#define P2PDMA_EXPLANATION_SEEN (1U << 0)
+#define P2PDMA_EXPLANATION_SEEN		 (1U << 0)
+/* The DMABUF is memory of the machine: its exporter is a dma-heap or udmabuf. */
+#define P2PDMA_EXPLANATION_SYSTEM_MEMORY (1U << 1)
 
 /**
  * struct p2pdma_explanation - why a call has failed

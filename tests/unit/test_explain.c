@@ -259,12 +259,20 @@ static void memory_ended_enodev(void **state)
 
 static void path_blocked_einval(void **state)
 {
-	(void)state;
 	/* Before anybody has asked what processor it is. */
 	fake_cpu_set("GenuineIntel", 6);
 	assert_explained(-EINVAL, P2PDMA_CAUSE_PATH, true, "fake0 can't reach " GPU "/2");
 	assert_non_null(strstr(explained.sentence, "8086:29c0"));
 	assert_remedy("switch");
+	/* Memory of the machine has no path, whatever it is taken for. */
+	fake.exporter = "system";
+	explained = (struct p2pdma_explanation)P2PDMA_EXPLANATION_INIT;
+	assert_int_equal(p2pdma_explain(*state, EINVAL, &request, &explained), 0);
+	assert_int_equal(explained.cause, P2PDMA_CAUSE_NIC_REFUSES);
+	assert_int_equal(explained.flags, P2PDMA_EXPLANATION_SYSTEM_MEMORY);
+	assert_non_null(strstr(explained.sentence, "the machine's own memory (system)"));
+	fake.exporter = "amdgpu";
+	assert_explained(-EINVAL, P2PDMA_CAUSE_PATH, true, "fake0 can't reach " GPU "/2");
 	/* What isn't known can't be looked at. */
 	request.provider = NULL;
 	assert_explained(-EINVAL, P2PDMA_CAUSE_NIC_REFUSES, false, "refuses");
