@@ -6,13 +6,17 @@
  * path_query: one pair, of which nothing was known before. Its floor reads the first 64 bytes of the
  * configuration space of each function on the way, and nothing else. topo_1000: the whole tree and
  * every provider with every importer, as `p2pctl topo` does; its floor does the same with
- * every function of the machine. Files in memory answer faster than hardware does: compare ratios.
+ * every function of the machine. doctor_1000: everything that the doctor looks at, above the same
+ * floor; the RDMA devices have no nodes, so that libibverbs is left out. Files in memory answer
+ * faster than hardware does: compare ratios.
  */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <p2pdma/doctor.h>
 
 #include "bench.h"
 #include "context.h"
@@ -44,7 +48,7 @@ static void read_header(const char *function)
 	close(fd);
 }
 
-#ifdef BENCH_TOPO
+#if defined(BENCH_TOPO)
 #define NAME  "topo_1000"
 #define UNIT  "ms"
 #define SCALE 1e6
@@ -74,18 +78,20 @@ static void measured(void)
 	p2pdma_topology_free(topology);
 }
 
-static void floor_of_it(void)
-{
-	int fd = openat(sysfs_fd, "bus/pci/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fdopendir(fd);
-	struct dirent *entry;
+#elif defined(BENCH_DOCTOR)
+#define NAME  "doctor_1000"
+#define UNIT  "ms"
+#define SCALE 1e6
 
-	if (!dir)
+static void measured(void)
+{
+	struct p2pdma_doctor *doctor = NULL;
+
+	must(p2pdma_doctor_query(context, 0, &doctor), "doctor");
+	/* Of each provider whose hands it is in, its BAR, its paths. */
+	if (p2pdma_doctor_count(doctor) < 3 * 434)
 		exit(1);
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			read_header(entry->d_name);
-	closedir(dir);
+	p2pdma_doctor_free(doctor);
 }
 #else
 #define NAME  "path_query"
@@ -110,6 +116,22 @@ static void floor_of_it(void)
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
 		read_header(functions[i]);
+}
+#endif
+
+#if defined(BENCH_TOPO) || defined(BENCH_DOCTOR)
+static void floor_of_it(void)
+{
+	int fd = openat(sysfs_fd, "bus/pci/devices", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir)
+		exit(1);
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			read_header(entry->d_name);
+	closedir(dir);
 }
 #endif
 
