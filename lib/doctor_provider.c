@@ -16,6 +16,7 @@
 #include "backend.h"
 #include "common/cleanup.h"
 #include "common/pci_config.h"
+#include "common/pci_memory.h"
 #include "common/sysfs.h"
 #include "doctor.h"
 
@@ -41,21 +42,24 @@ static void format_mib(uint64_t bytes, char *text, size_t size)
 		snprintf(text, size, "%.4g MiB", (double)bytes / (1ULL << 20));
 }
 
-/* The first backend that can; else what each of them says. */
+/* The first backend that can; else what each of those for such memory says. */
 static bool can_export(const struct doctor *doctor, const struct pci_function *function,
 		       uint32_t bar, char *ret_why, size_t size)
 {
-	char why[192];
+	char why[BACKEND_WHY_SIZE];
 	size_t length = 0;
 
+	snprintf(ret_why, size, "nothing here exports such memory");
 	for (size_t i = 0; backends[i]; i++) {
-		if (backends[i]->can_export(doctor->context, function, bar, why, sizeof(why))) {
+		if (backends[i]->kind != backend_kind(bar))
+			continue;
+		if (backend_can_export(backends[i], doctor->context, function, bar, why)) {
 			snprintf(ret_why, size, "%s", why);
 			return true;
 		}
 		if (length < size)
 			length += (size_t)snprintf(ret_why + length, size - length, "%s%s",
-						   i ? "; " : "", why);
+						   length ? "; " : "", why);
 	}
 	return false;
 }
@@ -68,7 +72,7 @@ static bool is_for_export(const struct pci_function *function)
 static void check_export(struct doctor *doctor, const struct p2pdma_node *node,
 			 const struct pci_function *function, const char *subject)
 {
-	char why[384], size[24];
+	char why[320], size[24];
 	bool is_able = can_export(doctor, function, node->bar, why, sizeof(why));
 
 	format_mib(node->bar_bytes, size, sizeof(size));
@@ -137,35 +141,58 @@ static void check_size(struct doctor *doctor, const char *subject, uint64_t bar_
 		      "bridges above have room (pci=realloc)");
 }
 
-static void check_bar(struct doctor *doctor, const struct p2pdma_node *node, const char *subject)
+static void check_bar(struct doctor *doctor, int function_fd, const struct p2pdma_node *node,
+		      const char *subject)
 {
 	struct pci_extra extra = {.is_resizable_known = false};
-	uint64_t memory_bytes = 0;
-	cleanup_fd int fd = -1;
-	char path[64];
+	struct pci_memory vram = {.size_bytes = 0};
 
-	snprintf(path, sizeof(path), "bus/pci/devices/%s", node->name);
-	if (sysfs_open_dir(doctor->context->sysfs_fd, path, &fd))
+	/* 0 of a driver that doesn't tell, and of what isn't a GPU. */
+	pci_memory_query(function_fd, PCI_MEMORY_VRAM, &vram);
+	if (pci_config_query_extra(function_fd, &extra))
 		return;
-	/* amdgpu says how much there is; -ENODEV of others is 0. */
-	sysfs_read_u64(fd, "mem_info_vram_total", &memory_bytes);
-	if (pci_config_query_extra(fd, &extra))
-		return;
-	if (!extra.is_resizable_known && !read_sizes(fd, node->bar, &extra.bars[node->bar]) &&
-	    !memory_bytes) {
+	if (!extra.is_resizable_known &&
+	    !read_sizes(function_fd, node->bar, &extra.bars[node->bar]) && !vram.size_bytes) {
 		doctor_add(doctor, DOCTOR_PROVIDER_BAR, P2PDMA_SEVERITY_UNKNOWN, subject,
 			   "whether the BAR could be larger is only shown to CAP_SYS_ADMIN");
 		doctor_advise(doctor, "ask as root");
 		return;
 	}
-	check_size(doctor, subject, node->bar_bytes, memory_bytes,
+	check_size(doctor, subject, node->bar_bytes, vram.size_bytes,
 		   pci_resizable_largest(&extra.bars[node->bar]));
+}
+
+/* Memory that the function's driver divides up. */
+static void check_memory(struct doctor *doctor, int function_fd,
+			 const struct pci_function *function, uint32_t bar)
+{
+	struct pci_provider_name name = {.address = function->address, .bar = bar};
+	char subject[PCI_PROVIDER_NAME_SIZE], why[320], size[24] = "memory of unknown size";
+	struct pci_memory memory;
+
+	if (pci_memory_query(function_fd, bar, &memory))
+		return;
+	pci_provider_name_format(&name, subject);
+	if (memory.size_bytes)
+		format_mib(memory.size_bytes, size, sizeof(size));
+	if (can_export(doctor, function, bar, why, sizeof(why))) {
+		doctor->nr_exportable++;
+		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_OK, subject, "%s, %s",
+			   size, why);
+		return;
+	}
+	doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_WARNING, subject,
+		   "%s, but this process can't export it: %s", size, why);
+	doctor_advise(doctor,
+		      "see permission.node for its nodes; its own runtime may export it, and "
+		      "p2pdma_buffer_adopt() takes what that exports");
 }
 
 static void check_one(struct doctor *doctor, const struct p2pdma_node *node)
 {
 	struct pci_function function;
 	struct pci_address address;
+	cleanup_fd int fd = -1;
 	char subject[40];
 	int r;
 
@@ -173,6 +200,8 @@ static void check_one(struct doctor *doctor, const struct p2pdma_node *node)
 	r = pci_address_parse(node->name, &address);
 	if (!r)
 		r = pci_function_query(doctor->context->sysfs_fd, &address, &function);
+	if (!r)
+		r = pci_function_open(doctor->context->sysfs_fd, &address, &fd);
 	/* It has left since the tree was looked at. */
 	if (r == -ENODEV)
 		return;
@@ -182,7 +211,9 @@ static void check_one(struct doctor *doctor, const struct p2pdma_node *node)
 		return;
 	}
 	check_export(doctor, node, &function, subject);
-	check_bar(doctor, node, subject);
+	check_bar(doctor, fd, node, subject);
+	check_memory(doctor, fd, &function, PCI_MEMORY_VRAM);
+	check_memory(doctor, fd, &function, PCI_MEMORY_P2PMEM);
 }
 
 void doctor_check_providers(struct doctor *doctor)

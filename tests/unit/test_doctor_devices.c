@@ -280,6 +280,31 @@ static void provider_export_by_driver(void **state)
 	assert_finding("provider.list", "machine", PROBLEM, "no function has a BAR", "GPU");
 }
 
+/* Memory that a driver divides up is a provider of its own. */
+static void provider_memory_of_drivers(void **state)
+{
+	(void)state;
+	fake_mkdir("sys/bus/pci/devices/" GPU "/p2pmem");
+	fake_write("sys/bus/pci/devices/" GPU "/p2pmem/size", "67108864\n");
+	fake_mkdir("sys/bus/pci/devices/" GPU "/drm/renderD128");
+	examine();
+	assert_finding("provider.export", GPU "/p2pmem", WARNING, "64 MiB, but this process can't",
+		       "permission.node");
+	/* p2pdma_export isn't a driver of DRM's. */
+	assert_finding("provider.export", GPU "/vram", WARNING, "memory of unknown size",
+		       "p2pdma_buffer_adopt()");
+	fake_mkdir("dev/dri");
+	fake_write("dev/dri/renderD128", "");
+	replace_gpu(&(struct fake_pci){.driver = "amdgpu"});
+	fake_write("sys/bus/pci/devices/" GPU "/mem_info_vram_total", "17179869184\n");
+	examine();
+#ifdef HAVE_DRM
+	assert_finding("provider.export", GPU "/vram", OK, "16 GiB, drm", "");
+#else
+	assert_finding("provider.export", GPU "/vram", WARNING, "16 GiB", "adopt");
+#endif
+}
+
 static void provider_bar_sizes(void **state)
 {
 	(void)state;
@@ -292,6 +317,7 @@ static void provider_bar_sizes(void **state)
 	examine();
 	assert_finding("provider.bar", GPU "/2", WARNING, "has 16 GiB and could have 64 GiB",
 		       "Above 4G");
+	fake_mkdir("sys/bus/pci/devices/" GPU "/drm/renderD128");
 	fake_write("sys/bus/pci/devices/" GPU "/mem_info_vram_total", "25753026560\n");
 	examine();
 	assert_finding("provider.bar", GPU "/2", WARNING, "shows 16 GiB of 23.98 GiB", "4G");
@@ -470,6 +496,7 @@ int main(void)
 		CASE(rdma_every_iommu),
 		CASE(rdma_ordering_hidden_or_off),
 		CASE(provider_export_by_driver),
+		CASE(provider_memory_of_drivers),
 		CASE(provider_bar_sizes),
 		CASE(provider_bar_without_privilege),
 		CASE(provider_paths),
