@@ -98,6 +98,13 @@ extern const struct backend backend_drm;
 extern const struct backend backend_p2pmem;
 extern const struct backend backend_adopt;
 
+/*
+ * How much memory a GPU has, by its driver's own question on its render node: it wakes a GPU that
+ * sleeps. 0 where the driver doesn't tell; an error where it can't be asked.
+ */
+int drm_memory_query(struct p2pdma_context *context, const struct pci_function *function,
+		     uint64_t *ret_size_bytes);
+
 /* In the order in which AUTO tries them; ends with NULL. */
 extern const struct backend *const backends[];
 

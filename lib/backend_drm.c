@@ -52,7 +52,8 @@ static int node_path(const struct p2pdma_context *context, const struct pci_func
 static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
 		       uint32_t bar, char *ret_why, size_t size)
 {
-	const struct drm_driver *driver = drm_driver_find(function->driver);
+	const struct drm_driver *driver = drm_driver_of(function->driver);
+	const char *hint = driver->caveat ? driver->caveat : driver->system_cause;
 	char path[40];
 	int r;
 
@@ -76,8 +77,8 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 			 r == -EACCES ? "; the group of the node (render) may open it" : "");
 		return false;
 	}
-	snprintf(ret_why, size, "drm: %s by /dev/%s%s%s", driver->name, path,
-		 driver->caveat ? "; " : "", driver->caveat ? driver->caveat : "");
+	snprintf(ret_why, size, "drm: %s by /dev/%s%s%s", driver->name, path, hint ? "; " : "",
+		 hint ? hint : "");
 	return true;
 }
 
@@ -99,11 +100,9 @@ int drm_device_new(struct p2pdma_context *context, const struct pci_function *fu
 	return 0;
 }
 
-static int open_device(struct p2pdma_context *context, const struct pci_function *function,
-		       struct device **ret_device)
+static int open_node(const struct p2pdma_context *context, const struct pci_function *function,
+		     struct drm_object *ret_object)
 {
-	struct drm_object object;
-	struct drm_device *drm;
 	char path[40];
 	int r;
 
@@ -115,7 +114,35 @@ static int open_device(struct p2pdma_context *context, const struct pci_function
 	if (r < 0)
 		return context_fail(context, r == -ENOENT ? -EOPNOTSUPP : r,
 				    "can't open /dev/%s: %s", path, error_name(r));
-	r = drm_object_init(&object, context, r);
+	return drm_object_init(ret_object, context, r);
+}
+
+int drm_memory_query(struct p2pdma_context *context, const struct pci_function *function,
+		     uint64_t *ret_size_bytes)
+{
+	uint64_t size_bytes = 0;
+	struct drm_object object;
+	int r;
+
+	r = open_node(context, function, &object);
+	if (r)
+		return r;
+	if (object.driver->memory)
+		r = object.driver->memory(&object, &size_bytes);
+	drm_object_done(&object);
+	if (!r)
+		*ret_size_bytes = size_bytes;
+	return r;
+}
+
+static int open_device(struct p2pdma_context *context, const struct pci_function *function,
+		       struct device **ret_device)
+{
+	struct drm_object object;
+	struct drm_device *drm;
+	int r;
+
+	r = open_node(context, function, &object);
 	if (r)
 		return r;
 	r = drm_device_new(context, function, &object, &drm);

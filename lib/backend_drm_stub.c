@@ -30,6 +30,14 @@ static int open_device(struct p2pdma_context *context, const struct pci_function
 	return context_fail(context, -EOPNOTSUPP, "%s", why);
 }
 
+int drm_memory_query(struct p2pdma_context *context, const struct pci_function *function,
+		     uint64_t *ret_size_bytes)
+{
+	(void)function;
+	(void)ret_size_bytes;
+	return context_fail(context, -EOPNOTSUPP, "%s", why);
+}
+
 const struct backend backend_drm = {
 	.name = "drm",
 	.id = P2PDMA_BACKEND_DRM,

@@ -120,6 +120,19 @@ static int wants_broker(struct p2pdma_context *context, const struct p2pdma_buff
 	return r;
 }
 
+static int check_ranges(const struct p2pdma_context *context,
+			const struct p2pdma_provider *provider, const struct p2pdma_range *ranges,
+			size_t nr_ranges)
+{
+	uint64_t size_bytes;
+
+	if (p2pdma_provider_kind(provider) == P2PDMA_PROVIDER_KIND_VRAM)
+		return ranges_check_amount(context, provider->name, provider->size_bytes, ranges,
+					   nr_ranges);
+	return ranges_check(context, provider->name, provider->size_bytes, ranges, nr_ranges,
+			    &size_bytes);
+}
+
 /* Under open_lock. */
 static int export_locked(struct p2pdma_context *context, const struct backend *backend,
 			 struct p2pdma_provider *provider, const struct export_request *request,
@@ -170,7 +183,6 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 	struct export_request request;
 	struct p2pdma_buffer *buffer;
 	struct p2pdma_range whole;
-	uint64_t bar_bytes, size_bytes;
 	int r;
 
 	if (!context)
@@ -181,17 +193,12 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 	r = load_options(context, options, &known);
 	if (r)
 		return r;
-	bar_bytes = p2pdma_provider_size_bytes(provider);
 	if (!nr_ranges && !ranges) {
-		whole = (struct p2pdma_range){.length_bytes = bar_bytes};
+		whole = (struct p2pdma_range){.length_bytes = provider->size_bytes};
 		ranges = &whole;
 		nr_ranges = 1;
 	}
-	if (p2pdma_provider_kind(provider) == P2PDMA_PROVIDER_KIND_VRAM)
-		r = ranges_check_amount(context, provider->name, bar_bytes, ranges, nr_ranges);
-	else
-		r = ranges_check(context, provider->name, bar_bytes, ranges, nr_ranges,
-				 &size_bytes);
+	r = check_ranges(context, provider, ranges, nr_ranges);
 	if (r)
 		return r;
 	request = (struct export_request){

@@ -47,7 +47,16 @@ int drm_ioctl(const struct p2pdma_context *context, int fd, unsigned long reques
 	return r;
 }
 
-const struct drm_driver *drm_driver_find(const char *name)
+const struct drm_driver *drm_driver_of(const char *bound)
+{
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
+		if (!strcmp(drivers[i]->bound ? drivers[i]->bound : drivers[i]->name, bound))
+			return drivers[i];
+	}
+	return &drm_other;
+}
+
+static const struct drm_driver *find_driver(const char *name)
 {
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
 		if (!strcmp(drivers[i]->name, name))
@@ -75,7 +84,7 @@ int drm_driver_query(const struct p2pdma_context *context, int fd,
 	if (r)
 		return context_fail(context, r, "can't ask the DRM device for its driver: %s",
 				    error_name(r));
-	*ret_driver = drm_driver_find(name);
+	*ret_driver = find_driver(name);
 	return 0;
 }
 

@@ -11,6 +11,7 @@ struct p2pdma_context;
 /* What the kernel tells of the memory that the objects of a file have. */
 struct drm_usage {
 	bool is_known;
+	bool is_new;	       /* by the names that kernels have used since 6.5 */
 	uint64_t device_bytes; /* resident in memory of the device */
 	uint64_t system_bytes; /* resident in system memory */
 };
@@ -38,7 +39,8 @@ struct drm_object {
 
 /* What differs from driver to driver. All return 0 or -errno with the cause told. */
 struct drm_driver {
-	const char *name; /* as DRM_IOCTL_VERSION says it; NULL: any other */
+	const char *name;  /* as DRM_IOCTL_VERSION says it; NULL: any other */
+	const char *bound; /* what its functions are bound to, where that is another; or NULL */
 	/* Why objects of it are never in memory of a device; NULL: they may be. */
 	const char *system_cause;
 	const char *caveat; /* what to know before; NULL: nothing */
@@ -63,8 +65,8 @@ int drm_ioctl(const struct p2pdma_context *context, int fd, unsigned long reques
 /* Of a DRM node; -EINVAL for any other descriptor. */
 int drm_driver_query(const struct p2pdma_context *context, int fd,
 		     const struct drm_driver **ret_driver);
-/* Never NULL: drm_other. */
-const struct drm_driver *drm_driver_find(const char *name);
+/* By the driver that a function is bound to. Never NULL: drm_other. */
+const struct drm_driver *drm_driver_of(const char *bound);
 
 /* Takes @fd over, of a DRM device, also where it fails; asks for its driver. */
 int drm_object_init(struct drm_object *object, const struct p2pdma_context *context, int fd);
@@ -85,7 +87,8 @@ int drm_object_place(const struct drm_object *object, enum drm_place *ret_place)
 
 /* Of the object's file; unknown where the driver tells nothing. */
 int drm_usage_query(const struct drm_object *object, struct drm_usage *ret_usage);
-void drm_usage_parse(const char *text, struct drm_usage *ret_usage);
+/* Adds what one line of fdinfo tells to a struct drm_usage, which begins as zeroes. */
+bool drm_usage_take(void *usage, const char *line);
 /* By what the kernel tells; unknown where it doesn't. */
 int drm_usage_place(const struct drm_object *object, enum drm_place *ret_place);
 

@@ -16,13 +16,15 @@
  * No state; only the file is read.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "context.h"
 #include "drm_object.h"
+#include "proc.h"
+
+#define OLD_PREFIX "drm-memory-"
 
 static bool begins_with(const char *text, const char *start)
 {
@@ -32,7 +34,7 @@ static bool begins_with(const char *text, const char *start)
 /* What follows a prefix of one of those that tell what is resident; NULL: another line. */
 static const char *region_of(const char *line)
 {
-	static const char *const prefixes[] = {"drm-resident-", "drm-memory-"};
+	static const char *const prefixes[] = {"drm-resident-", OLD_PREFIX};
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
 		if (begins_with(line, prefixes[i]))
@@ -77,65 +79,45 @@ static bool begins_with_one_of(const char *text, const char *const *starts)
 	return false;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-void drm_usage_parse(const char *text, struct drm_usage *ret_usage)
+bool drm_usage_take(void *data, const char *line)
 {
 	static const char *const device_regions[] = {"vram", "local", "stolen-local", NULL};
 	static const char *const system_regions[] = {"gtt", "cpu", "system", "memory", NULL};
-	/* By either prefix; both name the same bytes. */
-	uint64_t device[2] = {0}, system[2] = {0};
-	struct drm_usage usage = {.is_known = false};
-	char line[128];
+	const char *region = region_of(line), *colon = strchr(line, ':');
+	bool is_old = begins_with(line, OLD_PREFIX);
+	struct drm_usage *usage = data;
+	bool is_device, is_system;
+	uint64_t bytes;
 
-	for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
-		bool is_old = begins_with(text, "drm-memory-");
-		const char *region, *colon;
-		uint64_t bytes;
-
-		snprintf(line, sizeof(line), "%.*s", (int)strcspn(text, "\n"), text);
-		region = region_of(line);
-		colon = strchr(line, ':');
-		if (!region || !colon || !parse_bytes(colon + 1, &bytes))
-			continue;
-		if (begins_with_one_of(region, device_regions))
-			device[is_old] += bytes;
-		else if (begins_with_one_of(region, system_regions))
-			system[is_old] += bytes;
-		else
-			continue;
-		usage.is_known = true;
-	}
-	usage.device_bytes = larger(device[0], device[1]);
-	usage.system_bytes = larger(system[0], system[1]);
-	*ret_usage = usage;
+	if (!region || !colon || !parse_bytes(colon + 1, &bytes))
+		return false;
+	is_device = begins_with_one_of(region, device_regions);
+	is_system = begins_with_one_of(region, system_regions);
+	/* Both names are of the same bytes. */
+	if ((!is_device && !is_system) || (is_old && usage->is_new))
+		return false;
+	if (!is_old && !usage->is_new)
+		*usage = (struct drm_usage){.is_new = true};
+	usage->is_known = true;
+	if (is_device)
+		usage->device_bytes += bytes;
+	else
+		usage->system_bytes += bytes;
+	return false;
 }
 
 int drm_usage_query(const struct drm_object *object, struct drm_usage *ret_usage)
 {
 	const struct p2pdma_context *context = object->context;
-	char path[40], text[8192];
-	size_t length = 0;
-	ssize_t n = 1;
-	int fd;
+	struct drm_usage usage = {.is_known = false};
+	char path[40];
+	int r;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", object->fd);
-	fd = context->sys->open_at(AT_FDCWD, path, O_RDONLY);
-	if (fd < 0)
-		return context_fail(context, fd, "can't read %s: %s", path, error_name(fd));
-	while (n > 0 && length < sizeof(text) - 1) {
-		n = context->sys->read(fd, text + length, sizeof(text) - 1 - length);
-		if (n > 0)
-			length += (size_t)n;
-	}
-	context->sys->close(fd);
-	if (n < 0)
-		return context_fail(context, (int)n, "can't read %s: %s", path, error_name((int)n));
-	text[length] = '\0';
-	drm_usage_parse(text, ret_usage);
+	r = proc_each_line(context->sys, path, drm_usage_take, &usage);
+	if (r)
+		return context_fail(context, r, "can't read %s: %s", path, error_name(r));
+	*ret_usage = usage;
 	return 0;
 }
 

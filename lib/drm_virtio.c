@@ -106,6 +106,7 @@ static int place(const struct drm_object *object, enum drm_place *ret_place)
 
 const struct drm_driver drm_virtio = {
 	.name = "virtio_gpu",
+	.bound = "virtio-pci",
 	.system_cause = "what it allocates is system memory, the guest's",
 	.allocate = allocate,
 	.place = place,

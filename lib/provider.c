@@ -220,6 +220,9 @@ int p2pdma_provider_find(struct p2pdma_context *context, const char *name,
 	if (r)
 		return context_fail(context, r, "can't make sense of %s in sysfs: %s", name,
 				    error_name(r));
+	/* Only of one that is asked for by name: its GPU may be asleep. */
+	if (wanted.bar == PCI_MEMORY_VRAM && !size_bytes)
+		drm_memory_query(context, &function, &size_bytes);
 	provider = provider_new(context, &function, wanted.bar, size_bytes);
 	if (!provider)
 		return context_fail(context, -ENOMEM, "no memory for a provider");

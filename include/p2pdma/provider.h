@@ -126,9 +126,12 @@ P2PDMA_API void p2pdma_provider_list_free(struct p2pdma_provider_list *list);
  *                generation: "0000:41:00.0/2@1234"
  * @ret_provider: new reference; p2pdma_provider_unref()
  *
- * Blocking: no
+ * How much vram there is, few drivers tell in sysfs. Others are asked on the render node, where it may
+ * be opened, which wakes a GPU that sleeps; that is why a list doesn't.
+ *
+ * Blocking: until a GPU that sleeps is awake
  * Threads:  any
- * Kernel:   /sys/bus/pci/devices
+ * Kernel:   /sys/bus/pci/devices; the question of a GPU's driver for its memory
  * Since:    0.1
  *
  * Return: 0, or -EINVAL when @name isn't a name; -ENODEV when there is no such
@@ -249,7 +252,8 @@ P2PDMA_API uint32_t p2pdma_provider_bar(const struct p2pdma_provider *provider);
  *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
- * Return: bytes; 0 for vram of a driver that doesn't tell
+ * Return: bytes; 0 for vram of a driver that doesn't tell, or wasn't asked, see
+ * p2pdma_provider_find()
  */
 P2PDMA_API uint64_t p2pdma_provider_size_bytes(const struct p2pdma_provider *provider);
 

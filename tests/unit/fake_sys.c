@@ -120,15 +120,13 @@ static int sys_open_at(int dir_fd, const char *path, int flags)
 	(void)flags;
 	if (r)
 		return r;
-	if (fake_drm_is_node(path) && (*path == '/' || !faccessat(dir_fd, path, F_OK, 0))) {
-		fake.nr_opens++;
-		return fake_drm_open(path);
-	}
-	if (!strncmp(path, "/proc/", 6))
+	if (!strncmp(path, "/proc/", 6) && !fake_drm_is_node(path))
 		return open_proc(path);
 	if (faccessat(dir_fd, path, F_OK, 0))
 		return -errno;
 	fake.nr_opens++;
+	if (fake_drm_is_node(path))
+		return fake_drm_open(path);
 	if (!strncmp(path, P2PDMA_EXPORT_DIR "/", 7))
 		return open_export();
 	if (strstr(path, "/p2pmem/"))
