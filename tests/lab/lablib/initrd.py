@@ -27,8 +27,8 @@ KEEP_UNUSED_S = 3 * 24 * 3600
 WANTED = ("virtio_net", "virtio_console", "virtio_pci", "ib_uverbs", "rdma_ucm", "udp_tunnel",
           "ip6_udp_tunnel", "rdma_rxe", "vfio_pci", "vfio_iommu_type1", "vfio", "nvme", "udmabuf",
           "dummy", "bridge", "bonding", "p2pdma_export_core", "p2pdma_export", "p2pdma_edu")
-OPTIONAL = ("vgem", "iommufd", "virtio_blk", "pci_stub", "crc32c_cryptoapi", "crc32c_generic",
-            "crc32_generic", "crc32_cryptoapi", "uio_pci_generic")
+OPTIONAL = ("vgem", "virtio_gpu", "iommufd", "virtio_blk", "pci_stub", "crc32c_cryptoapi",
+            "crc32c_generic", "crc32_generic", "crc32_cryptoapi", "uio_pci_generic")
 
 
 def busybox(archive: Archive) -> Path:

@@ -2,7 +2,8 @@
 """Which kernel the lab boots, and the tree that modules for it are built in.
 
 The newest cloud kernel of trixie-backports that also has headers and the
-kernel source of the same version is taken. The header packages are meant to
+kernel source of the same version is taken; its generic flavour, of the same source with more
+drivers, is for scenarios that say so. The header packages are meant to
 be installed on trixie by root; here they are unpacked into the cache and
 made to work where they lie: absolute paths rewritten, the compiler set to
 this machine's, and where this machine's C library is too old for the build
@@ -23,6 +24,7 @@ from .base import LAB, LabError, cache_dir, made, need, run, run_piped, say
 NEWEST_WANTED = (7, 3, 0)
 OLDEST_USABLE = (6, 19, 0)
 FLAVOUR = "cloud-amd64"
+GENERIC = "amd64"
 # What trixie's kernel build tools are linked with.
 KBUILD_LIBRARIES = ("libc6", "libelf1t64", "libssl3t64", "zlib1g", "libzstd1")
 # Settings of Debian's gcc 14 and pahole that an older compiler can't follow; none changes the ABI.
@@ -186,23 +188,40 @@ def candidates(archive: Archive) -> list[Kernel]:
     names.sort(key=_version_of, reverse=True)
     parts = {name: _part_names(name) for name in names}
     archive.load(part for wanted in parts.values() for part in wanted.values())
-    found = []
-    for name in names:
-        binary = archive.versions(name)[0]
-        packages = {}
-        for part, package in parts[name].items():
-            same = [p for p in archive.versions(package) if p.version == binary.version]
-            if same:
-                packages[part] = same[0]
-        if len(packages) == len(parts[name]):
-            found.append(Kernel(name.removeprefix("linux-binary-"), _version_of(name), packages))
+    return [kernel for name in names if (kernel := _whole(archive, name, parts[name]))]
+
+
+def _whole(archive: Archive, binary: str, parts: dict[str, str]) -> Kernel | None:
+    """The kernel of this package, if the archive has all of it in one version."""
+    version = archive.versions(binary)[0].version
+    packages = {}
+    for part, package in parts.items():
+        same = [p for p in archive.versions(package) if p.version == version]
+        if same:
+            packages[part] = same[0]
+    if len(packages) != len(parts):
+        return None
+    return Kernel(binary.removeprefix("linux-binary-"), _version_of(binary), packages)
+
+
+def generic(archive: Archive, kernel: Kernel) -> Kernel:
+    """The same kernel with all drivers of the distribution: GPUs, for instance."""
+    release = kernel.release.removesuffix("-" + FLAVOUR) + "-" + GENERIC
+    binary = f"linux-binary-{release}"
+    found = None
+    if binary in archive.names("linux-binary-"):
+        parts = _part_names(binary, GENERIC)
+        archive.load(parts.values())
+        found = _whole(archive, binary, parts)
+    if not found:
+        raise LabError(f"{archive.site} has no {binary} with headers")
     return found
 
 
-def _part_names(binary: str) -> dict[str, str]:
+def _part_names(binary: str, flavour: str = FLAVOUR) -> dict[str, str]:
     """The packages of one kernel, by what they are to the lab."""
     release = binary.removeprefix("linux-binary-")
-    abi = release.removesuffix("-" + FLAVOUR)
+    abi = release.removesuffix("-" + flavour)
     series = ".".join(map(str, _version_of(binary)[:2]))
     return {
         "binary": binary,

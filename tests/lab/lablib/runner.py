@@ -58,8 +58,9 @@ class Runner:
     def prepare(self, scenarios: list[Scenario]) -> Prepared:
         """Everything that is shared, before the first guest starts."""
         prepared = self.shop.by_key(self.kernel)
-        for kind in sorted({(s.values["librxe"], s.values["userland"]) for s in scenarios}):
-            self.shop.layers(self.kernel, *kind)
+        for kind in sorted({(self._kernel_of(s), s.values["librxe"], s.values["userland"])
+                            for s in scenarios}):
+            self.shop.layers(*kind)
         programs = {p.name for p in self.shop.programs()}
         for scenario in scenarios:
             missing = [n for n in scenario.values["needs"].split() if n not in programs]
@@ -68,6 +69,11 @@ class Runner:
                                "which this tree does not build")
         self.kvm = self._probe_kvm()
         return prepared
+
+    def _kernel_of(self, scenario: Scenario) -> str:
+        """The debug kernel has one flavour."""
+        is_generic = self.kernel == "distribution" and scenario.values["flavour"] == "generic"
+        return "generic" if is_generic else self.kernel
 
     def _probe_kvm(self) -> bool:
         target = self.out / "probe.cpio"
@@ -97,7 +103,7 @@ class Runner:
         cmdline = [*CMDLINE, *topology.kernel_arguments(values["iommu"]),
                    *(SYSTEMD_CMDLINE if values["userland"] == "systemd" else ()),
                    *values["cmdline"].split()]
-        prepared = self.shop.by_key(self.kernel)
+        prepared = self.shop.by_key(self._kernel_of(scenario))
         # The debug kernel has no ASPM, and firmware hands hot-plug only to who has.
         if values["hotplug"] == "native" and prepared.is_debug:
             cmdline.append("pcie_ports=native")
@@ -108,7 +114,7 @@ class Runner:
 
     def image(self, scenario: Scenario, where: Path, interactive: bool = False) -> Path:
         """The initrd of one scenario."""
-        layers = list(self.shop.layers(self.kernel, scenario.values["librxe"],
+        layers = list(self.shop.layers(self._kernel_of(scenario), scenario.values["librxe"],
                                        scenario.values["userland"]))
         if scenario.values["layer"]:
             layers.append(self.shop.extra_layer(scenario.values["layer"]))
@@ -138,7 +144,7 @@ class Runner:
 
     def run_one(self, scenario: Scenario) -> Result:
         """Run one scenario in a guest of its own, or in two that have a network in common."""
-        prepared = self.shop.by_key(self.kernel)
+        prepared = self.shop.by_key(self._kernel_of(scenario))
         guests = scenario.guests()
         with self._processors(len(guests)), tempfile.TemporaryDirectory(prefix="lab.") as wires:
             outcomes = self._boot(guests, Path(wires))

@@ -11,6 +11,7 @@
     #: layer = pyverbs                   (an extra layer of the image)
     #: userland = busybox                (busybox, systemd: see systemd.py)
     #: kernel = any                      (any, distribution, debug)
+    #: flavour = cloud                   (cloud, generic: the distribution's kernel with all drivers)
     #: image = unpacked                  (unpacked, packed: see bzimage.py)
     #: peers = 1                         (guests: 1, or 2 that have a network in common)
     #: when = always                     (always, named: left out unless it is asked for)
@@ -45,8 +46,9 @@ from .base import LAB, LabError
 
 DEFAULTS = {"title": "", "topology": "root-ports", "iommu": "off", "cpu": "EPYC", "modules": "",
             "needs": "", "librxe": "stock", "layer": "", "userland": "busybox",
-            "kernel": "any", "image": "unpacked", "peers": "1", "when": "always",
-            "timeout": "60", "memory": "1024", "cmdline": "", "hotplug": "acpi", "leaks": ""}
+            "kernel": "any", "flavour": "cloud", "image": "unpacked", "peers": "1",
+            "when": "always", "timeout": "60", "memory": "1024", "cmdline": "", "hotplug": "acpi",
+            "leaks": ""}
 REPEATED = ("device", "qemu", "file", "allow", "except")
 SHOWN = ("topology", "iommu", "cpu", "librxe")
 
@@ -135,6 +137,7 @@ def _validate(scenario: Scenario) -> None:
     for key, allowed in (("iommu", topology.IOMMU_KINDS), ("librxe", ("stock", "rebuilt")),
                          ("hotplug", ("acpi", "native")), ("userland", ("busybox", "systemd")),
                          ("kernel", ("any", "distribution", "debug")),
+                         ("flavour", ("cloud", "generic")),
                          ("image", ("unpacked", "packed")), ("peers", ("1", "2"))):
         if values[key] not in allowed:
             raise LabError(f"{scenario.title}: {key} is one of {', '.join(allowed)}")

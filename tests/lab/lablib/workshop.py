@@ -18,6 +18,7 @@ from .kernel import Kernel
 class Prepared:
     """A kernel with this tree's modules built for it."""
 
+    kernel: Kernel
     release: str
     label: str
     vmlinuz: Path
@@ -61,7 +62,7 @@ class Workshop:
             if candidate.version < kernel.NEWEST_WANTED:
                 say(f"note: Linux {candidate.name} is older than 7.3")
             vmlinuz = candidate.vmlinuz(self.archive)
-            return Prepared(candidate.release, candidate.name, vmlinuz,
+            return Prepared(candidate, candidate.release, candidate.name, vmlinuz,
                             bzimage.bootable(vmlinuz),
                             candidate.modules(self.archive), own)
         raise first_error or LabError("the archive has no kernel to try")
@@ -78,6 +79,7 @@ class Workshop:
         """Every binary package that any scenario needs."""
         names = ("busybox-static", *kernel.KBUILD_LIBRARIES)
         return [*self.kernels[0].packages.values(),
+                *kernel.generic(self.archive, self.kernels[0]).packages.values(),
                 *(self.archive.package(name) for name in names),
                 *pyverbs.packages(self.archive), *systemd.packages(self.archive),
                 *interop.packages(self.archive), *interop.headers(self.archive)]
@@ -124,12 +126,25 @@ class Workshop:
         return systemd.layer(self.archive)
 
     def by_key(self, key: str) -> Prepared:
-        """The prepared kernel called @key: distribution or debug."""
+        """The prepared kernel called @key: distribution, generic or debug."""
         if key == "distribution":
             return self.prepared
+        if key == "generic":
+            return self.generic
         if key == "debug":
             return self.debug
         raise LabError(f"no kernel is called {key}")
+
+    @functools.cached_property
+    def generic(self) -> Prepared:
+        """The generic flavour of the kernel that is used, with our modules."""
+        cloud = self.prepared.kernel
+        chosen = kernel.generic(self.archive, cloud)
+        own = modules.build_all(modules.distribution_tree(chosen, self.archive),
+                                self._source(cloud))
+        vmlinuz = chosen.vmlinuz(self.archive)
+        return Prepared(chosen, chosen.release, f"{chosen.name} generic", vmlinuz,
+                        bzimage.bootable(vmlinuz), chosen.modules(self.archive), own)
 
     @functools.cached_property
     def debug(self) -> Prepared:
@@ -137,6 +152,6 @@ class Workshop:
         chosen = self.kernels[0]
         tree = debugkernel.tree(chosen, self.archive)
         where = debugkernel.modules_dir(chosen, self.archive)
-        return Prepared(tree.release, f"{chosen.name} debug", where / "vmlinuz",
+        return Prepared(chosen, tree.release, f"{chosen.name} debug", where / "vmlinuz",
                         bzimage.bootable(where / "vmlinuz"), where,
                         modules.build_all(tree, self._source(chosen)), is_debug=True)
