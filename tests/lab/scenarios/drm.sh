@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+#: title = memory of DRM devices: RDMA both ways, whose memory it is, what they import
+#: flavour = generic
+#: modules = p2pdma_export vgem
+#: needs = p2pdma_drm gpu_vram p2pctl rdma_link
+#: device = virtio-gpu-pci,id=gpu,bus=spare0
+#: timeout = 120
+exporter=$(bdf_of exporter)
+ok "the exporter binds" bind "$exporter" p2pdma_export
+ok "soft-RoCE comes up" rxe_up nic
+vgem=$(echo /dev/dri/card*)
+ok "vgem has a node" [ -c "$vgem" ]
+nodes=$vgem
+if modprobe virtio_gpu 2>/dev/null; then
+	nodes=$(echo /dev/dri/card*)
+	ok "virtio-gpu has a node" [ "$nodes" != "$vgem" ]
+	gpu=$(bdf_of gpu)
+	prints "virtio_gpu by /dev/dri/render" "it is listed" p2pctl list --direct
+	prints "in system memory" "gpu_vram of its function, with leave" \
+		gpu_vram "$gpu/vram" rxe0 1048576 system
+else
+	skip "virtio-gpu has a node" "this kernel has no virtio-gpu"
+fi
+# shellcheck disable=SC2086
+tap p2pdma_drm "$exporter/2" rxe0 $nodes
+prints "in system memory" "gpu_vram, with leave" gpu_vram "$vgem" rxe0 1048576 system
+fails_with "system memory" "gpu_vram, without" gpu_vram "$vgem" rxe0
+fails "gpu_vram of a BAR" gpu_vram "$exporter/2" rxe0
