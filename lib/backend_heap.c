@@ -37,9 +37,9 @@ static int make(const struct p2pdma_context *context, int node_fd, uint64_t leng
 static const struct backend backend_heap = {
 	.name = "heap",
 	.id = P2PDMA_BACKEND_HEAP,
-	.flags = P2PDMA_BUFFER_MMAP_WC,
+	.flags = P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_SYSTEM,
 	.why_unrevocable = "it is system memory, which importers keep until they let go",
-	.query = memory_query,
+	.query = memory_query_system,
 	.map = buffer_map_dmabuf,
 };
 

@@ -56,9 +56,9 @@ static int make(const struct p2pdma_context *context, int node_fd, uint64_t leng
 static const struct backend backend_udmabuf = {
 	.name = "udmabuf",
 	.id = P2PDMA_BACKEND_UDMABUF,
-	.flags = P2PDMA_BUFFER_MMAP_WC,
+	.flags = P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_SYSTEM,
 	.why_unrevocable = "it is system memory, which importers keep until they let go",
-	.query = memory_query,
+	.query = memory_query_system,
 	.map = buffer_map_dmabuf,
 };
 

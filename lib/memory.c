@@ -21,13 +21,20 @@
 /* In the order in which AUTO tries them. */
 static const struct memory_source *const sources[] = {&memory_heap, &memory_udmabuf};
 
-#define NR_SOURCES (sizeof(sources) / sizeof(sources[0]))
+#define KNOWN_FLAGS (P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_SYSTEM)
+#define NR_SOURCES  (sizeof(sources) / sizeof(sources[0]))
 
 void memory_query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status)
 {
 	/* The kernel has no call that tells who uses a DMABUF. */
 	(void)buffer;
 	(void)status;
+}
+
+void memory_query_system(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status)
+{
+	(void)buffer;
+	status->flags |= P2PDMA_STATUS_PLACED | P2PDMA_STATUS_SYSTEM;
 }
 
 static const struct memory_source *find(uint32_t backend)
@@ -111,10 +118,10 @@ static int load_options(const struct p2pdma_context *context, uint64_t size_byte
 
 	if (r)
 		return r;
-	if (ret_known->flags & ~P2PDMA_BUFFER_MMAP_WC)
+	if (ret_known->flags & ~KNOWN_FLAGS)
 		return context_fail(context, -EOPNOTSUPP,
 				    "system memory can't honour buffer flags 0x%" PRIx32,
-				    ret_known->flags & ~P2PDMA_BUFFER_MMAP_WC);
+				    ret_known->flags & ~KNOWN_FLAGS);
 	if (!size_bytes || size_bytes % context->page_size_bytes)
 		return context_fail(context, -EINVAL,
 				    "0x%" PRIx64

@@ -23,6 +23,9 @@ struct memory_source {
 extern const struct memory_source memory_heap;
 extern const struct memory_source memory_udmabuf;
 
+/* struct backend's query() of those. */
+void memory_query_system(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status);
+
 /* struct backend's query() where the kernel can't tell anything. */
 void memory_query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status);
 

@@ -27,8 +27,8 @@ struct p2pdma_context;
  * For comparison, and as a fallback that the caller chooses: no other call ever makes system
  * memory. P2PDMA_BACKEND_AUTO takes
  * P2PDMA_BACKEND_HEAP where the system heap's node may be opened, and
- * P2PDMA_BACKEND_UDMABUF otherwise. Neither asks p2pd. The only flag is
- * P2PDMA_BUFFER_MMAP_WC, which system memory ignores.
+ * P2PDMA_BACKEND_UDMABUF otherwise. Neither asks p2pd. The flags
+ * P2PDMA_BUFFER_MMAP_WC and _ALLOW_SYSTEM change nothing; there are no others for it.
  *
  * Blocking: no
  * Threads:  any

@@ -59,7 +59,7 @@ static void use(struct p2pdma_buffer *buffer)
 	assert_int_equal(p2pdma_buffer_query(buffer, &status), 0);
 	assert_int_equal(status.state, P2PDMA_BUFFER_ACTIVE);
 	assert_int_equal(status.nr_mrs, 1);
-	assert_int_equal(status.flags, 0);
+	assert_int_equal(status.flags, P2PDMA_STATUS_PLACED | P2PDMA_STATUS_SYSTEM);
 	assert_int_equal(p2pdma_mr_deregister(mr), 0);
 	assert_int_equal(p2pdma_buffer_unmap(buffer, bytes), 0);
 }
@@ -95,6 +95,7 @@ static void new_system_by_each_backend(void **state)
 	(void)state;
 	add_nodes(true, true);
 	check_backend(P2PDMA_BACKEND_HEAP, "heap:");
+	assert_int_equal(try_system(MIB, 0, P2PDMA_BUFFER_ALLOW_SYSTEM), 0);
 	check_backend(P2PDMA_BACKEND_UDMABUF, "udmabuf:");
 }
 
@@ -157,6 +158,7 @@ static void new_system_bad_arguments_einval(void **state)
 	assert_int_equal(try_system(MIB, 0, 1U << 31), -EINVAL);
 	assert_int_equal(try_system(MIB, 0, P2PDMA_BUFFER_READ_ONLY), -EOPNOTSUPP);
 	assert_int_equal(try_system(MIB, 0, P2PDMA_BUFFER_ALLOW_UNREVOCABLE), -EOPNOTSUPP);
+	assert_int_equal(try_system(MIB, 0, P2PDMA_BUFFER_INHERIT), -EOPNOTSUPP);
 	assert_int_equal(p2pdma_buffer_new_system(NULL, MIB, NULL, &buffer), -EINVAL);
 	assert_int_equal(p2pdma_buffer_new_system(*state, MIB, NULL, NULL), -EINVAL);
 	options.size_bytes = 4;
