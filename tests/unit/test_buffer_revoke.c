@@ -161,8 +161,13 @@ static void revoke_post_never_ends_counts_it(void **state)
 	p2pdma_buffer_free(buffer);
 }
 
+/* Later than the revocation begins, however late that is. */
 static void *leave_later(void *mr)
 {
+	while (!p2pdma_mr_enter(mr)) {
+		p2pdma_mr_exit(mr);
+		usleep(1000);
+	}
 	usleep(30000);
 	p2pdma_mr_exit(mr);
 	return NULL;
