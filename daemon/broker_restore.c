@@ -72,6 +72,11 @@ static void fill_state(struct lease *lease, const struct journal_lease_state *re
 	lease->deadline_ns = record->deadline_ns;
 	lease->detached_until_ns = record->detached_until_ns;
 	lease->written = *record;
+	/* Only its end was still to be written. What was taken back can be taken back again. */
+	if (lease->state == WIRE_LEASE_REVOKED) {
+		lease->state = WIRE_LEASE_REVOKING;
+		lease->deadline_ns = 1;
+	}
 }
 
 static void fill_lease(struct lease *lease, const struct journal_lease *record)
