@@ -203,6 +203,8 @@ int client_new(struct server *server, int fd)
 		      clock_now_ns() + hello_ms * 1000000);
 	client_deadlines_due(server);
 	event_add(client->readable, NULL);
+	/* Who connects goes on to say HELLO before we come to it. */
+	on_readable(fd, EV_READ, client);
 	return 0;
 
 err_account:

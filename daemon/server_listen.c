@@ -7,7 +7,6 @@
  * instead of spinning.
  */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,9 +18,8 @@
 #include "intake.h"
 #include "log.h"
 
-#define BACKLOG		256
-#define ACCEPTS_AT_ONCE 16
-#define PAUSE_MS	100
+#define BACKLOG	 256
+#define PAUSE_MS 100
 
 static void on_pause_over(evutil_socket_t fd, short what, void *data)
 {
@@ -41,35 +39,27 @@ static void pause_listening(struct server *server, int error)
 	event_add(server->listener.pause, &pause);
 }
 
-/* accept() makes a file before it looks, and throws it away again: to ask first is ten times cheaper. */
-static bool is_awaited(int fd)
-{
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-
-	return poll(&poll_fd, 1, 0) > 0;
-}
-
+/*
+ * One, and then it is somebody else's turn: everybody who is connected is asked before the next. Nor is
+ * it looked for another one, which the loop does anyway.
+ */
 static void on_connection(evutil_socket_t fd, short what, void *data)
 {
 	struct server *server = data;
+	int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int r;
 
 	(void)what;
-	for (int i = 0; i < ACCEPTS_AT_ONCE && (i == 0 || is_awaited(fd)); i++) {
-		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		int r;
-
-		if (peer < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-			    errno == ENOBUFS)
-				pause_listening(server, errno);
-			return;
-		}
-		/* Over its user's limit or out of memory: closed again, which is all one can say. */
-		r = client_new(server, peer);
-		if (r) {
-			server->nr_dropped++;
-			log_event(P2PD_LOG_DEBUG, "connection refused: %s", error_name(r));
-		}
+	if (peer < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			pause_listening(server, errno);
+		return;
+	}
+	/* Over its user's limit or out of memory: closed again, which is all one can say. */
+	r = client_new(server, peer);
+	if (r) {
+		server->nr_dropped++;
+		log_event(P2PD_LOG_DEBUG, "connection refused: %s", error_name(r));
 	}
 }
 
