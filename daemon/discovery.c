@@ -115,6 +115,12 @@ static int see(struct discovery *discovery, const struct pci_address *address,
 	return r;
 }
 
+/* It has left its driver since we saw it; what is there was bound again. */
+static bool is_let_go(struct device *device)
+{
+	return device->ops->backend == WIRE_BACKEND_VFIO && source_vfio_is_let_go(device);
+}
+
 /* It says nothing about a function that we can't look now: another time. */
 static bool is_shortage(struct discovery *discovery, int error)
 {
@@ -145,7 +151,7 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 		return;
 	if (known && (r || known->generation != function.generation))
 		device_removed(discovery, known, WIRE_REASON_GONE);
-	else if (known && backend != known->ops->backend)
+	else if (known && (backend != known->ops->backend || is_let_go(known)))
 		device_removed(discovery, known, WIRE_REASON_REMOVAL);
 	else if (known)
 		return;

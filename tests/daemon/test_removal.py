@@ -94,6 +94,26 @@ class Removal(daemon_case.DaemonCase):
             self.lets_go(address)
             self.mapped.touch()
 
+    def test_bound_again_before_it_looked(self) -> None:
+        """The function can be leased from again, also where nothing but its let-go is noticed."""
+        client = self.client()
+        lease = client.acquire(4096, VFIO)
+        self.machine.bind(VFIO, driver="")
+        self.deadline(client, lease)
+        self.machine.bind(VFIO, is_told=False, driver="vfio-pci")
+        client.ack(lease)
+        self.assertEqual(client.event(wire.EVENT_REVOKED).lease_id, lease.id)
+
+        def leases() -> bool:
+            try:
+                client.release(client.acquire(BAR, f"{VFIO}/2"))
+                return True
+            except wire.Refused:
+                return False
+
+        self.until(leases)
+        self.assertEqual(self.listed(VFIO), 2)
+
     def test_at_the_deadline(self) -> None:
         """Who doesn't answer loses it then, whichever p2pd began it."""
         for address in (EXPORTER, VFIO):

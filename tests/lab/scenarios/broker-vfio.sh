@@ -106,5 +106,9 @@ done_with bob
 ok "the second is closed with its lease" wait_for 5 are_open 1
 done_with alice
 ok "the first as well" wait_for 5 are_open 0
-ok "only the journal is kept now" [ "$(systemctl show -P NFileDescriptorStore $UNIT)" = 1 ]
+keeps_one() {
+	[ "$(systemctl show -P NFileDescriptorStore $UNIT)" = 1 ]
+}
+
+ok "only the journal is kept now" wait_for 5 keeps_one
 ok "no unit has failed in the end" [ -z "$(systemctl --failed --plain --no-legend)" ]
