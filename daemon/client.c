@@ -192,8 +192,11 @@ int client_new(struct server *server, int fd)
 	r = holder_new(server, fd, &client->holder);
 	if (r)
 		goto err_free;
-	r = account_charge(&server->broker.accounts, client->holder->account, ACCOUNT_CONNECTIONS,
-			   1);
+	r = fd >= server->last_free_fd &&
+			    !policy_is_admin(server->broker.policy, &client->holder->subject) ?
+		    -EMFILE :
+		    account_charge(&server->broker.accounts, client->holder->account,
+				   ACCOUNT_CONNECTIONS, 1);
 	if (r)
 		goto err_account;
 	client->holder->client = client;

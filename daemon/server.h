@@ -21,6 +21,7 @@ struct server {
 	struct list clients;
 	struct list monitors; /* those of them that want to hear of everything */
 	uint32_t nr_clients;
+	int last_free_fd;   /* from there on a connection is for administrators only */
 	struct list doomed; /* clients that are freed when the stack is empty */
 	struct event *reaper;
 	struct event *alarm;	 /* the broker's first deadline */

@@ -5,9 +5,15 @@
  * When this process has no descriptor left, accept() fails while the connection stays
  * in the queue and the listening socket stays readable: listening pauses for a moment
  * instead of spinning.
+ *
+ * Users have a limit each, but somebody with a range of user namespaces' uids is as many users as they
+ * like. So the last descriptors are for no connection but administrators', who can end that,
+ * and for what those need that are there: leases.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +25,7 @@
 #include "log.h"
 
 #define BACKLOG	 256
+#define RESERVED 16 /* one of so many descriptors */
 #define PAUSE_MS 100
 
 static void on_pause_over(evutil_socket_t fd, short what, void *data)
@@ -63,10 +70,21 @@ static void on_connection(evutil_socket_t fd, short what, void *data)
 	}
 }
 
+/* Of the table, whatever its size. */
+static int reserve_from(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)(limit.rlim_cur - limit.rlim_cur / RESERVED);
+}
+
 int server_listen(struct server *server, int fd, const char *unlink_path)
 {
 	struct listener *listener = &server->listener;
 
+	server->last_free_fd = reserve_from();
 	listener->fd = fd;
 	listener->unlink_path = unlink_path;
 	evutil_make_socket_nonblocking(fd);

@@ -119,6 +119,52 @@ class FewDescriptors(daemon_case.DaemonCase):
         self.still_serves()
 
 
+class Reserve(daemon_case.DaemonCase):
+    """Many users, each within its limits, have all connections that there are for users."""
+
+    OPTIONS = {"prefix": ("prlimit", "--nofile=128:128")}
+
+    def test_administrator_gets_in(self) -> None:
+        """And may take back; and who is there has room for a lease."""
+        if os.getuid() != 0:
+            self.skipTest("only root can be many users")
+        self.daemon.root.chmod(0o755)
+        clients = []
+        for uid in range(100000, 100200):
+            os.seteuid(uid)
+            try:
+                clients.append(self.daemon.client(2))
+            except (EOFError, ConnectionResetError, BrokenPipeError, TimeoutError):
+                break
+            finally:
+                os.seteuid(0)
+        self.opened += clients
+        self.assertLess(len(clients), 120)
+        self.assertGreater(len(clients), 60)
+        lease = clients[0].acquire()
+        admin = self.client(5)
+        self.assertTrue(admin.is_admin)
+        admin.revoke(wire.SCOPE_UID, uid=100000, deadline_ms=0)
+        self.assertEqual(clients[0].event(wire.EVENT_REVOKED).lease_id, lease.id)
+        os.close(lease.fd)
+        for client in clients:
+            client.call(wire.STATUS)
+        clients[1].close()
+        os.seteuid(100300)
+        try:
+            self.until(self.comes_in)
+        finally:
+            os.seteuid(0)
+
+    def comes_in(self) -> bool:
+        """There is room for a user more."""
+        try:
+            self.daemon.client(2).close()
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            return False
+        return True
+
+
 class ManyInFlight(daemon_case.DaemonCase):
     """The kernel lets a process have as many descriptors in flight as it may open."""
 
