@@ -329,6 +329,8 @@ void publications_judge(struct server *server)
 		if (!provider->identity.is_published || !provider->device)
 			continue;
 		publication = publication_of(provider->device);
+		/* The first policy that goes by them judges publishers whose control group isn't known yet. */
+		holder_learn_cgroup(publication->publisher, broker->policy);
 		policy_decide_publish(broker->policy, &publication->publisher->subject,
 				      provider->identity.name, &decision);
 		if (decision.error && !publication->ends_ns) {

@@ -147,6 +147,31 @@ class Publishers(daemon_case.DaemonCase):
         os.close(dmabuf)
         self.is_clean()
 
+    def test_first_rule_by_cgroup(self) -> None:
+        """It judges where the publishers are that are there, too."""
+        with open("/proc/self/cgroup", encoding="ascii") as handle:
+            if not any(line.startswith("0::/") for line in handle):
+                self.skipTest("no unified hierarchy here")
+        if os.getuid() != 0:
+            self.skipTest("only root can be another user")
+        self.daemon.root.chmod(0o755)
+        ready_read, ready_write = os.pipe()
+
+        def run() -> None:
+            client = self.daemon.client(5)
+            test_publish.publish(client, "gpu-1", test_publish.make_dmabuf())
+            os.write(ready_write, b"x")
+            time.sleep(60)
+        self.fork(run, 12345)
+        os.read(ready_read, 1)
+        self.load(BEGIN.replace("[rule gpus]", "[rule gpus]\ncgroup = /**"))
+        time.sleep(1)
+        self.assertEqual(self.names(), ["gpu-1"])
+        self.load(BEGIN.replace("[rule gpus]", "[rule gpus]\ncgroup = /nowhere"))
+        self.until(lambda: not self.names())
+        os.close(ready_read)
+        os.close(ready_write)
+
     def test_reload_reaches_connections(self) -> None:
         """Who is there already may publish from then on, or may not any more."""
         dmabuf = test_publish.make_dmabuf()
