@@ -20,6 +20,7 @@
 #include "common/sys.h"
 #include "deferred.h"
 #include "intake.h"
+#include "linger.h"
 #include "log.h"
 
 /* -- the end -- */
@@ -45,6 +46,7 @@ void client_doom(struct client *client, const char *why)
 void client_free(struct client *client)
 {
 	struct server *server = client->server;
+	bool is_lingering = linger_take(client);
 
 	client_send_done(client);
 	intake_forget(client);
@@ -55,7 +57,8 @@ void client_free(struct client *client)
 	event_free(client->readable);
 	if (client->pause)
 		event_free(client->pause);
-	intake_close(server, client->fd, client->holder->account);
+	if (!is_lingering)
+		intake_close(server, client->fd, client->holder->account);
 	server->nr_clients--;
 	broker_holder_lost(&server->broker, client->holder);
 	free(client);

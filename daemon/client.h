@@ -62,6 +62,8 @@ void client_event(struct client *client, uint16_t opcode, const void *body, size
 int client_may_get_fd(struct client *client);
 /* After all there is none to send. */
 void client_fd_unneeded(struct client *client);
+/* Descriptors that it has received count no more. */
+void client_settle_fds(struct client *client);
 /* What it hasn't read by now it never gets. */
 void client_send_done(struct client *client);
 

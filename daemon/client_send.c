@@ -61,8 +61,7 @@ void client_send_done(struct client *client)
 		event_free(client->retry);
 }
 
-/* Descriptors that the peer has received count no more. */
-static void settle_fds(struct client *client)
+void client_settle_fds(struct client *client)
 {
 	int unread = 0;
 
@@ -83,7 +82,7 @@ int client_may_get_fd(struct client *client)
 {
 	const struct accounts *accounts = &client->server->broker.accounts;
 
-	settle_fds(client);
+	client_settle_fds(client);
 	if (client->nr_sent_fds + client->nr_queued_fds >= FDS_ON_THE_WAY)
 		return -EDQUOT;
 	if (!account_charge(accounts, account_of(client), ACCOUNT_UNREAD_FDS, 1))
@@ -91,7 +90,7 @@ int client_may_get_fd(struct client *client)
 	/* Other connections of this user may have read theirs meanwhile; each of them has some. */
 	list_for_each_entry_safe(other, &account_of(client)->unread_fds, struct client,
 				 link_of_unread)
-		settle_fds(other);
+		client_settle_fds(other);
 	return account_charge(accounts, account_of(client), ACCOUNT_UNREAD_FDS, 1);
 }
 

@@ -17,6 +17,7 @@
 #include "deferred.h"
 #include "discovery.h"
 #include "intake.h"
+#include "linger.h"
 #include "log.h"
 #include "publication.h"
 #include "service.h"
@@ -268,7 +269,9 @@ int server_init(struct server *server, struct policy *policy)
 		policy_free(policy);
 		return -ENOMEM;
 	}
-	r = intake_init(server);
+	r = linger_init(server);
+	if (!r)
+		r = intake_init(server);
 	if (r) {
 		policy_free(policy);
 		return r;
@@ -289,6 +292,7 @@ void server_done(struct server *server)
 		client_free(list_entry(server->clients.next, struct client, link));
 	while (!list_is_empty(&server->doomed))
 		client_free(list_entry(server->doomed.next, struct client, link));
+	linger_done(server);
 	publications_forget(server);
 	intake_done(server);
 	broker_done(&server->broker);

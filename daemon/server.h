@@ -24,6 +24,8 @@ struct server {
 	int last_free_fd;   /* from there on a connection is for administrators only */
 	struct list doomed; /* clients that are freed when the stack is empty */
 	struct event *reaper;
+	struct list lingering; /* connections of clients that are freed */
+	struct event *linger_timer;
 	struct event *alarm;	 /* the broker's first deadline */
 	uint64_t alarm_ns;	 /* what it is set to, 0: it isn't */
 	struct event *unclaimed; /* a publisher has had its time since a restart */

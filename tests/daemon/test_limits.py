@@ -203,6 +203,52 @@ class ManyInFlight(daemon_case.DaemonCase):
         self.is_clean()
 
 
+class DroppedInFlight(ManyInFlight):
+    """What a peer hasn't read stays on its way when p2pd closes the connection, and counts as before."""
+
+    test_no_spinning = None  # type: ignore[assignment]
+
+    def test_others_get_theirs(self) -> None:
+        """A user who has p2pd close one connection after the other has no more on the way than any."""
+        self.daemon.config.write_text(self.POLICY.replace(
+            "[daemon]", "[daemon]\nmax-unread-fds = 16\nmax-connections = 4"), encoding="utf-8")
+        os.kill(self.daemon.pid(), signal.SIGHUP)
+        self.until(lambda: "policy loaded" in self.daemon.text())
+
+        def run() -> None:
+            kept = []
+            for _ in range(12):
+                try:
+                    client = self.daemon.client(3)
+                    for serial in range(8):
+                        client.send_raw(wire.packet(wire.STATS, bytes(8), 100 + serial))
+                    client.send_raw(b"no message")
+                except (EOFError, OSError):
+                    pass
+                kept.append(client)
+                time.sleep(0.05)
+            os.write(ready_write, b"x")
+            os.read(over_read, 1)
+        ready_read, ready_write = os.pipe()
+        over_read, over_write = os.pipe()
+        self.daemon.root.chmod(0o755)
+        child = self.fork(run, 12345)
+        os.read(ready_read, 1)
+        self.still_serves()
+        self.assertLess(len(self.daemon.fds()), self.before + 6)
+        os.write(over_write, b"x")
+        self.ends(child)
+        for fd in (ready_read, ready_write, over_read, over_write):
+            os.close(fd)
+        self.is_clean()
+
+        def again() -> None:
+            client = self.daemon.client(3)
+            for _ in range(20):
+                os.close(client.call(wire.STATS, bytes(8))[1])
+        self.as_user(12345, again)
+
+
 class NoSpace(daemon_case.DaemonCase):
     """The journal can't grow: grants are refused, everything that ends one works."""
 
