@@ -116,8 +116,11 @@ static struct sys_ops fake_sys;
 static struct p2pdma_context *open_context(void)
 {
 	struct p2pdma_context_options options = P2PDMA_CONTEXT_OPTIONS_INIT;
-	struct context_roots roots = {
-		&fake_sys, &verbs_real, "/sys", "/dev", "/nonexistent/p2pd.sock", NULL};
+	struct context_roots roots = {.sys = &fake_sys,
+				      .verbs = &verbs_real,
+				      .sysfs = "/sys",
+				      .dev = "/dev",
+				      .socket = "/nonexistent/p2pd.sock"};
 	struct p2pdma_context *context = NULL;
 	int ends[2];
 

@@ -78,9 +78,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!size)
 		return 0;
-	if (data[0] & 1)
+	if (data[0] & 1) {
 		fuzz_config(data + 1, size - 1);
-	else
+		fuzz_extra(data + 1, size - 1);
+	} else {
 		fuzz_text(data + 1, size - 1);
+	}
 	return 0;
 }
