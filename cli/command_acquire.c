@@ -192,6 +192,13 @@ static int acquired(struct holding *holding, char **command)
 	r = p2pdma_lease_query(holding->buffer, &info);
 	if (r)
 		return cli_failed(holding->cli, r, "can't look at the lease");
+	if (command && p2pdma_buffer_fd(holding->buffer) < 0) {
+		fprintf(stderr,
+			"p2pctl: p2pmem is memory of the process that leases it: %s can't inherit "
+			"it\n  try: without a command, or p2pdma_lease_acquire(3) in the program\n",
+			command[0]);
+		return EXIT_NOT_POSSIBLE;
+	}
 	if (block_signals(holding, &before)) {
 		fprintf(stderr, "p2pctl: no descriptor for signals: %s\n", strerror(errno));
 		return EXIT_FAILED;

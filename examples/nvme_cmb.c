@@ -42,14 +42,17 @@ static int check_path(const char *disk)
 static int allocate(void)
 {
 	struct p2pdma_pool_status before = P2PDMA_POOL_STATUS_INIT;
+	struct p2pdma_buffer_options options = P2PDMA_BUFFER_OPTIONS_INIT;
 	struct p2pdma_range range = {0, MEMORY};
 	void *address;
 	int r;
 
+	/* Where p2pd has the pool: we know that it can't take this back by force. */
+	options.flags = P2PDMA_BUFFER_ALLOW_UNREVOCABLE;
 	r = p2pdma_pool_query(context, provider, &before);
 	if (r)
 		return story_fail(context, "looking at the pool", r);
-	r = p2pdma_buffer_new(context, provider, &range, 1, NULL, &buffer);
+	r = p2pdma_buffer_new(context, provider, &range, 1, &options, &buffer);
 	if (r)
 		return story_fail(context, "allocating", r);
 	r = p2pdma_buffer_map(buffer, 0, MEMORY, P2PDMA_MAP_READ | P2PDMA_MAP_WRITE, &address);

@@ -81,7 +81,7 @@ struct backend {
 	/* Ask the kernel; fills what it knows and takes the state over. No lock held. */
 	void (*query)(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *status);
 
-	/* A CPU mapping; the range is checked. No lock held. */
+	/* A CPU mapping; the range is checked. No lock held. Not asked of what is memory already. */
 	int (*map)(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
 		   int protection, void **ret_address);
 

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "backend_p2pmem.h"
 #include "buffer.h"
 #include "common/cleanup.h"
 #include "common/pci_memory.h"
@@ -140,23 +141,16 @@ static int exhausted(const struct device *device, uint64_t length_bytes)
 			    device->name, pool.available_bytes, pool.size_bytes, length_bytes);
 }
 
-static int allocate(struct device *device, const struct export_request *request,
-		    struct export_result *ret_result)
+int p2pmem_allocate(const struct device *device, int fd, uint64_t length_bytes, bool is_inherited,
+		    void **ret_memory)
 {
 	const struct p2pdma_context *context = device->context;
-	uint64_t length_bytes = request->ranges[0].length_bytes;
-	void *memory;
 	int r;
 
-	if (request->nr_ranges != 1 || request->ranges[0].offset_bytes)
-		return context_fail(context, -EINVAL,
-				    "the kernel chooses where in the pool of %s a buffer lies: one "
-				    "range at offset 0 says how large it is",
-				    device->name);
 	if (length_bytes > SIZE_MAX)
 		return exhausted(device, length_bytes);
-	r = context->sys->map(NULL, (size_t)length_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-			      p2pmem_device_of(device)->fd, 0, &memory);
+	r = context->sys->map(NULL, (size_t)length_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0,
+			      ret_memory);
 	if (r == -ENOMEM)
 		return exhausted(device, length_bytes);
 	if (r == -ENODEV)
@@ -165,10 +159,27 @@ static int allocate(struct device *device, const struct export_request *request,
 	if (r)
 		return context_fail(context, r, "can't map p2pmem/allocate of %s: %s", device->name,
 				    error_name(r));
-	if (!(request->flags & P2PDMA_BUFFER_INHERIT))
-		madvise(memory, (size_t)length_bytes, MADV_DONTFORK);
+	if (!is_inherited)
+		madvise(*ret_memory, (size_t)length_bytes, MADV_DONTFORK);
+	return 0;
+}
+
+static int allocate(struct device *device, const struct export_request *request,
+		    struct export_result *ret_result)
+{
+	uint64_t length_bytes = request->ranges[0].length_bytes;
+	int r;
+
+	if (request->nr_ranges != 1 || request->ranges[0].offset_bytes)
+		return context_fail(device->context, -EINVAL,
+				    "the kernel chooses where in the pool of %s a buffer lies: one "
+				    "range at offset 0 says how large it is",
+				    device->name);
+	r = p2pmem_allocate(device, p2pmem_device_of(device)->fd, length_bytes,
+			    request->flags & P2PDMA_BUFFER_INHERIT, &ret_result->memory);
+	if (r)
+		return r;
 	ret_result->fd = -1;
-	ret_result->memory = memory;
 	ret_result->export_id = 0;
 	ret_result->size_bytes = length_bytes;
 	return 0;
@@ -201,8 +212,8 @@ static int revoke_buffer(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
 	/* I/o in flight has pinned its pages, and lets go of them when it is done. */
 	(void)timeout_ms;
 	(void)result;
+	mappings_cover(buffer);
 	pthread_mutex_lock(&buffer->context->lock);
-	mappings_end(buffer, true);
 	buffer_revoked(buffer, P2PDMA_REASON_OWNER, 0);
 	pthread_mutex_unlock(&buffer->context->lock);
 	return 0;
@@ -217,19 +228,10 @@ static void query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *sta
 	pthread_mutex_unlock(&buffer->context->lock);
 }
 
-static int map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint64_t length_bytes,
-	       int protection, void **ret_address)
-{
-	(void)length_bytes;
-	(void)protection;
-	*ret_address = (char *)buffer->memory + offset_bytes;
-	return 0;
-}
-
 const struct backend backend_p2pmem = {
 	.name = "p2pmem",
 	.id = P2PDMA_BACKEND_P2PMEM,
-	.flags = P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_INHERIT,
+	.flags = P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE | P2PDMA_BUFFER_INHERIT,
 	.kind = P2PDMA_PROVIDER_KIND_P2PMEM,
 	.can_export = can_export,
 	.open = open_device,
@@ -240,5 +242,4 @@ const struct backend backend_p2pmem = {
 	.has_left = has_left,
 	.revoke = revoke_buffer,
 	.query = query,
-	.map = map,
 };

@@ -177,6 +177,13 @@ int broker_is_there(struct p2pdma_context *context);
 /* -EPROTO with the cause: what p2pd said makes no sense; the connection ends. */
 int broker_lied(struct broker *broker, const char *what);
 
+/* broker_pool.c: leases of p2pmem */
+int broker_pool_check(struct broker *broker, int fd);
+/* How much a request is for; its ranges follow it. */
+uint64_t broker_pool_wanted(const struct wire_acquire *wanted);
+/* The buffer gets its memory out of the pool that @fd is of. Without broker_begin(). */
+int broker_pool_allocate(struct p2pdma_buffer *buffer, int fd);
+
 /* broker_lease.c */
 extern const struct backend backend_broker;
 /* @request with its ranges behind it. */

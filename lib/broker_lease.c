@@ -196,7 +196,11 @@ static int make_buffer(struct broker *broker, const struct wire_lease *wire,
 {
 	struct p2pdma_context *context = broker->context;
 	struct export_request request = {.nr_ranges = 0};
-	struct export_result result = {.fd = reply->fd, .size_bytes = wire->size_bytes};
+	bool is_pool = wire->backend == WIRE_BACKEND_P2PMEM;
+	struct export_result result = {
+		.fd = is_pool ? -1 : reply->fd,
+		.size_bytes = is_pool ? broker_pool_wanted(wanted) : wire->size_bytes,
+	};
 	struct broker_function *spare = broker_function_new();
 	struct broker_lease *lease = calloc(1, sizeof(*lease));
 	struct p2pdma_buffer *buffer;
@@ -216,7 +220,8 @@ static int make_buffer(struct broker *broker, const struct wire_lease *wire,
 		broker_function_free(spare);
 		return r;
 	}
-	reply->fd = -1;
+	if (!is_pool)
+		reply->fd = -1;
 	memcpy(buffer->name, wire->provider, sizeof(wire->provider));
 	buffer->user_data = user_data;
 	set_device(lease, broker, wire);
@@ -242,6 +247,8 @@ static int check_reply(struct broker *broker, const struct message *reply,
 		return broker_lied(broker, "it describes no lease");
 	if (reply->fd < 0)
 		return broker_lied(broker, "a lease without its descriptor");
+	if (ret_wire->backend == WIRE_BACKEND_P2PMEM)
+		return broker_pool_check(broker, reply->fd);
 	if (sys->fs_type(reply->fd, &type) || type != DMA_BUF_MAGIC || sys->size(reply->fd, &size))
 		return broker_lied(broker, "the descriptor is no DMABUF");
 	if (size != ret_wire->size_bytes)
@@ -258,6 +265,7 @@ int broker_acquire(struct p2pdma_context *context, const struct wire_acquire *re
 					 request->nr_ranges * sizeof(struct wire_range)),
 	};
 	struct message reply = {.fd = -1};
+	struct p2pdma_buffer *buffer = NULL;
 	struct wire_lease wire;
 	struct broker *broker;
 	uint64_t deadline;
@@ -273,9 +281,15 @@ int broker_acquire(struct p2pdma_context *context, const struct wire_acquire *re
 	if (!r)
 		r = check_reply(broker, &reply, &wire);
 	if (!r)
-		r = make_buffer(broker, &wire, request, &reply, user_data, ret_buffer);
-	message_done(&reply);
+		r = make_buffer(broker, &wire, request, &reply, user_data, &buffer);
 	broker_end(broker);
+	if (!r && wire.backend == WIRE_BACKEND_P2PMEM)
+		r = broker_pool_allocate(buffer, reply.fd);
+	message_done(&reply);
+	if (!r)
+		*ret_buffer = buffer;
+	else if (buffer)
+		p2pdma_buffer_free(buffer);
 	return r;
 }
 
@@ -324,6 +338,8 @@ static int revoke(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
 
 	(void)timeout_ms;
 	(void)result;
+	if (buffer->memory)
+		mappings_cover(buffer);
 	if (!must_ask(lease, buffer))
 		return 0;
 	r = broker_call(context, WIRE_RELEASE, &id, sizeof(id), NULL, 0);

@@ -95,6 +95,9 @@ int ranges_check_amount(const struct p2pdma_context *context, const char *name,
 /* Unmaps or, where @is_cover, replaces by pages that raise SIGBUS. Under context->lock. */
 void mappings_end(struct p2pdma_buffer *buffer, bool is_cover);
 
+/* Takes all CPU mappings away, as a revocation does. Takes context->lock. */
+void mappings_cover(struct p2pdma_buffer *buffer);
+
 /* Waits for posts in progress; how many remain. *ret_now_ns moves on when anything was waited for. */
 uint32_t buffer_wait_for_posts(struct p2pdma_buffer *buffer, uint64_t deadline_ns,
 			       uint64_t *ret_now_ns);

@@ -99,8 +99,13 @@ int p2pdma_buffer_map(struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint6
 		return context_fail(context, -ENOMEM, "no memory for a mapping");
 	mapping->length_bytes = (size_t)((length_bytes + page - 1) / page * page);
 	mapping->is_view = buffer->memory;
-	r = buffer->backend->map(buffer, offset_bytes, mapping->length_bytes, protection,
-				 &mapping->address);
+	if (buffer->memory) {
+		mapping->address = (char *)buffer->memory + offset_bytes;
+		r = 0;
+	} else {
+		r = buffer->backend->map(buffer, offset_bytes, mapping->length_bytes, protection,
+					 &mapping->address);
+	}
 	r = r ? buffer_check_after(buffer, r) : publish(buffer, mapping);
 	if (r) {
 		free(mapping);
@@ -192,4 +197,11 @@ void mappings_end(struct p2pdma_buffer *buffer, bool is_cover)
 		cover(buffer->memory, (size_t)buffer->size_bytes);
 	else if (buffer->memory)
 		buffer->context->sys->unmap(buffer->memory, (size_t)buffer->size_bytes);
+}
+
+void mappings_cover(struct p2pdma_buffer *buffer)
+{
+	pthread_mutex_lock(&buffer->context->lock);
+	mappings_end(buffer, true);
+	pthread_mutex_unlock(&buffer->context->lock);
 }

@@ -239,6 +239,9 @@ int p2pdma_lease_ack(struct p2pdma_buffer *buffer, uint32_t timeout_ms)
 		return context_fail(buffer->context, -EBUSY,
 				    "%" PRIu32 " posts on %s are in progress: p2pd wasn't told",
 				    posts, buffer->name);
+	/* What p2pd can't take it has to be given. */
+	if (buffer->memory)
+		mappings_cover(buffer);
 	id.lease_id = lease->wire.id;
 	r = broker_call(buffer->context, WIRE_ACK, &id, sizeof(id), NULL, 0);
 	/* It was faster: the deadline has passed, or it knows nothing of the lease. */

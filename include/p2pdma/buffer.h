@@ -43,6 +43,7 @@ struct p2pdma_range {
  * Importers that can't be revoked may map the buffer too. Taking it back then
  * waits for them. Export backend only; needs CAP_SYS_ADMIN or the administrator's
  * leave for the device (allow_unrevocable in /sys/class/p2pdma_export).
+ * A lease of p2pmem needs it, too: p2pd can only ask to have that back.
  */
 #define P2PDMA_BUFFER_ALLOW_UNREVOCABLE (1U << 2)
 /*

@@ -76,7 +76,15 @@ static void acquire(const struct message *message, struct reply *reply)
 	lease.expires_ns = wire.ttl_ms * 1000000;
 	p2pd.leases[p2pd.nr_leases++] = lease;
 	reply->lease_id = lease.id;
-	reply->fd = p2pd_make_memfd("dmabuf", lease.size_bytes);
+	/* Of a pool all is leased, and it isn't a DMABUF. */
+	if (strstr(lease.provider, "/p2pmem")) {
+		lease.backend = WIRE_BACKEND_P2PMEM;
+		lease.force = WIRE_FORCE_NONE;
+		lease.size_bytes = 16 * MIB;
+		p2pd.leases[p2pd.nr_leases - 1] = lease;
+	}
+	reply->fd = p2pd_make_memfd(lease.backend == WIRE_BACKEND_P2PMEM ? "allocate" : "dmabuf",
+				    lease.size_bytes);
 	set_body(reply, &lease, sizeof(lease));
 }
 

@@ -141,7 +141,6 @@ static void new_refuses_what_cant_be(void **state)
 	assert_cause("passes the end of " NAME);
 	assert_int_equal(try_new(0, MIB, 0, P2PDMA_BUFFER_READ_ONLY, &buffer), -EOPNOTSUPP);
 	assert_cause("the p2pmem backend can't make read-only buffers");
-	assert_int_equal(try_new(0, MIB, 0, P2PDMA_BUFFER_ALLOW_UNREVOCABLE, &buffer), -EOPNOTSUPP);
 	assert_int_equal(try_new(0, MIB, P2PDMA_BACKEND_VFIO, 0, &buffer), -EOPNOTSUPP);
 	assert_int_equal(try_new(0, MIB, 0, 1U << 31, &buffer), -EINVAL);
 	assert_null(buffer);
