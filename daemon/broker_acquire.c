@@ -44,10 +44,22 @@ static int take_slices(struct lease *lease, struct cause *cause)
 	return 0;
 }
 
+/* What can be forced of it, which it has to say before it is granted. */
+static uint32_t force_of(const struct wire_acquire *wire, const struct device *device)
+{
+	/* Nobody can be waited for who may come back at any time with what was given out. */
+	if (device->ops->backend == WIRE_BACKEND_P2PMEM)
+		return device->ops->force;
+	return wire->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE ? (uint32_t)WIRE_FORCE_WAITS :
+							      device->ops->force;
+}
+
 static struct lease *lease_new(const struct acquire_request *request,
 			       const struct candidate *candidate)
 {
 	const struct wire_acquire *wire = request->wire;
+	const struct provider *provider = candidate->provider;
+	bool is_pool = provider->identity.backend == WIRE_BACKEND_P2PMEM;
 	uint32_t nr_ranges = wire->nr_ranges ? wire->nr_ranges : 1;
 	struct lease *lease;
 
@@ -63,21 +75,19 @@ static struct lease *lease_new(const struct acquire_request *request,
 	lease->access = wire->access;
 	lease->flags = wire->flags;
 	lease->nonce = wire->nonce;
-	lease->force = wire->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE ?
-			       (uint32_t)WIRE_FORCE_WAITS :
-			       candidate->provider->device->ops->force;
+	lease->force = force_of(wire, provider->device);
 	lease->priority = candidate->decision.priority;
 	lease->uid = request->subject.uid;
 	lease->gid = request->subject.gid;
 	lease->pid = request->holder->pid;
-	lease->size_bytes = broker_wanted_bytes(request);
+	lease->size_bytes = broker_leased_bytes(request, provider);
 	lease->nr_ranges = nr_ranges;
 	wire_text_set(lease->label, sizeof(lease->label), wire->label);
-	if (wire->nr_ranges) {
+	if (wire->nr_ranges && !is_pool) {
 		memcpy(lease->ranges, request->ranges, nr_ranges * sizeof(lease->ranges[0]));
 	} else {
 		lease->ranges[0].offset_bytes = candidate->offset_bytes;
-		lease->ranges[0].length_bytes = wire->length_bytes;
+		lease->ranges[0].length_bytes = lease->size_bytes;
 	}
 	return lease;
 }

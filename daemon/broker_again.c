@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker.h"
+#include "broker_choose.h"
 #include "common/sys.h"
 
 static struct list *bucket_of(struct broker *broker, uint64_t nonce)
@@ -51,12 +51,10 @@ struct lease *broker_nonce_find(struct broker *broker, const struct acquire_requ
 static bool is_same(const struct lease *lease, const struct acquire_request *request)
 {
 	const struct wire_acquire *wire = request->wire;
-	uint64_t bytes = wire->length_bytes;
 
-	for (uint32_t i = 0; i < wire->nr_ranges; i++)
-		bytes += request->ranges[i].length_bytes;
 	return lease->mode == wire->mode && lease->access == wire->access &&
-	       lease->flags == wire->flags && lease->size_bytes == bytes;
+	       lease->flags == wire->flags &&
+	       lease->size_bytes == broker_leased_bytes(request, lease->provider);
 }
 
 /* The holder has nothing of it, and gets nothing. */

@@ -39,6 +39,13 @@ uint64_t broker_wanted_bytes(const struct acquire_request *request)
 	return sum;
 }
 
+uint64_t broker_leased_bytes(const struct acquire_request *request, const struct provider *provider)
+{
+	/* The descriptor of a pool is for any amount of it. */
+	return provider->identity.backend == WIRE_BACKEND_P2PMEM ? provider->slices.size_bytes :
+								   broker_wanted_bytes(request);
+}
+
 static int check_policy(struct broker *broker, const struct acquire_request *request,
 			struct candidate *candidate, struct cause *cause)
 {
@@ -49,7 +56,7 @@ static int check_policy(struct broker *broker, const struct acquire_request *req
 		.mode = request->wire->mode,
 		.access = request->wire->access,
 		.flags = request->wire->flags,
-		.size_bytes = broker_wanted_bytes(request),
+		.size_bytes = broker_leased_bytes(request, candidate->provider),
 		.ttl_ms = request->wire->ttl_ms,
 		.held_leases = account->used[ACCOUNT_LEASES],
 		.held_bytes = account->used[ACCOUNT_BYTES],
@@ -110,6 +117,38 @@ static int check_published(const struct acquire_request *request, struct candida
 	return 0;
 }
 
+/*
+ * A pool of p2pmem: its holder gets the file that everything is allocated through, and that nobody
+ * can take back. So it is for one at a time, and for those who say that they know.
+ */
+static int check_pool(const struct acquire_request *request, struct candidate *candidate,
+		      struct cause *cause)
+{
+	const struct provider *provider = candidate->provider;
+	const struct wire_acquire *wire = request->wire;
+	const char *name = provider->identity.name;
+
+	if (!(wire->flags & WIRE_ACQUIRE_ALLOW_UNREVOCABLE))
+		return cause_fail(cause, -EOPNOTSUPP,
+				  "what is leased of %s can't be taken back before its driver "
+				  "leaves: ask for it with P2PDMA_BUFFER_ALLOW_UNREVOCABLE",
+				  name);
+	if (wire->mode != WIRE_MODE_EXCLUSIVE || !(wire->access & WIRE_ACCESS_WRITE))
+		return cause_fail(cause, -EOPNOTSUPP,
+				  "%s can only be had exclusively, to read and write", name);
+	if (wire->nr_ranges > 1 || (wire->nr_ranges && request->ranges[0].offset_bytes))
+		return cause_fail(cause, -EOPNOTSUPP,
+				  "the kernel chooses where in %s memory lies: one range at 0",
+				  name);
+	if (broker_wanted_bytes(request) > provider->slices.size_bytes)
+		return cause_fail(cause, -EOPNOTSUPP, "%s has only %" PRIu64 " bytes", name,
+				  provider->slices.size_bytes);
+	if (candidate->free_bytes < provider->slices.size_bytes)
+		return cause_fail(cause, -EBUSY, "%s is held by somebody else", name);
+	candidate->offset_bytes = 0;
+	return 0;
+}
+
 static int check_room(const struct acquire_request *request, struct candidate *candidate,
 		      struct cause *cause)
 {
@@ -122,6 +161,8 @@ static int check_room(const struct acquire_request *request, struct candidate *c
 	candidate->free_bytes = summary.free_bytes;
 	if (provider->identity.is_published)
 		return check_published(request, candidate, cause);
+	if (provider->identity.backend == WIRE_BACKEND_P2PMEM)
+		return check_pool(request, candidate, cause);
 	if (wire->nr_ranges)
 		return 0;
 	if (wire->length_bytes > provider->slices.size_bytes)

@@ -16,6 +16,10 @@ struct candidate {
 /* UINT64_MAX where it is more than there are numbers for. */
 uint64_t broker_wanted_bytes(const struct acquire_request *request);
 
+/* What a lease of it is charged with: the same, but of a pool all there is. */
+uint64_t broker_leased_bytes(const struct acquire_request *request,
+			     const struct provider *provider);
+
 /* -errno with the cause where there is none. */
 int broker_choose(struct broker *broker, const struct acquire_request *request,
 		  struct candidate *ret_best, struct cause *cause);

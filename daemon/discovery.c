@@ -26,6 +26,7 @@
 #include "discovery_state.h"
 #include "log.h"
 #include "source_export.h"
+#include "source_p2pmem.h"
 #include "uevents.h"
 
 #define RETRIES	      10
@@ -88,6 +89,8 @@ static bool is_held_up(struct discovery *discovery, struct device *device)
 {
 	struct broker *broker = &discovery->server->broker;
 
+	if (device->ops->backend == WIRE_BACKEND_P2PMEM)
+		return false;
 	if (device->ops->backend == WIRE_BACKEND_VFIO)
 		return source_vfio_leave(device);
 	source_export_read(broker, device);
@@ -103,6 +106,24 @@ void discovery_try_again(struct discovery *discovery)
 
 	if (!event_pending(discovery->retry, EV_TIMEOUT, NULL) && discovery->nr_retries++ < RETRIES)
 		event_add(discovery->retry, &soon);
+}
+
+/* What leases of it are made by; 0: there are none. */
+static uint32_t backend_of(const struct sighting *seen)
+{
+	uint32_t backend = function_backend(seen->function);
+
+	for (size_t i = 0; i < seen->nr_offers && !backend; i++)
+		if (seen->offers[i].identity.backend == WIRE_BACKEND_P2PMEM)
+			backend = WIRE_BACKEND_P2PMEM;
+	return backend;
+}
+
+/* A driver that has left and come back has another pool. */
+static bool is_exchanged(const struct device *known, uint32_t backend)
+{
+	return backend != known->ops->backend ||
+	       (backend == WIRE_BACKEND_P2PMEM && !source_p2pmem_is_there(known));
 }
 
 static int see(struct discovery *discovery, const struct pci_address *address,
@@ -144,14 +165,14 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 	r = see(discovery, address, &function, &seen);
 	if (is_shortage(discovery, r))
 		return;
-	backend = r ? 0 : function_backend(&function);
+	backend = r ? 0 : backend_of(&seen);
 	if (known &&
-	    (r || known->generation != function.generation || backend != known->ops->backend) &&
+	    (r || known->generation != function.generation || is_exchanged(known, backend)) &&
 	    is_held_up(discovery, known))
 		return;
 	if (known && (r || known->generation != function.generation))
 		device_removed(discovery, known, WIRE_REASON_GONE);
-	else if (known && (backend != known->ops->backend || is_let_go(known)))
+	else if (known && (is_exchanged(known, backend) || is_let_go(known)))
 		device_removed(discovery, known, WIRE_REASON_REMOVAL);
 	else if (known)
 		return;
@@ -160,6 +181,8 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 		discovery_add_export(discovery, &seen);
 	else if (backend == WIRE_BACKEND_VFIO)
 		discovery_add_vfio(discovery, &seen);
+	else if (backend == WIRE_BACKEND_P2PMEM)
+		discovery_add_pool(discovery, &seen);
 	else
 		discovery_add_other(discovery, &seen, "");
 }

@@ -21,6 +21,7 @@
 #include "discovery_state.h"
 #include "log.h"
 #include "source_export.h"
+#include "source_p2pmem.h"
 
 /* In the names of kept descriptors colons separate. */
 static void kept_name(const struct pci_function *function, char *name, size_t size)
@@ -172,6 +173,21 @@ void discovery_add_vfio(struct discovery *discovery, const struct sighting *seen
 	list_providers(discovery, seen, device, fd >= 0, "");
 	if (fd >= 0)
 		source_vfio_restored(device);
+}
+
+/* Nothing of it is open between leases, nor during them. */
+void discovery_add_pool(struct discovery *discovery, const struct sighting *seen)
+{
+	struct device *device;
+	int r;
+
+	r = source_p2pmem_new(discovery->sysfs_fd, seen->function, &device);
+	if (!r)
+		list_append(&discovery->devices, &device->link);
+	list_providers(discovery, seen, r ? NULL : device, true, "");
+	/* Its rights may be given a moment later. */
+	if (r == -EACCES || r == -EPERM)
+		discovery_try_again(discovery);
 }
 
 static void on_settled(void *data, struct device *device)

@@ -36,6 +36,7 @@ void discovery_device_name(const struct device *device, char *name, size_t size)
 /* Lists a function as it was seen, with what leases are made from. */
 void discovery_add_export(struct discovery *discovery, const struct sighting *seen);
 void discovery_add_vfio(struct discovery *discovery, const struct sighting *seen);
+void discovery_add_pool(struct discovery *discovery, const struct sighting *seen);
 void discovery_add_other(struct discovery *discovery, const struct sighting *seen,
 			 const char *cause);
 /* After all functions: kept devices whose functions have left their driver, and can't go for us. */

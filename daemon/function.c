@@ -9,7 +9,8 @@
  *  - vram, of a DRM device with a render node. A buffer of it belongs to the process that made
  *    it, and only that process can export it; it may publish the DMABUF.
  *  - p2pmem, memory with struct pages (an NVMe controller's buffer, say). A process maps
- *    pages of it from sysfs; there is no DMABUF of them.
+ *    pages of it from sysfs; there is no DMABUF of them. Where p2pd may open the file, it leases
+ *    the pool as a whole (source_p2pmem.c).
  *
  * No state; only files of sysfs are opened.
  */
@@ -29,9 +30,9 @@ static const char vram_cause[] = "memory of a DRM device is handed out by the pr
 				 "buffer of it, with "
 				 "P2PDMA_BACKEND_DRM for instance: let it publish the DMABUF, see "
 				 "p2pdma_publish(3)";
-static const char p2pmem_cause[] = "memory with struct pages is mapped from p2pmem/allocate in the "
-				   "function's sysfs directory; "
-				   "there are no DMABUFs of it";
+static const char p2pmem_cause[] =
+	"there are no DMABUFs of memory with struct pages, which is mapped from p2pmem/allocate in "
+	"the function's sysfs directory, and p2pd may not open that: see p2pd(8)";
 
 uint32_t function_backend(const struct pci_function *function)
 {

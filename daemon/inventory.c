@@ -55,9 +55,17 @@ int inventory_add(struct broker *broker, const struct sighting *seen, struct dev
 {
 	int r = 0;
 
-	for (size_t i = 0; !r && i < seen->nr_offers; i++)
-		r = add(broker, seen->function, &seen->offers[i], device, is_kept,
-			*cause ? cause : seen->offers[i].cause);
+	for (size_t i = 0; !r && i < seen->nr_offers; i++) {
+		const struct offer *offer = &seen->offers[i];
+		/* A pool's device is for nothing else that the function has. */
+		bool is_device = device && (device->ops->backend != WIRE_BACKEND_P2PMEM ||
+					    offer->identity.backend == WIRE_BACKEND_P2PMEM);
+
+		r = add(broker, seen->function, offer, is_device ? device : NULL, is_kept,
+			*cause	  ? cause :
+			is_device ? "" :
+				    offer->cause);
+	}
 	return r;
 }
 
