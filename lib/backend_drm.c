@@ -82,6 +82,19 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 	return true;
 }
 
+/* The number of the directory that the driver made when it was bound; 0: there is none. */
+static uint64_t binding_of(const struct p2pdma_context *context,
+			   const struct pci_function *function)
+{
+	cleanup_fd int fd = -1;
+	struct stat status;
+
+	if (pci_function_open(context->sysfs_fd, &function->address, &fd) ||
+	    fstatat(fd, "drm", &status, 0))
+		return 0;
+	return status.st_ino;
+}
+
 int drm_device_new(struct p2pdma_context *context, const struct pci_function *function,
 		   const struct drm_object *object, struct drm_device **ret_device)
 {
@@ -93,7 +106,9 @@ int drm_device_new(struct p2pdma_context *context, const struct pci_function *fu
 	device_init(&drm->device, context, &backend_drm, function ? function : &none);
 	drm->device.is_retired = true;
 	drm->is_listed = function;
-	if (!function)
+	if (function)
+		drm->binding = binding_of(context, function);
+	else
 		*drm->device.name = '\0';
 	drm->object = *object;
 	*ret_device = drm;
@@ -202,6 +217,14 @@ static void unwatch(struct device *device)
 	(void)device;
 }
 
+/* Another binding of the same function is another DRM device. */
+static bool has_left(const struct device *device)
+{
+	const struct drm_device *drm = list_entry(device, const struct drm_device, device);
+
+	return binding_of(device->context, &device->function) != drm->binding;
+}
+
 static uint32_t wait_for_mrs(struct p2pdma_buffer *buffer, uint64_t deadline_ns)
 {
 	static const struct timespec pause = {.tv_nsec = POLL_NS};
@@ -279,6 +302,7 @@ const struct backend backend_drm = {
 	.export = export_object,
 	.watch = watch,
 	.unwatch = unwatch,
+	.has_left = has_left,
 	.revoke = revoke_buffer,
 	.is_cooperative = true,
 	.query = query,

@@ -10,6 +10,7 @@ struct drm_device {
 	struct device device;
 	struct drm_object object; /* under open_lock */
 	bool is_listed;		  /* its function is known, and may leave */
+	uint64_t binding; /* of the function to its driver: another one has another number */
 };
 
 static inline struct drm_device *drm_device_of(struct device *device)

@@ -6,7 +6,7 @@
  * told even where udevd is busy, late or absent (a container, an initrd), and
  * nothing that udevd's rules add is needed. Devices that hold buffers have
  * better sources of their own (their file, their eventfds); for them a removal
- * heard here is the last resort. Only p2pmem has none, and lives on its driver's leave.
+ * heard here is the last resort. p2pmem and GPUs have none, and live on their driver's leave.
  *
  * A source of the context: all of it runs under context->lock.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* GEM objects of the caller, objects on its descriptor, imports, and the cooperative revocation. */
+/* GEM objects of the caller, objects on its descriptor, and the cooperative revocation. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 #include <p2pdma/p2pdma.h>
 
 #include "fake_drm.h"
+#include "hotplug.h"
 
 #define ACCESS (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 
@@ -217,6 +218,38 @@ static void new_gem_learns_that_its_function_left(void **state)
 	fake_sys.close(fd);
 }
 
+static void new_gem_learns_that_its_driver_left(void **state)
+{
+	struct p2pdma_buffer_status status = P2PDMA_BUFFER_STATUS_INIT;
+	struct p2pdma_context *context = *state;
+	struct p2pdma_buffer *buffer = NULL;
+	char from[256], to[256];
+	uint32_t handle = 0;
+	int fd;
+
+	fake_drm_add("amdgpu");
+	fd = fake_drm_node(FAKE_DRM_RENDER);
+	assert_int_equal(fake_drm_make(fd, MIB, FAKE_PLACE_DEVICE, &handle), 0);
+	assert_int_equal(p2pdma_buffer_new_gem(context, fd, handle, NULL, &buffer), 0);
+	pthread_mutex_lock(&context->lock);
+	hotplug_handle(context, "unbind", FAKE_DRM_FUNCTION);
+	pthread_mutex_unlock(&context->lock);
+	fake_no_event();
+	/* Bound anew before anybody heard of it. */
+	snprintf(from, sizeof(from), "%s/sys/bus/pci/devices/%s/drm", fake.root, FAKE_DRM_FUNCTION);
+	snprintf(to, sizeof(to), "%s/old", fake.root);
+	assert_int_equal(rename(from, to), 0);
+	fake_mkdir("sys/bus/pci/devices/" FAKE_DRM_FUNCTION "/drm/renderD128");
+	pthread_mutex_lock(&context->lock);
+	hotplug_handle(context, "unbind", FAKE_DRM_FUNCTION);
+	pthread_mutex_unlock(&context->lock);
+	assert_int_equal(fake_next_event().type, P2PDMA_EVENT_REVOKED);
+	assert_int_equal(p2pdma_buffer_query(buffer, &status), 0);
+	assert_int_equal(status.state, P2PDMA_BUFFER_GONE);
+	p2pdma_buffer_free(buffer);
+	fake_sys.close(fd);
+}
+
 static struct p2pdma_buffer *vgem_buffer(void)
 {
 	struct p2pdma_buffer_options options = with(P2PDMA_BUFFER_ALLOW_SYSTEM);
@@ -324,53 +357,6 @@ static void free_leaves_the_dmabuf_to_others(void **state)
 	p2pdma_buffer_free(other);
 }
 
-static void import_gives_a_handle(void **state)
-{
-	struct p2pdma_buffer *buffer = fake_buffer(0, MIB, 0);
-	uint32_t handle = 0;
-	int fd;
-
-	fake_drm_add("amdgpu");
-	fd = fake_drm_node(FAKE_DRM_RENDER);
-	assert_int_equal(p2pdma_gem_import(NULL, fd, &handle), -EINVAL);
-	assert_int_equal(p2pdma_gem_import(buffer, fd, NULL), -EINVAL);
-	assert_int_equal(p2pdma_gem_import(buffer, fake.bar_fd, &handle), -EINVAL);
-	assert_int_equal(p2pdma_gem_import(buffer, fd, &handle), 0);
-	assert_non_null(fake_drm_find(fd, handle));
-	assert_int_equal(p2pdma_gem_close(*state, fd, handle), 0);
-	assert_int_equal(p2pdma_gem_close(*state, fd, handle), -EINVAL);
-	assert_cause("no GEM handle");
-	assert_int_equal(p2pdma_gem_close(NULL, fd, handle), -EINVAL);
-	assert_int_equal(p2pdma_gem_close(*state, fake.bar_fd, handle), -EINVAL);
-	fake_sys.close(fd);
-	p2pdma_buffer_free(buffer);
-}
-
-static void import_refused_or_revoked(void **state)
-{
-	struct p2pdma_buffer *buffer = fake_buffer(0, MIB, 0);
-	uint32_t handle = 0;
-	int fd;
-
-	(void)state;
-	fake_drm_add("vgem");
-	fd = fake_drm_node(FAKE_DRM_PRIMARY);
-	assert_int_equal(p2pdma_gem_import(buffer, fd, &handle), -EOPNOTSUPP);
-	assert_cause("can't reach the memory peer to peer");
-	/* The kernel's word about the buffer goes before the driver's. */
-	fake.exports[0].state = P2PDMA_EXPORT_STATE_REVOKED;
-	fake.exports[0].reason = P2PDMA_EXPORT_REASON_REMOVE;
-	assert_int_equal(p2pdma_gem_import(buffer, fd, &handle), -ENODEV);
-	assert_cause("has gone");
-	p2pdma_buffer_free(buffer);
-	buffer = fake_buffer(0, MIB, 0);
-	assert_int_equal(p2pdma_buffer_revoke(buffer, 0, 0, NULL), 0);
-	assert_int_equal(p2pdma_gem_import(buffer, fd, &handle), -ESTALE);
-	assert_int_equal(handle, 0);
-	fake_sys.close(fd);
-	p2pdma_buffer_free(buffer);
-}
-
 #define CASE(function) cmocka_unit_test_setup_teardown(function, fake_setup, teardown)
 
 int main(void)
@@ -383,12 +369,11 @@ int main(void)
 		CASE(new_gem_of_a_host_blob_is_the_device),
 		CASE(new_gem_fails_whole),
 		CASE(new_gem_learns_that_its_function_left),
+		CASE(new_gem_learns_that_its_driver_left),
 		CASE(revoke_lets_go_of_the_object),
 		CASE(revoke_with_registration_ebusy),
 		CASE(revoke_waits_for_registrations),
 		CASE(free_leaves_the_dmabuf_to_others),
-		CASE(import_gives_a_handle),
-		CASE(import_refused_or_revoked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
