@@ -179,8 +179,11 @@ void buffer_take_back(struct p2pdma_buffer *buffer)
 	struct p2pdma_revoke_result result = P2PDMA_REVOKE_RESULT_INIT;
 	bool is_done;
 
-	/* Where one buffer can't be taken alone, closing the device takes the last. */
-	if (buffer->backend->is_function_wide)
+	/*
+	 * Where one buffer can't be taken alone, closing the device takes the last. What can't be
+	 * taken from others stays with them.
+	 */
+	if (buffer->backend->is_function_wide || buffer->backend->is_cooperative)
 		return;
 	pthread_mutex_lock(&buffer->context->lock);
 	is_done = buffer->state >= P2PDMA_BUFFER_REVOKED;

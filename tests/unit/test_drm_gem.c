@@ -275,7 +275,11 @@ static void revoke_lets_go_of_the_object(void **state)
 	assert_int_equal(p2pdma_buffer_map(buffer, 0, 4096, P2PDMA_MAP_READ | P2PDMA_MAP_WRITE,
 					   &address),
 			 0);
+	assert_int_equal(write(fake.bar_fd, address, 1), 1);
 	assert_int_equal(p2pdma_buffer_revoke(buffer, 0, 0, &result), 0);
+	/* The CPU finds nothing there any more. */
+	assert_int_equal(write(fake.bar_fd, address, 1), -1);
+	assert_int_equal(errno, EFAULT);
 	assert_int_equal(result.nr_buffers, 1);
 	assert_int_equal(result.nr_remaining, 0);
 	assert_int_equal(fake_drm_last()->nr_handles, 0);
@@ -344,14 +348,21 @@ static void free_leaves_the_dmabuf_to_others(void **state)
 		.access = ACCESS,
 		.length_bytes = MIB,
 	};
-	struct p2pdma_mr *mr = NULL;
+	struct p2pdma_mr *mr = NULL, *again = NULL;
 
 	assert_int_equal(p2pdma_buffer_adopt(*state, p2pdma_buffer_fd(buffer), NULL, &other), 0);
 	assert_int_equal(p2pdma_mr_cache_new(*state, fake_pd(), NULL, &cache), 0);
+	/* Both have been seen by the cache. */
+	assert_int_equal(p2pdma_mr_cache_acquire(cache, buffer, &attr, &mr), 0);
+	assert_int_equal(p2pdma_mr_cache_release(mr), 0);
+	assert_int_equal(p2pdma_mr_cache_drop(cache, buffer), 0);
 	assert_int_equal(p2pdma_mr_cache_acquire(cache, other, &attr, &mr), 0);
 	p2pdma_buffer_free(buffer);
 	assert_int_equal(p2pdma_mr_enter(mr), 0);
 	p2pdma_mr_exit(mr);
+	assert_int_equal(p2pdma_mr_cache_acquire(cache, other, &attr, &again), 0);
+	assert_ptr_equal(again, mr);
+	p2pdma_mr_cache_release(again);
 	p2pdma_mr_cache_release(mr);
 	p2pdma_mr_cache_free(cache);
 	p2pdma_buffer_free(other);
