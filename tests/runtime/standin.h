@@ -55,6 +55,13 @@ void *standin_ze_context(void);
 
 #define STANDIN_PAGE 4096U
 
+/* An export has begun. From any thread, as the real ones can be called. */
+static inline void standin_exports(struct standin *standin, uint64_t flags)
+{
+	__atomic_fetch_add(&standin->nr_exports, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&standin->last_flags, flags, __ATOMIC_RELAXED);
+}
+
 static inline struct standin_memory *standin_find(struct standin *standin, uint64_t address)
 {
 	for (size_t i = 0; i < standin->nr_memories; i++) {

@@ -134,8 +134,7 @@ int cuMemGetHandleForAddressRange(void *handle, uint64_t pointer, size_t size, i
 	    type != CUDA_RANGE_DMA_BUF || flags & ~(unsigned long long)CUDA_RANGE_PCIE ||
 	    *(int *)stack[depth - 1] != HANDLE_OF(memory->device))
 		return CUDA_INVALID_VALUE;
-	standin.nr_exports++;
-	standin.last_flags = flags;
+	standin_exports(&standin, flags);
 	if (standin.result)
 		return standin.result;
 	*(int *)handle = standin.make(memory->offset_bytes + (pointer - memory->base), size);

@@ -88,8 +88,7 @@ int hsa_amd_portable_export_dmabuf_v2(const void *pointer, size_t size, int *fd,
 		return HSA_INVALID_ALLOCATION;
 	if (standin.is_host_device)
 		return HSA_INVALID_AGENT;
-	standin.nr_exports++;
-	standin.last_flags = flags;
+	standin_exports(&standin, flags);
 	if (standin.result)
 		return standin.result;
 	*fd = standin.make(0, standin.device_bytes);
@@ -99,6 +98,6 @@ int hsa_amd_portable_export_dmabuf_v2(const void *pointer, size_t size, int *fd,
 
 int hsa_amd_portable_close_dmabuf(int fd)
 {
-	standin.nr_closed++;
+	__atomic_fetch_add(&standin.nr_closed, 1, __ATOMIC_RELAXED);
 	return close(fd) ? HSA_OUT_OF_RESOURCES : 0;
 }

@@ -31,7 +31,7 @@ static int export(const struct standin_memory *memory, int *ret_fd)
 {
 	uint64_t rounded = (memory->size_bytes + STANDIN_PAGE - 1) / STANDIN_PAGE * STANDIN_PAGE;
 
-	standin.nr_exports++;
+	standin_exports(&standin, 0);
 	if (standin.result)
 		return standin.result;
 	if (standin.keeps_fd && standin.kept_fd >= 0) {
