@@ -2,24 +2,24 @@
 /*
  * Memory of CUDA, by its driver library (libcuda.so.1).
  *
- * What is declared here is the part of that library's interface that is used, in our own
- * words. Each fact was taken from NVIDIA's "CUDA Driver API" documentation and compared with the header
- * of CUDA 13.0, which tests/unit/test_runtime_abi.c does again where there is one:
- * results are integers with 0 for success; a device pointer is a 64-bit integer;
- * contexts are pointers, devices int; where the interface changed, the function's name ends in _v2.
+ * What is declared here is the part of that library's interface that is used, in our own words.
+ * Each fact was taken from NVIDIA's "CUDA Driver API" documentation and compared with the header
+ * of CUDA 13.0, which tests/unit/test_runtime_abi.c does again where there is one: results are
+ * integers with 0 for success; a device pointer is a 64-bit integer; contexts are pointers,
+ * devices int; where the interface changed, the function's name ends in _v2.
  *
  * Whose memory it is, and where, is asked by cuPointerGetAttributes(), which needs no context
  * and doesn't fail for foreign pointers. The allocation's bounds are its RANGE attributes:
- * cuMemGetAddressRange() only knows the piece that a pointer is in, and memory made of several pieces
- * (cuMemMap) is one range for an export.
+ * cuMemGetAddressRange() only knows the piece that a pointer is in, and memory made of several
+ * pieces (cuMemMap) is one range for an export.
  *
  * An export starts and ends on pages of the host, so the DMABUF is of the pages that the
  * request touches, and the offset is within the first. It may thereby
  * show a bit of the program's own memory around it: small allocations share pages.
  *
- * Exporting wants a current context. That is the one that the memory was made in; memory of
- * the virtual memory calls and of pools has none, so then the thread's own, if it is the same device's, or
- * the device's primary context. The thread's stack of contexts is left as it was.
+ * Exporting wants a current context. That is the one that the memory was made in; memory of the
+ * virtual memory calls and of pools has none, so then the thread's own, if it is the same
+ * device's, or the device's primary context. The thread's stack of contexts is left as it was.
  *
  * Any thread; the library locks itself.
  */
@@ -108,6 +108,16 @@ static const char *system_of(unsigned int type, unsigned int is_managed, int dev
 	return NULL;
 }
 
+/*
+ * Answers that say that an address isn't CUDA's: nobody uses CUDA here yet, or any more, or the
+ * address is of something that shares no address space with the machine.
+ */
+static bool is_foreign(int result)
+{
+	return result == CUDA_NOT_INITIALIZED || result == CUDA_DEINITIALIZED ||
+	       result == CUDA_INVALID_CONTEXT || result == CUDA_INVALID_VALUE;
+}
+
 static int find(struct p2pdma_context *context, const struct runtime_request *request,
 		struct runtime_memory *ret_memory)
 {
@@ -121,8 +131,7 @@ static int find(struct p2pdma_context *context, const struct runtime_request *re
 
 	result = cuda.pointer_attributes(sizeof(data) / sizeof(data[0]), attributes, data,
 					 request->address);
-	/* Nobody has begun with CUDA here, so nothing can be its memory. */
-	if (result == CUDA_NOT_INITIALIZED || (!result && !type))
+	if (is_foreign(result) || (!result && !type))
 		return -ENOENT;
 	if (result)
 		return fail(context, "doesn't say what the address is", result);

@@ -33,6 +33,7 @@ struct standin {
 
 	int (*make)(uint64_t offset_bytes, uint64_t size_bytes); /* a descriptor; -1: fails */
 
+	int find_result;    /* of questions for an address, where it is not 0; CUDA alone */
 	int result;	    /* of exports, where it isn't 0 */
 	uint64_t lie_bytes; /* added to the offset that an export says */
 

@@ -99,6 +99,8 @@ int cuPointerGetAttributes(unsigned int count, int *attributes, void **data, uin
 
 	if (!standin.is_initialized)
 		return CUDA_NOT_INITIALIZED;
+	if (standin.find_result)
+		return standin.find_result;
 	for (unsigned int i = 0; i < count; i++) {
 		int result = attribute_get(memory, attributes[i], data[i]);
 

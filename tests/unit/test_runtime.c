@@ -199,6 +199,25 @@ static void pointer_auto_asks_all(void **state)
 	assert_cause("no GPU runtime that this process has loaded knows");
 }
 
+/* Each way of CUDA's to say that an address is another's; anything else is a failure. */
+static void pointer_unknown_to_cuda_goes_on(void **state)
+{
+	static const int answers[] = {CUDA_INVALID_VALUE, CUDA_NOT_INITIALIZED, CUDA_DEINITIALIZED,
+				      CUDA_INVALID_CONTEXT};
+	uint64_t address = runtime_allocate(&runtime_kinds[1], MIB, MIB)->base;
+	struct standin *cuda = runtime_kinds[0].standin;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		cuda->find_result = answers[i];
+		assert_int_equal(runtime_try(NULL, address, 100, 0), 0);
+		assert_int_equal(runtime_try(&runtime_kinds[0], address, 100, 0), -ENOENT);
+	}
+	cuda->find_result = CUDA_OUT_OF_MEMORY;
+	assert_int_equal(runtime_try(NULL, address, 100, 0), -ENOMEM);
+	assert_cause("CUDA_ERROR_OUT_OF_MEMORY");
+}
+
 static void ze_kept_descriptor_stays_open(void **state)
 {
 	struct standin *standin = runtime_kinds[2].standin;
@@ -340,6 +359,7 @@ int main(void)
 		CASE(pointer_small_allocation),
 		CASE(pointer_registers_with_its_own_iova),
 		CASE(pointer_auto_asks_all),
+		CASE(pointer_unknown_to_cuda_goes_on),
 		CASE(ze_kept_descriptor_stays_open),
 		CASE(pcie_mapping_reaches_the_runtime),
 		CASE(cuda_contexts_stay_as_they_were),

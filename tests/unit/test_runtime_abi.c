@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Is what lib/runtime_*_abi.h says of GPU runtimes what their own headers say? That this compiles is the
- * test; CMake looks for the headers, and it is skipped where there are none.
+ * Is what lib/runtime_*_abi.h says of GPU runtimes what their own headers say? That this
+ * compiles is the test; CMake looks for the headers, and it is skipped where there are none.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 SAME(CUDA_INVALID_VALUE, CUDA_ERROR_INVALID_VALUE);
 SAME(CUDA_OUT_OF_MEMORY, CUDA_ERROR_OUT_OF_MEMORY);
 SAME(CUDA_NOT_INITIALIZED, CUDA_ERROR_NOT_INITIALIZED);
+SAME(CUDA_DEINITIALIZED, CUDA_ERROR_DEINITIALIZED);
 SAME(CUDA_INVALID_CONTEXT, CUDA_ERROR_INVALID_CONTEXT);
 SAME(CUDA_NOT_PERMITTED, CUDA_ERROR_NOT_PERMITTED);
 SAME(CUDA_NOT_SUPPORTED, CUDA_ERROR_NOT_SUPPORTED);
