@@ -2,9 +2,9 @@
 /*
  * System memory of a DMA-BUF heap, by its node below /dev/dma_heap.
  *
- * The heap called "system" is ordinary memory of any node, zeroed, in chunks as large as
- * there are. Allocating needs no write access to the node: who may open it may have memory,
- * which no limit of the process accounts for. That is why distributions give it to root, or to a group.
+ * The heap called "system" is ordinary memory of any node, zeroed, in chunks as large as there
+ * are. Allocating needs no write access to the node: who may open it may have memory, which no
+ * limit of the process accounts for. That is why distributions give it to root, or to a group.
  * No state, no locks.
  */
 #include <errno.h>

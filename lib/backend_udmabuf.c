@@ -2,9 +2,9 @@
 /*
  * System memory of a memfd, by /dev/udmabuf.
  *
- * The memfd must never shrink under the DMABUF, so it is sealed before the kernel takes it;
- * the kernel demands that. The DMABUF holds its pages, the memfd itself is closed again.
- * The kernel refuses more than a limit that the administrator sets, with a bare EINVAL. No state, no locks.
+ * The memfd must never shrink under the DMABUF, so it is sealed before the kernel takes it; the
+ * kernel demands that. The DMABUF holds its pages, the memfd itself is closed again. The kernel
+ * refuses more than a limit that the administrator sets, with a bare EINVAL. No state, no locks.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -4,13 +4,13 @@
  *
  * An address that a runtime gave to this program means something to that very copy of the
  * library alone. So for a pointer nothing is ever loaded: the copy that the program has loaded
- * is found by its soname (RTLD_NOLOAD), and if there is none, the address isn't that
- * runtime's. What is in the environment or the working directory thereby decides nothing that the program
+ * is found by its soname (RTLD_NOLOAD), and if there is none, the address isn't that runtime's.
+ * What is in the environment or the working directory thereby decides nothing that the program
  * hasn't decided already.
  *
- * Only who asks what the machine offers may load a library, and not in a program that runs with more
- * privileges than its caller: there the question isn't answered. Loading
- * initialises no device.
+ * Only who asks what the machine offers may load a library, and not in a program that runs with
+ * more privileges than its caller: there the question isn't answered. Loading initialises no
+ * device.
  *
  * A library that has been found stays: its count is taken once and never given back, because
  * GPU runtimes don't survive being unloaded. The tables of functions are filled under one lock

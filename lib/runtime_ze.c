@@ -3,10 +3,10 @@
  * Memory of Level Zero, by its loader (libze_loader.so.1), which SYCL is built on.
  *
  * What is declared here is the part of that library's interface that is used, in our own words.
- * Each fact was taken from the oneAPI Level Zero specification and compared with the
- * headers of its versions 1.8 and 1.20, which tests/unit/test_runtime_abi.c does again
- * where they are installed. Handles are pointers, results integers with 0 for success, structures begin
- * with a type and a pointer to the next.
+ * Each fact was taken from the oneAPI Level Zero specification and compared with the headers of
+ * its versions 1.8 and 1.20, which tests/unit/test_runtime_abi.c does again where they are
+ * installed. Handles are pointers, results integers with 0 for success, structures begin with a
+ * type and a pointer to the next.
  *
  * Level Zero knows memory by the context that it was made in: in another one its type is
  * unknown. So the program has to give its context.

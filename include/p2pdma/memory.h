@@ -80,9 +80,9 @@ struct p2pdma_pointer_options {
  * @ret_offset_bytes: where in the buffer @address is; the buffer may begin before it and
  *                    end behind the last byte. Register from here on
  *
- * The runtime must be loaded in this process: the library links to none, and loads none here. Whether the
- * address is the runtime's, the bounds of the allocation, that the memory is a device's, that what
- * comes back is a DMABUF of it and large enough is all checked; without
+ * The runtime must be loaded in this process: the library links to none, and loads none here.
+ * Whether the address is the runtime's, the bounds of the allocation, that the memory is a
+ * device's, that what comes back is a DMABUF of it and large enough is all checked; without
  * P2PDMA_BUFFER_ALLOW_SYSTEM, managed, shared, host and integrated memory is refused.
  *
  * The offset has the same place in a page as the address, so @address is always a valid iova for
@@ -114,8 +114,8 @@ P2PDMA_API int p2pdma_buffer_new_pointer(struct p2pdma_context *context, const v
  * @ret_why: a sentence that says why, or what is missing; borrowed from the library until the
  *           calling thread's next call of it. NULL is allowed
  *
- * A runtime's library is loaded for the answer where the process hasn't yet, by its soname, and stays; no device
- * is initialised. Backends that export slices of providers are asked by
+ * A runtime's library is loaded for the answer where the process hasn't yet, by its soname, and
+ * stays; no device is initialised. Backends that export slices of providers are asked by
  * p2pdma_provider_can_export().
  *
  * Blocking: no; as long as loading a library takes

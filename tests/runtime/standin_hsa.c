@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Stands in for libhsa-runtime64.so.1: one agent, allocations that the test puts there. An export is of
- * all device memory, as one of a real buffer object is.
+ * Stands in for libhsa-runtime64.so.1: one agent, allocations that the test puts there. An
+ * export is of all device memory, as one of a real buffer object is.
  */
 #include <string.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a DMABUF is not made of: memory that isn't where the caller thinks, that is the machine's, or
- * that a runtime gives wrongly.
+ * What a DMABUF is not made of: memory that isn't where the caller thinks, that is the
+ * machine's, or that a runtime gives wrongly.
  */
 #include <errno.h>
 #include <string.h>
