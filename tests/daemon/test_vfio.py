@@ -201,8 +201,10 @@ class Vfio(VfioCase):
         self.waits(client)
         client.close()
         self.until(lambda: self.status() == (0, 0))
+        self.hold(CLOSE)
         self.go_on(OPEN)
-        self.until(lambda: self.nr_kept() == self.kept)
+        self.until(lambda: self.nr_open() == 1)
+        self.go_on(CLOSE)
         self.all_closed()
         self.assertNotIn("audit granted", self.daemon.text())
 
