@@ -119,13 +119,6 @@ static uint32_t backend_of(const struct sighting *seen)
 	return backend;
 }
 
-/* A driver that has left and come back has another pool. */
-static bool is_exchanged(const struct device *known, uint32_t backend)
-{
-	return backend != known->ops->backend ||
-	       (backend == WIRE_BACKEND_P2PMEM && !source_p2pmem_is_there(known));
-}
-
 static int see(struct discovery *discovery, const struct pci_address *address,
 	       struct pci_function *function, struct sighting *seen)
 {
@@ -139,6 +132,8 @@ static int see(struct discovery *discovery, const struct pci_address *address,
 /* It has left its driver since we saw it; what is there was bound again. */
 static bool is_let_go(struct device *device)
 {
+	if (device->ops->backend == WIRE_BACKEND_P2PMEM)
+		return !source_p2pmem_is_there(device);
 	return device->ops->backend == WIRE_BACKEND_VFIO && source_vfio_is_let_go(device);
 }
 
@@ -167,12 +162,12 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 		return;
 	backend = r ? 0 : backend_of(&seen);
 	if (known &&
-	    (r || known->generation != function.generation || is_exchanged(known, backend)) &&
+	    (r || known->generation != function.generation || backend != known->ops->backend) &&
 	    is_held_up(discovery, known))
 		return;
 	if (known && (r || known->generation != function.generation))
 		device_removed(discovery, known, WIRE_REASON_GONE);
-	else if (known && (is_exchanged(known, backend) || is_let_go(known)))
+	else if (known && (backend != known->ops->backend || is_let_go(known)))
 		device_removed(discovery, known, WIRE_REASON_REMOVAL);
 	else if (known)
 		return;
