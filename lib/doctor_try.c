@@ -35,6 +35,8 @@ static void try_vfio(struct doctor *doctor, const char *subject,
 	if (r) {
 		doctor_add(doctor, DOCTOR_TRY_VFIO, P2PDMA_SEVERITY_UNKNOWN, subject,
 			   "not asked, as it can't be opened: %s", why.text);
+		doctor_advise(doctor, "`modprobe vfio_iommu_type1` where that is what lacks; who "
+				      "has it open shows in `fuser -v /dev/vfio/*`");
 	} else if (vfio_can_export(context->sys, open.fd)) {
 		doctor_add(doctor, DOCTOR_TRY_VFIO, P2PDMA_SEVERITY_PROBLEM, subject,
 			   "VFIO of this kernel doesn't export its BARs as DMABUFs");

@@ -459,7 +459,7 @@ static void try_asks_vfio(void **state)
 	assert_finding("try.vfio", GPU "/2", PROBLEM, "doesn't export", "p2pdma_export");
 	fake_fail(FAKE_OPEN, -EBUSY, 0);
 	examine_with(P2PDMA_DOCTOR_TRY);
-	assert_finding("try.vfio", GPU "/2", UNKNOWN, "somebody else has it", "");
+	assert_finding("try.vfio", GPU "/2", UNKNOWN, "somebody else has it", "fuser");
 }
 
 static void try_registers_a_page(void **state)
