@@ -152,9 +152,13 @@ bool explain_rules(struct explain *explain)
 
 	if (!mr_rules_break(&rules, explain->out))
 		return false;
-	if (explain->out->cause == P2PDMA_CAUSE_IOVA)
+	if (explain->out->cause != P2PDMA_CAUSE_IOVA)
+		return true;
+	if (rules.offset_bytes % rules.page_bytes)
 		explain_remedy(explain->out, "choose an iova that is 0x%" PRIx64 " beyond a page",
 			       rules.offset_bytes % rules.page_bytes);
+	else
+		explain_remedy(explain->out, "choose an iova that begins a page");
 	return true;
 }
 

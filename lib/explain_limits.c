@@ -67,19 +67,20 @@ static bool look_at_map_count(struct explain *explain)
 bool explain_mappings(struct explain *explain)
 {
 	const struct sys_ops *sys = explain->context->sys;
-	bool is_map = explain->request->operation == P2PDMA_OPERATION_MAP;
-	uint64_t limit, used_kib, wanted = is_map ? explain->request->length_bytes : 0;
+	uint64_t wanted = explain->request->length_bytes;
+	uint64_t limit, used_kib;
 
 	if (look_at_map_count(explain))
 		return true;
-	if (sys->limit(RLIMIT_AS, &limit) || limit == UINT64_MAX ||
-	    proc_find_u64(sys, "/proc/self/status", "VmSize:", &used_kib) ||
+	/* Only a mapping takes address space. */
+	if (explain->request->operation != P2PDMA_OPERATION_MAP || sys->limit(RLIMIT_AS, &limit) ||
+	    limit == UINT64_MAX || proc_find_u64(sys, "/proc/self/status", "VmSize:", &used_kib) ||
 	    used_kib * 1024 + wanted <= limit)
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_ADDRESS_SPACE, P2PDMA_EXPLANATION_SEEN,
-		    "this process has %" PRIu64 " KiB of address space and may have %" PRIu64
-		    " KiB",
-		    used_kib, limit / 1024);
+		    "this process has %" PRIu64 " KiB of address space, wants %" PRIu64
+		    " KiB more, and may have %" PRIu64 " KiB",
+		    used_kib, (wanted + 1023) / 1024, limit / 1024);
 	explain_remedy(explain->out, "raise RLIMIT_AS (ulimit -v, LimitAS=)");
 	return true;
 }

@@ -146,6 +146,7 @@ static void range_einval(void **state)
 	assert_explained(-EINVAL, P2PDMA_CAUSE_RANGE, true, "end of the address space");
 	request.iova = 0x1234;
 	assert_explained(-EINVAL, P2PDMA_CAUSE_IOVA, true, "differ below the page size 4096");
+	assert_remedy("begins a page");
 	request.offset_bytes = 0x200;
 	assert_explained(-EINVAL, P2PDMA_CAUSE_IOVA, true, "offset 0x200");
 	assert_remedy("0x200 beyond a page");

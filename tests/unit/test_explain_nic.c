@@ -237,7 +237,8 @@ static void address_space_has_run_out_enomem(void **state)
 	/* It would just have fitted. */
 	assert_explained(-ENOMEM, P2PDMA_CAUSE_NO_MEMORY, false, "no memory");
 	request.length_bytes++;
-	assert_explained(-ENOMEM, P2PDMA_CAUSE_ADDRESS_SPACE, true, "9216 KiB");
+	assert_explained(-ENOMEM, P2PDMA_CAUSE_ADDRESS_SPACE, true,
+			 "9216 KiB of address space, wants 1025 KiB more, and may have 10240");
 	assert_remedy("RLIMIT_AS");
 }
 
