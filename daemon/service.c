@@ -34,7 +34,7 @@
 #include "log.h"
 #include "service.h"
 
-#define ANSWER_S    5
+#define ANSWER_S    4 /* less than clients wait for p2pd, if nobody says otherwise */
 #define MOST_QUEUED 4096
 
 /* What is still to be said. */
