@@ -22,7 +22,7 @@
 
 #define BYTES 0x10000
 
-/* UCX 1.15 to 1.18, uct/api/v2/uct_v2.h. */
+/* UCX 1.18, uct/api/v2/uct_v2.h. */
 struct mem_reg_params {
 	uint64_t field_mask;
 	uint64_t flags;
