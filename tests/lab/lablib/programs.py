@@ -20,6 +20,9 @@ from .base import LAB, REPO, LabError, cache_dir, digest, lock, made, need, run,
 from .cpio import Cpio
 
 LIBRARY_DIR = "lib/x86_64-linux-gnu"
+# Stand-ins for GPU runtimes have a folder of their own: a guest has none otherwise.
+STANDINS = "tests/runtime"
+STANDIN_DIR = "lab/standins"
 CMAKE_PLACES = ("examples", "cli", "daemon", "tests/integration", "tests/bench")
 SELFTEST = REPO / "kernel/patches-src/selftest/p2pdma_export_test.c"
 # The kernel's selftests, and what SELFTEST includes of them.
@@ -176,7 +179,8 @@ def add_programs(archive: Cpio, programs: list[Path], extra: list[Path],
         archive.file(f"usr/bin/{program.name}", program.read_bytes(), 0o755)
     for soname, path in sorted(library_closure([*programs, *extra]).items()):
         if soname not in (there or ()):
-            archive.file(f"{LIBRARY_DIR}/{soname}", path.resolve().read_bytes(), 0o755)
+            folder = STANDIN_DIR if path.parent.match(STANDINS) else LIBRARY_DIR
+            archive.file(f"{folder}/{soname}", path.resolve().read_bytes(), 0o755)
     if archive.is_merged:
         return
     archive.symlink("lib64/ld-linux-x86-64.so.2", f"../{LIBRARY_DIR}/ld-linux-x86-64.so.2")
