@@ -24,11 +24,16 @@ if [ "$CMDLINE" = "$advice" ]; then
 	prints "yes, BUS_ADDR, distance 2" "it says so" p2pctl check "$exporter/2" rxe0
 	prints BUS_ADDR "it is the best there is" p2pctl best --all "$exporter/2"
 	tap mr_data rxe0 "export:$exporter/2"
+	ok "the doctor sees no port in the way" sh -c "p2pctl doctor --direct --all | grep -E '^ok +acs.port +machine '"
 else
 	fails "it doesn't work, as ACS redirects to a host bridge that forwards nothing" \
 		p2pctl check "$exporter/2" rxe0
 	ok "what to change is said to the letter" says_of_check "\"$advice\""
 	ok "the reason is the port" says_of_check "ACS at $(bdf_of port0) redirects"
+	ok "the doctor says it, too" sh -c "p2pctl doctor --direct --try >/tmp/doctor; [ \$? -eq 6 ]"
+	ok "of the port" grep -E "^problem +acs.port +$(bdf_of port0) " /tmp/doctor
+	ok "with the same advice" grep -F "\"$advice\"" /tmp/doctor
+	ok "and by what the kernel answers" grep -E "^problem +try.register .*EINVAL" /tmp/doctor
 	tap mr_data -e EINVAL rxe0 "export:$exporter/2"
 	tap explain_register path rxe0 "$exporter/2"
 fi
