@@ -54,11 +54,19 @@
 #define MAX_CAPABILITIES	((LEGACY_SIZE - HEADER_SIZE) / 4)
 #define MAX_EXTENDED		((EXTENDED_SIZE - LEGACY_SIZE) / 8)
 
+/* What a capability at the end of the space would have behind it isn't asked for. */
+static bool read_bytes(const struct pci_config_source *source, uint32_t offset, uint8_t *ret_bytes,
+		       size_t size)
+{
+	return offset + size <= EXTENDED_SIZE &&
+	       source->read(source->data, offset, ret_bytes, size);
+}
+
 static bool read_16(const struct pci_config_source *source, uint32_t offset, uint16_t *ret_value)
 {
 	uint8_t bytes[2];
 
-	if (!source->read(source->data, offset, bytes, sizeof(bytes)))
+	if (!read_bytes(source, offset, bytes, sizeof(bytes)))
 		return false;
 	*ret_value = (uint16_t)(bytes[0] | bytes[1] << 8);
 	return true;
@@ -68,7 +76,7 @@ static bool read_32(const struct pci_config_source *source, uint32_t offset, uin
 {
 	uint8_t bytes[4];
 
-	if (!source->read(source->data, offset, bytes, sizeof(bytes)))
+	if (!read_bytes(source, offset, bytes, sizeof(bytes)))
 		return false;
 	*ret_value = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
 		     (uint32_t)bytes[3] << 24;

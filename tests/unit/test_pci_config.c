@@ -18,6 +18,7 @@ static bool read_space(void *data, uint32_t offset, void *ret_bytes, size_t size
 	struct space *space = data;
 
 	space->nr_reads++;
+	assert_true(offset + size <= sizeof(space->bytes));
 	if (offset + size > space->readable)
 		return false;
 	memcpy(ret_bytes, space->bytes + offset, size);
@@ -179,6 +180,22 @@ static void parse_end_of_list_below_header_ends(void **state)
 	assert_false(config.has_acs);
 }
 
+/* Nobody asks for what would lie behind the end of the space. */
+static void parse_capability_at_the_end_is_unknown(void **state)
+{
+	struct pci_config config;
+	struct space space;
+
+	(void)state;
+	fill(&space);
+	put(&space, 0x100, 4, 0xffc10001);
+	put(&space, 0xffc, 4, 0x0001000d);
+	assert_int_equal(parse(&space, 4096, &config), 0);
+	assert_true(config.is_pcie_known);
+	assert_false(config.is_acs_known);
+	assert_int_equal(config.acs_control, 0);
+}
+
 static void parse_link_down_has_none(void **state)
 {
 	struct pci_config config;
@@ -318,6 +335,7 @@ int main(void)
 		cmocka_unit_test(parse_circles_end),
 		cmocka_unit_test(parse_gone_device_has_nothing),
 		cmocka_unit_test(parse_end_of_list_below_header_ends),
+		cmocka_unit_test(parse_capability_at_the_end_is_unknown),
 		cmocka_unit_test(parse_link_down_has_none),
 		cmocka_unit_test(rate_by_generation_and_width),
 		cmocka_unit_test(speed_of_every_generation),
