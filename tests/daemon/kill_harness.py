@@ -19,7 +19,7 @@ moments, also while it starts. Found out is:
     stuck      a worker that got no answer, or a wrong one
 
 --expect FAULT turns it round: the p2pd is built wrong on purpose ($P2PD_BROKEN, see broken.c), and
-the harness fails when it doesn't notice."""
+the harness fails when it doesn't notice. It ends with the first fault; --kills is how often at most."""
 
 from __future__ import annotations
 
@@ -92,6 +92,8 @@ class Harness:
     def kill_some(self, count: int) -> None:
         """At moments that say nothing about what it is doing."""
         for _ in range(count):
+            if self.shared.has_faults:
+                return
             time.sleep(self.random.uniform(0, 0.03))
             self.daemon.kill()
             self.kills += 1
@@ -165,6 +167,8 @@ class Harness:
         phase = kill_worker.END + 1
         while self.kills < self.options.kills and not self.faults:
             self.kill_some(min(EPOCH, self.options.kills - self.kills))
+            if self.shared.has_faults:
+                break
             self.settle(phase)
             self.shared.phase = kill_worker.RUN
             phase += 1

@@ -25,12 +25,13 @@ EXPORTS_AT, EXPORT, NR_EXPORTS = 24, struct.Struct("<IIQQ"), 131072
 
 
 class Shared:
-    """What the processes share: the phase, an answer of each worker, the owner of each page."""
+    """What the processes share: the phase, of each worker an answer and whether it found a fault,
+    the owner of each page."""
 
     def __init__(self, workers: int, pages: int, lock: Lock) -> None:
         self.lock = lock
         self.workers = workers
-        self.memory = mmap.mmap(-1, 4 * (1 + workers + pages))
+        self.memory = mmap.mmap(-1, 4 * (1 + 2 * workers + pages))
         self.words = memoryview(self.memory).cast("I")
 
     @property
@@ -46,9 +47,18 @@ class Shared:
         """Has each worker seen the phase?"""
         return all(self.words[1 + i] == phase for i in range(self.workers))
 
+    def found_fault(self, worker: int) -> None:
+        """Nobody need go on."""
+        self.words[1 + self.workers + worker] = 1
+
+    @property
+    def has_faults(self) -> bool:
+        """Has any worker found one?"""
+        return any(self.words[1 + self.workers + i] for i in range(self.workers))
+
     def claim(self, page: int, owner: int) -> int:
         """Whose it was before: 0, or it was granted twice."""
-        place = 1 + self.workers + page
+        place = 1 + 2 * self.workers + page
         with self.lock:
             before = self.words[place]
             self.words[place] = owner
@@ -56,7 +66,7 @@ class Shared:
 
     def owners(self) -> int:
         """How many pages have one."""
-        return sum(1 for word in self.words[1 + self.workers:] if word)
+        return sum(1 for word in self.words[1 + 2 * self.workers:] if word)
 
 
 class Worker:
@@ -81,6 +91,7 @@ class Worker:
         """Lost, doubled, disturbed, shortened, forgotten or stuck."""
         self.faults.append(f"{kind}: worker {self.number}, lease {lease.id} at "
                            f"{lease.offset:#x} {more}")
+        self.shared.found_fault(self.number)
 
     # -- connections --
 
