@@ -57,7 +57,10 @@ struct backend {
 	int (*export)(struct device *device, const struct export_request *request,
 		      struct export_result *ret_result);
 
-	/* The sources of events of a device that is in the list; under context->lock. */
+	/*
+	 * The sources of events of a device that is in the list; under context->lock. NULL: it
+	 * has none, see has_left().
+	 */
 	int (*watch)(struct device *device);
 	void (*unwatch)(struct device *device);
 

@@ -205,18 +205,6 @@ static int export_object(struct device *device, const struct export_request *req
 	return 0;
 }
 
-/* Nothing of a DRM file becomes readable for what would matter here. */
-static int watch(struct device *device)
-{
-	(void)device;
-	return 0;
-}
-
-static void unwatch(struct device *device)
-{
-	(void)device;
-}
-
 /* Another binding of the same function is another DRM device. */
 static bool has_left(const struct device *device)
 {
@@ -300,8 +288,6 @@ const struct backend backend_drm = {
 	.open = open_device,
 	.close = close_device,
 	.export = export_object,
-	.watch = watch,
-	.unwatch = unwatch,
 	.has_left = has_left,
 	.revoke = revoke_buffer,
 	.is_cooperative = true,

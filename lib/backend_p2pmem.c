@@ -185,18 +185,6 @@ static int allocate(struct device *device, const struct export_request *request,
 	return 0;
 }
 
-/* Nothing to hear: hotplug.c and has_left() are the sources. */
-static int watch(struct device *device)
-{
-	(void)device;
-	return 0;
-}
-
-static void unwatch(struct device *device)
-{
-	(void)device;
-}
-
 static bool has_left(const struct device *device)
 {
 	const struct p2pmem_device *p2pmem = list_entry(device, const struct p2pmem_device, device);
@@ -237,8 +225,6 @@ const struct backend backend_p2pmem = {
 	.open = open_device,
 	.close = close_device,
 	.export = allocate,
-	.watch = watch,
-	.unwatch = unwatch,
 	.has_left = has_left,
 	.revoke = revoke_buffer,
 	.query = query,

@@ -91,7 +91,7 @@ int device_acquire(struct p2pdma_context *context, const struct backend *backend
 		return r;
 	}
 	pthread_mutex_lock(&context->lock);
-	r = backend->watch(device);
+	r = backend->watch ? backend->watch(device) : 0;
 	if (!r)
 		list_append(&context->devices, &device->link);
 	pthread_mutex_unlock(&context->lock);
@@ -118,7 +118,8 @@ void device_release(struct device *device)
 	if (--device->users)
 		return;
 	pthread_mutex_lock(&context->lock);
-	device->backend->unwatch(device);
+	if (device->backend->unwatch)
+		device->backend->unwatch(device);
 	list_remove(&device->link);
 	pthread_mutex_unlock(&context->lock);
 	device->backend->close(device);

@@ -104,18 +104,6 @@ static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_sy
 	return create(object, length_bytes, places, system ? 2 : 1);
 }
 
-static int place(const struct drm_object *object, enum drm_place *ret_place)
-{
-	enum drm_place place;
-	int r;
-
-	r = drm_usage_place(object, &place);
-	if (r)
-		return r;
-	*ret_place = place == DRM_PLACE_UNKNOWN && object->is_fixed ? DRM_PLACE_DEVICE : place;
-	return 0;
-}
-
 static int memory(const struct drm_object *object, uint64_t *ret_size_bytes)
 {
 	struct regions regions = {.head.num_regions = 0};
@@ -137,6 +125,6 @@ const struct drm_driver drm_i915 = {
 	.name = "i915",
 	.caveat = "most kernels let no other device reach its local memory",
 	.allocate = allocate,
-	.place = place,
+	.place = drm_usage_place,
 	.memory = memory,
 };

@@ -89,7 +89,7 @@ int drm_object_place(const struct drm_object *object, enum drm_place *ret_place)
 int drm_usage_query(const struct drm_object *object, struct drm_usage *ret_usage);
 /* Adds what one line of fdinfo tells to a struct drm_usage, which begins as zeroes. */
 bool drm_usage_take(void *usage, const char *line);
-/* By what the kernel tells; unknown where it doesn't. */
+/* By what the kernel tells; where it doesn't, by what was asked for, or unknown. */
 int drm_usage_place(const struct drm_object *object, enum drm_place *ret_place);
 
 #endif /* DRM_OBJECT_H */

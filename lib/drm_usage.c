@@ -134,7 +134,8 @@ int drm_usage_place(const struct drm_object *object, enum drm_place *ret_place)
 	usage.is_known = usage.is_known && empty->is_known;
 	if (usage.is_known && usage.system_bytes >= empty->system_bytes + object->size_bytes)
 		place = DRM_PLACE_SYSTEM;
-	else if (usage.is_known && usage.device_bytes >= empty->device_bytes + object->size_bytes)
+	else if (object->is_fixed ||
+		 (usage.is_known && usage.device_bytes >= empty->device_bytes + object->size_bytes))
 		place = DRM_PLACE_DEVICE;
 	*ret_place = place;
 	return 0;

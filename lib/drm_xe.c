@@ -102,18 +102,6 @@ static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_sy
 		      1U << vram->instance | (system ? 1U << system->instance : 0), !system);
 }
 
-static int place(const struct drm_object *object, enum drm_place *ret_place)
-{
-	enum drm_place place;
-	int r;
-
-	r = drm_usage_place(object, &place);
-	if (r)
-		return r;
-	*ret_place = place == DRM_PLACE_UNKNOWN && object->is_fixed ? DRM_PLACE_DEVICE : place;
-	return 0;
-}
-
 static int memory(const struct drm_object *object, uint64_t *ret_size_bytes)
 {
 	struct regions regions = {.head.num_mem_regions = 0};
@@ -134,6 +122,6 @@ static int memory(const struct drm_object *object, uint64_t *ret_size_bytes)
 const struct drm_driver drm_xe = {
 	.name = "xe",
 	.allocate = allocate,
-	.place = place,
+	.place = drm_usage_place,
 	.memory = memory,
 };
