@@ -186,8 +186,10 @@ int drm_object_import(struct drm_object *object, int dmabuf_fd)
 
 int drm_object_place(const struct drm_object *object, enum drm_place *ret_place)
 {
+	if (object->driver->place)
+		return object->driver->place(object, ret_place);
 	*ret_place = DRM_PLACE_SYSTEM;
-	return object->driver->place ? object->driver->place(object, ret_place) : 0;
+	return 0;
 }
 
 int drm_object_check(const struct drm_object *object, uint32_t flags)

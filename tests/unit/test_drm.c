@@ -224,6 +224,19 @@ static void new_where_the_kernel_tells_nothing(void **state)
 	p2pdma_buffer_free(buffer);
 }
 
+static void query_that_fails_knows_no_place(void **state)
+{
+	struct p2pdma_buffer *buffer;
+
+	(void)state;
+	fake_drm_add("amdgpu");
+	buffer = new (MIB, 0);
+	fake_fail(FAKE_OPEN, -EMFILE, 0);
+	assert_int_equal(place_flags(buffer), 0);
+	assert_int_equal(place_flags(buffer), IN_DEVICE);
+	p2pdma_buffer_free(buffer);
+}
+
 static void new_on_a_gpu_without_memory(void **state)
 {
 	struct p2pdma_buffer *buffer = NULL;
@@ -339,6 +352,7 @@ int main(void)
 		CASE(register_that_moves_it_is_undone),
 		CASE(register_xe_stays),
 		CASE(new_where_the_kernel_tells_nothing),
+		CASE(query_that_fails_knows_no_place),
 		CASE(new_on_a_gpu_without_memory),
 		CASE(new_xe_in_its_own_pages),
 		CASE(new_bad_amount_einval),
