@@ -110,7 +110,7 @@ bool explain_map_range(struct explain *explain)
 				   " are empty, or don't begin on a page of %" PRIu64,
 				   request->length_bytes, request->offset_bytes, page);
 	/* The last page may be begun. */
-	if (request->offset_bytes > explain->size_bytes ||
+	if (request->offset_bytes >= explain->size_bytes ||
 	    (request->length_bytes - 1) / page >
 		    (explain->size_bytes - request->offset_bytes - 1) / page)
 		return explain_say(explain->out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,

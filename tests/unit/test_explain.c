@@ -323,6 +323,9 @@ static void map_refused(void **state)
 	assert_explained(-EINVAL, P2PDMA_CAUSE_RANGE, true, "pass the end");
 	request.length_bytes = MIB - 8191;
 	assert_explained(-EINVAL, P2PDMA_CAUSE_NO_MMAP, false, "has no mmap");
+	request.offset_bytes = MIB;
+	request.length_bytes = 4096;
+	assert_explained(-EINVAL, P2PDMA_CAUSE_RANGE, true, "pass the end");
 	assert_explained(-EBUSY, P2PDMA_CAUSE_CACHING, false, "another caching");
 	request.fd = eventfd(0, EFD_CLOEXEC);
 	assert_explained(-ENODEV, P2PDMA_CAUSE_NOT_DMABUF, true, "is no DMABUF");
