@@ -126,6 +126,11 @@ int drm_file_reopen(const struct p2pdma_context *context, int drm_fd, int *ret_f
 	if (r < 0)
 		return context_fail(context, r, "can't open the DRM device of descriptor %d: %s",
 				    drm_fd, error_name(r));
+	/*
+	 * Who opens a primary node that has no master is its master, and as long as the buffer
+	 * lives no compositor could be. Others answer an error.
+	 */
+	drm_ioctl(context, r, DRM_IOCTL_DROP_MASTER, NULL);
 	*ret_fd = r;
 	return 0;
 }

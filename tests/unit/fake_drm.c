@@ -168,9 +168,21 @@ static int version(struct drm_version *argument)
 	return 0;
 }
 
+static int drop_master(int fd)
+{
+	if (!fake_drm.is_primary[fd])
+		return -EACCES;
+	if (fake_drm.master_fd != fd)
+		return -EINVAL;
+	fake_drm.master_fd = 0;
+	return 0;
+}
+
 int fake_drm_ioctl(int fd, unsigned long request, void *argument)
 {
 	switch (request) {
+	case DRM_IOCTL_DROP_MASTER:
+		return drop_master(fd);
 	case DRM_IOCTL_VERSION:
 		return version(argument);
 	case DRM_IOCTL_GEM_CLOSE:
@@ -253,17 +265,25 @@ bool fake_drm_is_node(const char *path)
 
 int fake_drm_open(const char *path)
 {
-	int fd = fd_of(path, "/proc/self/fdinfo/");
+	int fd = fd_of(path, "/proc/self/fdinfo/"), same = fd_of(path, "/proc/self/fd/");
 
 	if (fd >= 0)
 		return open_usage(fd);
 	fake_drm.nr_files++;
-	return fake_add_fd(eventfd(0, EFD_CLOEXEC), FAKE_DRM);
+	fd = fake_add_fd(eventfd(0, EFD_CLOEXEC), FAKE_DRM);
+	fake_drm.is_primary[fd] =
+		same >= 0 ? fake_drm.is_primary[same] : !strcmp(path, FAKE_DRM_PRIMARY);
+	/* drm_master_open(): who opens a primary node without a master is it. */
+	if (fake_drm.is_primary[fd] && !fake_drm.master_fd)
+		fake_drm.master_fd = fd;
+	return fd;
 }
 
 void fake_drm_close(int fd)
 {
 	fake_drm.nr_files--;
+	if (fake_drm.master_fd == fd)
+		fake_drm.master_fd = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(fake_drm.handles); i++) {
 		if (fake_drm.handles[i].fd == fd)
 			gem_close(fd, fake_drm.handles[i].handle);

@@ -51,7 +51,9 @@ struct fake_drm {
 	} handles[2 * FAKE_DRM_MAX];
 	uint32_t last_handle;
 	int nr_files;
-	uint64_t last_width; /* virtio-gpu: of the resource */
+	bool is_primary[FAKE_MAX_FDS]; /* files of the primary node */
+	int master_fd;		       /* 0: the device has no master */
+	uint64_t last_width;	       /* virtio-gpu: of the resource */
 	uint32_t last_target;
 };
 

@@ -100,6 +100,21 @@ static void new_drm_bad_arguments(void **state)
 	fake_sys.close(fd);
 }
 
+static void new_drm_leaves_the_display_to_others(void **state)
+{
+	struct p2pdma_buffer_options options = with(P2PDMA_BUFFER_ALLOW_SYSTEM);
+	struct p2pdma_buffer *buffer = NULL;
+	int fd;
+
+	fake_drm_add("vgem");
+	fd = fake_drm_node(FAKE_DRM_PRIMARY);
+	assert_int_equal(fake_sys.ioctl(fd, DRM_IOCTL_DROP_MASTER, NULL), 0);
+	assert_int_equal(p2pdma_buffer_new_drm(*state, fd, MIB, &options, &buffer), 0);
+	assert_int_equal(fake_drm.master_fd, 0);
+	p2pdma_buffer_free(buffer);
+	fake_sys.close(fd);
+}
+
 static void new_gem_keeps_the_object(void **state)
 {
 	struct p2pdma_buffer *buffer = NULL;
@@ -375,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(new_drm_of_virtual_devices),
 		CASE(new_drm_bad_arguments),
+		CASE(new_drm_leaves_the_display_to_others),
 		CASE(new_gem_keeps_the_object),
 		CASE(new_gem_in_system_memory_eopnotsupp),
 		CASE(new_gem_of_a_host_blob_is_the_device),
