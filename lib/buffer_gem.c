@@ -217,7 +217,9 @@ int p2pdma_gem_import(struct p2pdma_buffer *buffer, int drm_fd, uint32_t *ret_ha
 		r = drm_driver_query(context, drm_fd, &driver);
 	if (r)
 		return r;
-	prime.fd = buffer->fd;
+	prime.fd = p2pdma_buffer_fd(buffer);
+	if (prime.fd < 0)
+		return prime.fd;
 	r = drm_ioctl(context, drm_fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
 	if (r) {
 		int end = buffer_check_after(buffer, 0);

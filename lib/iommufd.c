@@ -80,8 +80,12 @@ static int check_range(const struct p2pdma_buffer *buffer, const struct p2pdma_i
 /* Is it one of those that the kernel takes? */
 static int check_kind(struct p2pdma_buffer *buffer)
 {
-	const char *exporter = p2pdma_buffer_exporter(buffer);
+	int fd = p2pdma_buffer_fd(buffer);
+	const char *exporter;
 
+	if (fd < 0)
+		return fd;
+	exporter = p2pdma_buffer_exporter(buffer);
 	if (*exporter && strcmp(exporter, VFIO_EXPORTER))
 		return context_fail(buffer->context, -EOPNOTSUPP,
 				    "iommufd takes DMABUFs of VFIO only, and that of %s is made by "

@@ -87,8 +87,8 @@ P2PDMA_API int p2pdma_buffer_new_gem(struct p2pdma_context *context, int drm_fd,
  *
  * Return: 0, or -EINVAL for NULL or when @drm_fd is no DRM node; -EOPNOTSUPP when the device's
  * driver can't reach the memory peer to peer, or can't be revoked (vgem, i915 and nouveau can
- * neither); -ENODEV and others as the driver says; -ESTALE after a revocation; -ENODEV when
- * the buffer's device has gone; -EBADF, -ENOMEM
+ * neither), and for p2pmem, which has no DMABUF; -ENODEV and others as the driver says; -ESTALE
+ * after a revocation; -ENODEV when the buffer's device has gone; -EBADF, -ENOMEM
  */
 P2PDMA_API int p2pdma_gem_import(struct p2pdma_buffer *buffer, int drm_fd, uint32_t *ret_handle);
 

@@ -60,6 +60,30 @@ static void import_refused_or_revoked(void **state)
 	p2pdma_buffer_free(buffer);
 }
 
+static void import_of_p2pmem_eopnotsupp(void **state)
+{
+	struct p2pdma_provider *provider = NULL;
+	struct p2pdma_range range = {0, MIB};
+	struct p2pdma_buffer *buffer = NULL;
+	uint32_t handle = 0;
+	int fd;
+
+	fake_drm_add("amdgpu");
+	fd = fake_drm_node(FAKE_DRM_RENDER);
+	fake_add_function("0000:42:00.0", "nvme");
+	fake_mkdir("sys/bus/pci/devices/0000:42:00.0/p2pmem");
+	fake_write("sys/bus/pci/devices/0000:42:00.0/p2pmem/size", "16777216\n");
+	fake_write("sys/bus/pci/devices/0000:42:00.0/p2pmem/allocate", "");
+	assert_int_equal(p2pdma_provider_find(*state, "0000:42:00.0/p2pmem", &provider), 0);
+	assert_int_equal(p2pdma_buffer_new(*state, provider, &range, 1, NULL, &buffer), 0);
+	p2pdma_provider_unref(provider);
+	assert_int_equal(p2pdma_gem_import(buffer, fd, &handle), -EOPNOTSUPP);
+	assert_cause("has no DMABUF");
+	assert_int_equal(handle, 0);
+	fake_sys.close(fd);
+	p2pdma_buffer_free(buffer);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, fake_setup, teardown)
 
 int main(void)
@@ -67,6 +91,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(import_gives_a_handle),
 		CASE(import_refused_or_revoked),
+		CASE(import_of_p2pmem_eopnotsupp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,7 +97,14 @@ static int touch(const volatile char *address)
 
 static void new_is_memory_without_a_dmabuf(void **state)
 {
+	struct p2pdma_iommufd_attr attr = {
+		.size_bytes = sizeof(attr),
+		.flags = P2PDMA_IOMMUFD_READ,
+		.iommufd = -1,
+		.length_bytes = MIB,
+	};
 	struct p2pdma_buffer *buffer = new_buffer(MIB, 0);
+	struct p2pdma_iommufd_mapping *mapping;
 	struct p2pdma_mr *mr;
 
 	assert_int_equal(p2pdma_buffer_backend(buffer), P2PDMA_BACKEND_P2PMEM);
@@ -108,6 +115,8 @@ static void new_is_memory_without_a_dmabuf(void **state)
 	assert_cause("has no DMABUF");
 	assert_int_equal(p2pdma_mr_register(fake_pd(), buffer, 0, MIB, 0, 0, &mr), -EOPNOTSUPP);
 	assert_cause("its pages are for O_DIRECT");
+	assert_int_equal(p2pdma_iommufd_map(buffer, &attr, &mapping), -EOPNOTSUPP);
+	assert_cause("has no DMABUF");
 	assert_non_null(*state);
 	p2pdma_buffer_free(buffer);
 }
