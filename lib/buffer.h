@@ -61,6 +61,10 @@ int buffer_options_load(const struct p2pdma_context *context,
 			const struct p2pdma_buffer_options *options,
 			struct p2pdma_buffer_options *ret_known);
 
+/* -EOPNOTSUPP for what the backend can't honour; memory of the machine is for it to allow. */
+int buffer_check_flags(const struct p2pdma_context *context, const struct backend *backend,
+		       uint32_t flags);
+
 /* Everything but the references is set up by the caller; takes over the result. Publishes it. */
 int buffer_create(struct p2pdma_context *context, const struct backend *backend,
 		  const struct export_request *request, const struct export_result *result,

@@ -88,10 +88,8 @@ static int check_arguments(struct p2pdma_context *context, int drm_fd,
 		return r;
 	if (ret_known->backend != P2PDMA_BACKEND_AUTO && ret_known->backend != P2PDMA_BACKEND_DRM)
 		return context_fail(context, -EINVAL, "GEM objects are the drm backend's");
-	if (ret_known->flags & ~(backend_drm.flags | P2PDMA_BUFFER_ALLOW_SYSTEM))
-		return context_fail(context, -EOPNOTSUPP,
-				    "DRM can't let importers in that can't be revoked");
-	return drm_driver_query(context, drm_fd, &driver);
+	r = buffer_check_flags(context, &backend_drm, ret_known->flags);
+	return r ? r : drm_driver_query(context, drm_fd, &driver);
 }
 
 static int open_object(const struct p2pdma_context *context, int drm_fd,

@@ -41,6 +41,29 @@ int buffer_options_load(const struct p2pdma_context *context,
 	return 0;
 }
 
+/* What the first of these flags asks for. */
+static const char *flag_meaning(uint32_t flags)
+{
+	if (flags & P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
+		return "let importers in that can't be revoked";
+	if (flags & P2PDMA_BUFFER_READ_ONLY)
+		return "make read-only buffers";
+	if (flags & P2PDMA_BUFFER_PCIE_MAPPING)
+		return "choose the way to its memory";
+	return "share its memory with children";
+}
+
+int buffer_check_flags(const struct p2pdma_context *context, const struct backend *backend,
+		       uint32_t flags)
+{
+	uint32_t unknown = flags & ~(backend->flags | P2PDMA_BUFFER_ALLOW_SYSTEM);
+
+	if (unknown)
+		return context_fail(context, -EOPNOTSUPP, "the %s backend can't %s", backend->name,
+				    flag_meaning(unknown));
+	return 0;
+}
+
 static int load_options(const struct p2pdma_context *context,
 			const struct p2pdma_buffer_options *options,
 			struct p2pdma_buffer_options *ret_known)
@@ -94,18 +117,6 @@ static int choose_backend(struct p2pdma_context *context, const struct p2pdma_pr
 	}
 	return context_fail(context, -EOPNOTSUPP, "nothing here can export %s: %s", provider->name,
 			    *whys ? whys : why);
-}
-
-/* What the first of these flags asks for. */
-static const char *flag_meaning(uint32_t flags)
-{
-	if (flags & P2PDMA_BUFFER_ALLOW_UNREVOCABLE)
-		return "let importers in that can't be revoked";
-	if (flags & P2PDMA_BUFFER_READ_ONLY)
-		return "make read-only buffers";
-	if (flags & P2PDMA_BUFFER_PCIE_MAPPING)
-		return "choose the way to its memory";
-	return "share its memory with children";
 }
 
 static int wants_broker(struct p2pdma_context *context, const struct p2pdma_buffer_options *options)
@@ -219,10 +230,9 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 	if (backend->kind != p2pdma_provider_kind(provider))
 		return context_fail(context, -EOPNOTSUPP, "the %s backend can't export %s",
 				    backend->name, provider->name);
-	if (known.flags & ~(backend->flags | P2PDMA_BUFFER_ALLOW_SYSTEM))
-		return context_fail(context, -EOPNOTSUPP, "the %s backend can't %s", backend->name,
-				    flag_meaning(known.flags &
-						 ~(backend->flags | P2PDMA_BUFFER_ALLOW_SYSTEM)));
+	r = buffer_check_flags(context, backend, known.flags);
+	if (r)
+		return r;
 	pthread_mutex_lock(&context->open_lock);
 	r = export_locked(context, backend, provider, &request, &buffer);
 	pthread_mutex_unlock(&context->open_lock);

@@ -89,6 +89,10 @@ static void new_drm_bad_arguments(void **state)
 	assert_int_equal(p2pdma_buffer_new_drm(*state, fd, MIB, &options, &buffer), -EINVAL);
 	options = with(P2PDMA_BUFFER_ALLOW_UNREVOCABLE);
 	assert_int_equal(p2pdma_buffer_new_drm(*state, fd, MIB, &options, &buffer), -EOPNOTSUPP);
+	assert_cause("let importers in that can't be revoked");
+	options = with(P2PDMA_BUFFER_INHERIT);
+	assert_int_equal(p2pdma_buffer_new_drm(*state, fd, MIB, &options, &buffer), -EOPNOTSUPP);
+	assert_cause("can't share its memory with children");
 	options = with(P2PDMA_BUFFER_ALLOW_SYSTEM);
 	fake_fail(DRM_IOCTL_MODE_CREATE_DUMB, -EACCES, 0);
 	assert_int_equal(p2pdma_buffer_new_drm(*state, fd, MIB, &options, &buffer), -EACCES);
