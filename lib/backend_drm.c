@@ -86,13 +86,13 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 static uint64_t binding_of(const struct p2pdma_context *context,
 			   const struct pci_function *function)
 {
-	cleanup_fd int fd = -1;
+	char name[PCI_ADDRESS_SIZE], path[64];
 	struct stat status;
 
-	if (pci_function_open(context->sysfs_fd, &function->address, &fd) ||
-	    fstatat(fd, "drm", &status, 0))
-		return 0;
-	return status.st_ino;
+	/* Without a descriptor: not to have one must not look like a driver that has left. */
+	pci_address_format(&function->address, name);
+	snprintf(path, sizeof(path), "bus/pci/devices/%s/drm", name);
+	return fstatat(context->sysfs_fd, path, &status, 0) ? 0 : status.st_ino;
 }
 
 int drm_device_new(struct p2pdma_context *context, const struct pci_function *function,

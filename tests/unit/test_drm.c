@@ -4,12 +4,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <infiniband/verbs.h>
 #include <p2pdma/p2pdma.h>
 
 #include "drm_abi.h"
 #include "fake_drm.h"
+#include "hotplug.h"
 
 #define ACCESS (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 
@@ -340,6 +342,28 @@ static void leave_ends_it(void **state)
 	p2pdma_buffer_free(buffer);
 }
 
+static void unbind_without_a_descriptor_left(void **state)
+{
+	struct p2pdma_context *context = *state;
+	struct rlimit before, none;
+	struct p2pdma_buffer *buffer;
+
+	fake_drm_add("amdgpu");
+	buffer = new (MIB, 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	/* Heard late: the driver is there again, and has made this buffer. */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	pthread_mutex_lock(&context->lock);
+	hotplug_handle(context, "unbind", FAKE_DRM_FUNCTION);
+	pthread_mutex_unlock(&context->lock);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	fake_no_event();
+	assert_int_equal(place_flags(buffer), IN_DEVICE);
+	p2pdma_buffer_free(buffer);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, fake_setup, teardown)
 
 int main(void)
@@ -359,6 +383,7 @@ int main(void)
 		CASE(new_fails_whole),
 		CASE(new_takes_interruptions),
 		CASE(leave_ends_it),
+		CASE(unbind_without_a_descriptor_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
