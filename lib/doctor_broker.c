@@ -17,8 +17,13 @@ static void check_providers(struct doctor *doctor)
 {
 	struct p2pdma_broker_list *list = NULL;
 
-	if (p2pdma_broker_list_providers(doctor->context, NULL, &list))
+	if (p2pdma_broker_list_providers(doctor->context, NULL, &list)) {
+		doctor_add(doctor, DOCTOR_P2PD_PROVIDER, P2PDMA_SEVERITY_UNKNOWN, "p2pd",
+			   "it doesn't list its providers: %s",
+			   p2pdma_context_error(doctor->context));
+		doctor_advise(doctor, "`journalctl -u p2pd` has more");
 		return;
+	}
 	for (size_t i = 0; i < p2pdma_broker_list_count(list); i++) {
 		const struct p2pdma_broker_provider *provider =
 			p2pdma_broker_list_provider(list, i);

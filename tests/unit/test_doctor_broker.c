@@ -81,7 +81,8 @@ static void broker_fails(void **state)
 	p2pd_twist(WIRE_PROVIDERS, TWIST_ERROR, -EIO, 1);
 	ask();
 	assert_finding("p2pd.socket", "p2pd", OK, "answers", "");
-	assert_none("p2pd.provider", NULL);
+	assert_finding("p2pd.provider", "p2pd", UNKNOWN, "doesn't list its providers",
+		       "journalctl");
 }
 
 static void broker_is_left_out_of_direct_contexts(void **state)
