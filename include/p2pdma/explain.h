@@ -19,7 +19,7 @@ enum p2pdma_operation {
 	P2PDMA_OPERATION_REGISTER = 1, /* a DMABUF: ibv_reg_dmabuf_mr(), the kernel's own method */
 	P2PDMA_OPERATION_REGISTER_MEMORY = 2, /* memory by its address: ibv_reg_mr() */
 	P2PDMA_OPERATION_EXPORT = 3, /* P2PDMA_EXPORT_EXPORT, VFIO_DEVICE_FEATURE_DMA_BUF */
-	P2PDMA_OPERATION_MAP = 4,    /* mmap() of a DMABUF or a BAR */
+	P2PDMA_OPERATION_MAP = 4,    /* mmap() of a DMABUF */
 	P2PDMA_OPERATION_ADOPT = 5,  /* taking a descriptor for a DMABUF */
 };
 
@@ -87,7 +87,7 @@ enum p2pdma_cause {
  * @flags:        P2PDMA_EXPLAIN_*
  * @fd:           the DMABUF; -1: none, or that of @buffer
  * @offset_bytes: from the start of the DMABUF, or of the BAR to export
- * @length_bytes: of what was asked for; 0 where only the rest is of interest
+ * @length_bytes: of what was asked for; 0 is an empty range, which is a cause of -EINVAL
  * @iova:         of REGISTER; the address of REGISTER_MEMORY
  * @access:       IBV_ACCESS_*; of MAP P2PDMA_MAP_*
  * @bar:          of EXPORT
