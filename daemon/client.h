@@ -27,6 +27,7 @@ struct client {
 	uint64_t queued_bytes;
 	uint32_t nr_queued_fds;
 	uint32_t nr_sent_fds; /* that the peer may not have received yet */
+	uint32_t nr_texts;    /* metrics among these and those queued */
 	bool has_token;	      /* the next request is within its user's rate */
 	bool is_greeted;
 	bool may_bring_fds;	/* its user may publish */

@@ -54,6 +54,7 @@ void client_send_done(struct client *client)
 	list_for_each_entry_safe(packet, &client->queue, struct packet, link)
 		packet_free(client, packet);
 	account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, client->nr_sent_fds);
+	client->server->nr_texts -= client->nr_texts;
 	list_remove(&client->link_of_unread);
 	if (client->writable)
 		event_free(client->writable);
@@ -69,6 +70,8 @@ void client_settle_fds(struct client *client)
 		return;
 	account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, client->nr_sent_fds);
 	client->nr_sent_fds = 0;
+	client->server->nr_texts -= client->nr_texts;
+	client->nr_texts = 0;
 	list_remove(&client->link_of_unread);
 }
 

@@ -29,6 +29,7 @@ struct lingering {
 	int fd;
 	struct account *account; /* charged for a connection, and: */
 	uint32_t nr_fds;
+	uint32_t nr_texts;
 };
 
 static const struct timeval pause_time = {.tv_usec = EVERY_MS * 1000L};
@@ -36,6 +37,7 @@ static const struct timeval pause_time = {.tv_usec = EVERY_MS * 1000L};
 static void end(struct server *server, struct lingering *lingering)
 {
 	account_discharge(lingering->account, ACCOUNT_UNREAD_FDS, lingering->nr_fds);
+	server->nr_texts -= lingering->nr_texts;
 	intake_close(server, lingering->fd, lingering->account);
 	account_put(&server->broker.accounts, lingering->account);
 	list_remove(&lingering->link);
@@ -86,7 +88,9 @@ bool linger_take(struct client *client)
 	lingering->fd = client->fd;
 	lingering->account = account_ref(client->holder->account);
 	lingering->nr_fds = client->nr_sent_fds;
+	lingering->nr_texts = client->nr_texts;
 	client->nr_sent_fds = 0;
+	client->nr_texts = 0;
 	list_remove(&client->link_of_unread);
 	list_append(&server->lingering, &lingering->link);
 	event_add(server->linger_timer, &pause_time);

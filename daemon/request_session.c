@@ -103,9 +103,28 @@ void request_monitor(struct request *request)
 	client_reply(request->client, &request->header, NULL, 0, -1);
 }
 
+/* It has been answered. */
+static bool may_not_get_text(struct request *request, bool is_admin)
+{
+	struct server *server = request->server;
+	int r;
+
+	client_settle_fds(request->client);
+	if (!is_admin && server->nr_texts >= server->most_texts) {
+		request_refuse(request, -EBUSY, "too many metrics are on their way to others");
+		return true;
+	}
+	r = client_may_get_fd(request->client);
+	if (r)
+		request_refuse(request, r, "read the descriptors that were sent first");
+	return r != 0;
+}
+
 void request_stats(struct request *request)
 {
 	const struct wire_stats *stats = &request->body.stats;
+	bool is_admin =
+		policy_is_admin(request->server->broker.policy, &request->client->holder->subject);
 	bool is_dump = stats->what == WIRE_STATS_DUMP;
 	struct wire_stats_reply reply;
 	int fd, r;
@@ -114,16 +133,12 @@ void request_stats(struct request *request)
 		request_refuse(request, -EINVAL, "there are no statistics of that kind");
 		return;
 	}
-	if (is_dump &&
-	    !policy_is_admin(request->server->broker.policy, &request->client->holder->subject)) {
+	if (is_dump && !is_admin) {
 		request_refuse(request, -EPERM, "the whole state is for administrators");
 		return;
 	}
-	r = client_may_get_fd(request->client);
-	if (r) {
-		request_refuse(request, r, "read the descriptors that were sent first");
+	if (may_not_get_text(request, is_admin))
 		return;
-	}
 	r = is_dump ? stats_dump(request->server, &fd, &reply.size_bytes) :
 		      stats_metrics(request->server, &fd, &reply.size_bytes);
 	if (r) {
@@ -131,5 +146,7 @@ void request_stats(struct request *request)
 		request_refuse(request, r, "the text can't be written");
 		return;
 	}
+	request->client->nr_texts++;
+	request->server->nr_texts++;
 	client_reply(request->client, &request->header, &reply, sizeof(reply), fd);
 }

@@ -247,6 +247,7 @@ int server_init(struct server *server, struct policy *policy)
 	memset(server, 0, sizeof(*server));
 	server->started_ns = clock_now_ns();
 	server->last_free_fd = INT_MAX;
+	server->most_texts = UINT32_MAX;
 	server->listener.fd = server->lock_fd = server->told.fd = -1;
 	list_init(&server->clients);
 	list_init(&server->monitors);

@@ -8,7 +8,8 @@
  *
  * Users have a limit each, but somebody with a range of user namespaces' uids is as many users as they
  * like. So the last descriptors are for no connection but administrators', who can end that,
- * and for what those need that are there: leases.
+ * and for what those need that are there: leases. The kernel lets as many be in flight as there may be;
+ * metrics, which anybody may ask for, are no more than half of these.
  */
 #include <errno.h>
 #include <limits.h>
@@ -71,20 +72,21 @@ static void on_connection(evutil_socket_t fd, short what, void *data)
 }
 
 /* Of the table, whatever its size. */
-static int reserve_from(void)
+static void reserve(struct server *server)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
-		return INT_MAX;
-	return (int)(limit.rlim_cur - limit.rlim_cur / RESERVED);
+		return;
+	server->last_free_fd = (int)(limit.rlim_cur - limit.rlim_cur / RESERVED);
+	server->most_texts = (uint32_t)limit.rlim_cur / 2;
 }
 
 int server_listen(struct server *server, int fd, const char *unlink_path)
 {
 	struct listener *listener = &server->listener;
 
-	server->last_free_fd = reserve_from();
+	reserve(server);
 	listener->fd = fd;
 	listener->unlink_path = unlink_path;
 	evutil_make_socket_nonblocking(fd);

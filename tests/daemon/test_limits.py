@@ -259,6 +259,49 @@ class DroppedInFlight(ManyInFlight):
         self.as_user(12345, again)
 
 
+class MetricsInFlight(ManyInFlight):
+    """Metrics are for anybody, and whoever doesn't read them keeps nobody from a lease."""
+
+    test_no_spinning = None  # type: ignore[assignment]
+    OPTIONS = {"prefix": ("setpriv", f"--reuid={ManyInFlight.USER}", "--clear-groups", "prlimit",
+                          "--nofile=128:128"),
+               "owner": ManyInFlight.USER}
+
+    def test_many_users(self) -> None:
+        """Each within its limits, and together half of what may be in flight."""
+        self.daemon.root.chmod(0o755)
+        lazy = []
+        for uid in range(100000, 100008):
+            os.seteuid(uid)
+            try:
+                lazy += [self.client() for _ in range(4)]
+            finally:
+                os.seteuid(0)
+        for client in lazy:
+            for serial in range(16):
+                client.send_raw(wire.packet(wire.STATS, bytes(8), 100 + serial))
+        time.sleep(0.5)
+        self.still_serves()
+        os.close(self.client().call(wire.STATS, bytes(8))[1])
+        granted = 0
+        for client in lazy:
+            for _ in range(16):
+                _, _, error, _, fd = client.receive()
+                self.assertIn(error, (0, -errno.EBUSY))
+                granted += not error
+                if fd >= 0:
+                    os.close(fd)
+        # More, if p2pd was too slow to come to all of them before the first were read.
+        self.assertTrue(60 < granted < 128, granted)
+        for client in self.opened:
+            client.close()
+        self.is_clean()
+
+        def again() -> None:
+            os.close(self.daemon.client(3).call(wire.STATS, bytes(8))[1])
+        self.as_user(100000, again)
+
+
 class NoSpace(daemon_case.DaemonCase):
     """The journal can't grow: grants are refused, everything that ends one works."""
 
