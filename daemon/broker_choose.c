@@ -212,13 +212,15 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
 }
 
 /*
- * What was published is somebody's memory under a name of their choice. Who wants a piece of a device
- * and doesn't mind which must not get that instead.
+ * What was published is somebody's memory under a name of their choice, and of a pool there is no
+ * DMABUF. Who wants a piece of a device and doesn't mind which must not get one of these instead.
  */
 static bool is_meant(const struct selector *selector, const struct identity *identity)
 {
+	bool is_special = identity->is_published || identity->backend == WIRE_BACKEND_P2PMEM;
+
 	return selector_matches(selector, identity) &&
-	       (!identity->is_published || selector->kind != SELECTOR_ALL);
+	       (!is_special || selector->kind != SELECTOR_ALL);
 }
 
 int broker_choose(struct broker *broker, const struct acquire_request *request,

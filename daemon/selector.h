@@ -8,7 +8,7 @@
  * Which providers somebody means: in requests, in rules and on the command line.
  *
  *	*				every provider, published ones too; but for a lease, only what
- *					is a device's
+ *					is a device's, and no pool of p2pmem
  *	0000:41:00.0			everything of a function
  *	0000:41:00.0/2			one BAR, whatever is in the slot now
  *	0000:41:00.0/2@77		one BAR of one arrival

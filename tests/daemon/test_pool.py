@@ -103,6 +103,14 @@ class Pool(PoolCase):
         alice.release(lease)
         bob.release(self.lease(bob))
 
+    def test_any_device_is_no_pool(self) -> None:
+        """Who doesn't mind which device wants a DMABUF, also where only a pool has room."""
+        client = self.client()
+        whole = client.acquire(64 << 20, f"{EXPORTER}/2")
+        self.assertIn("no room", self.refused(errno.EBUSY, client.acquire, 4096, "*",
+                                              flags=UNREVOCABLE))
+        client.release(whole)
+
     def test_ends_when_all_is_back(self) -> None:
         """A lease that is over lasts until the pool is as free as it was; nobody gets it before."""
         alice, bob = self.client(), self.client()
