@@ -20,6 +20,9 @@
 #include "stats.h"
 
 #define SAME_FOR_NS 100000000ULL
+/* The others are told as one: somebody's subordinate uids are enough for a text of megabytes. */
+#define MOST_USERS  256
+#define OTHERS	    UINT32_MAX
 
 static void put_escaped(FILE *out, const char *text)
 {
@@ -74,17 +77,31 @@ static void put_providers(FILE *out, const struct broker *broker, enum provider_
 	}
 }
 
+static void put_used(FILE *out, uint32_t uid, const uint64_t *used)
+{
+	for (int kind = 0; kind < ACCOUNT_NR_KINDS; kind++)
+		fprintf(out, "p2pd_user_used{uid=\"%" PRIu32 "\",kind=\"%s\"} %" PRIu64 "\n", uid,
+			account_kind_name((enum account_kind)kind), used[kind]);
+}
+
 static void put_accounts(FILE *out, const struct accounts *accounts)
 {
+	uint64_t of_others[ACCOUNT_NR_KINDS] = {0};
+	size_t count = 0;
+
 	head(out, "user_used", "gauge", "What one user has, by kind");
-	for (size_t i = 0; i < accounts->nr_buckets; i++)
-		for (const struct account *a = accounts->buckets[i]; a; a = a->next)
+	for (size_t i = 0; i < accounts->nr_buckets; i++) {
+		for (const struct account *a = accounts->buckets[i]; a; a = a->next) {
+			if (count++ < MOST_USERS) {
+				put_used(out, (uint32_t)a->uid, a->used);
+				continue;
+			}
 			for (int kind = 0; kind < ACCOUNT_NR_KINDS; kind++)
-				fprintf(out,
-					"p2pd_user_used{uid=\"%" PRIu32 "\",kind=\"%s\"} %" PRIu64
-					"\n",
-					(uint32_t)a->uid,
-					account_kind_name((enum account_kind)kind), a->used[kind]);
+				of_others[kind] += a->used[kind];
+		}
+	}
+	if (count > MOST_USERS)
+		put_used(out, OTHERS, of_others);
 }
 
 static void write_metrics(FILE *out, const struct server *server)

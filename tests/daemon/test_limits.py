@@ -166,6 +166,31 @@ class Reserve(daemon_case.DaemonCase):
         return True
 
 
+class ManyUsers(daemon_case.DaemonCase):
+    """What they have in all, they have in the metrics as well."""
+
+    def test_length_of_metrics(self) -> None:
+        """As many users as one can be don't make a text that p2pd takes long to write."""
+        if os.getuid() != 0:
+            self.skipTest("only root can be many users")
+        self.daemon.root.chmod(0o755)
+        for uid in range(100000, 100300):
+            os.seteuid(uid)
+            try:
+                self.client()
+            finally:
+                os.seteuid(0)
+        with os.fdopen(self.client().call(wire.STATS, bytes(8))[1], "rb") as handle:
+            text = handle.read().decode()
+        used = re.findall(r'^p2pd_user_used\{uid="(\d+)",kind="connections"\} (\d+)$', text, re.M)
+        self.assertEqual(len(used), 257)
+        self.assertEqual(used[-1][0], str(2**32 - 1))
+        self.assertEqual(sum(int(count) for _uid, count in used), 301)
+        for client in self.opened:
+            client.close()
+        self.is_clean()
+
+
 class ManyInFlight(daemon_case.DaemonCase):
     """The kernel lets a process have as many descriptors in flight as it may open."""
 
