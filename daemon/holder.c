@@ -9,10 +9,10 @@
  * closed connection.
  *
  * A pidfd costs a descriptor, so it is opened with the first lease only. A control group costs a
- * look into procfs, and only policies that go by it need it: it is learnt when the first lease is asked
- * for, or when the first such policy is loaded if that is later, and then stays what it was. Until
- * then only systemd, or whoever else the administrator lets do so, can have moved the process out of
- * the part of the path that policy goes by.
+ * look into procfs, and only policies that go by it need it: it is learnt when the peer first asks for
+ * a lease or publishes, or when the first such policy is loaded if that is later, and then stays what
+ * it was. Until then only systemd, or whoever else the administrator lets do so, can have moved the
+ * process out of the part of the path that policy goes by.
  */
 #include <errno.h>
 #include <fcntl.h>
