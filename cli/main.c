@@ -30,7 +30,7 @@ static const struct command commands[] = {
 	{"stats", "[--dump]", "p2pd's metrics", command_stats},
 	{"bind", "[--force] FUNCTION [DRIVER]", "give a PCI function to p2pdma_export",
 	 command_bind},
-	{"unbind", "[--no-probe] FUNCTION", "and back to its own driver", command_unbind},
+	{"unbind", "[--force] [--no-probe] FUNCTION", "and back to its own driver", command_unbind},
 	{"topo", "[--all] [--dot | --svg]", "which provider reaches which importer, and how",
 	 command_topo},
 	{"check", "PROVIDER IMPORTER", "does it work, why, and what to change", command_check},
