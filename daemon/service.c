@@ -7,8 +7,8 @@
  *
  * The manager takes datagrams in order, so a barrier behind some of them says when it is through
  * with them: a pipe whose other end it closes. The loop goes on meanwhile; what depends on
- * the answer waits, by itself. A manager that is stuck takes no more datagrams after some: the rest
- * waits here, and goes out in the same order.
+ * the answer waits, by itself. A manager that is stuck takes no more datagrams after some, and no
+ * descriptor can be sent where too many are in flight: the rest waits here, and goes out in the same order.
  *
  * One that was lost must not look as if it had been done: its pipe is closed, too. So they are
  * counted, and a question that one was lost behind is answered with an error.
@@ -36,6 +36,7 @@
 
 #define ANSWER_S    4 /* less than clients wait for p2pd, if nobody says otherwise */
 #define MOST_QUEUED 4096
+#define RETRY_MS    100 /* until fewer descriptors are in flight */
 
 /* What is still to be said. */
 struct saying {
@@ -57,6 +58,7 @@ struct service_question {
 static struct {
 	struct event_base *base;
 	struct event *writable;
+	struct event *retry;
 	int fd; /* -1: nobody is told */
 	struct list queue;
 	size_t nr_queued;
@@ -184,10 +186,16 @@ static void on_writable(evutil_socket_t socket_fd, short what, void *data)
 	(void)data;
 	while (!list_is_empty(&manager.queue)) {
 		struct saying *next = list_entry(manager.queue.next, struct saying, link);
+		struct timeval pause = {.tv_usec = RETRY_MS * 1000};
 		int r = send_now(next->text, next->fd);
 
 		if (r == -EAGAIN) {
 			event_add(manager.writable, NULL);
+			return;
+		}
+		/* It is writable all the time. */
+		if (r == -ETOOMANYREFS) {
+			event_add(manager.retry, &pause);
 			return;
 		}
 		if (r) {
@@ -229,7 +237,7 @@ static int say(const char *text, int fd)
 		return -EOPNOTSUPP;
 	if (list_is_empty(&manager.queue))
 		r = send_now(text, fd);
-	if (r == -EAGAIN)
+	if (r == -EAGAIN || r == -ETOOMANYREFS)
 		r = queue(text, fd);
 	if (r)
 		manager.nr_lost++;
@@ -243,7 +251,12 @@ int service_init(struct event_base *base)
 	if (fd < 0)
 		return fd == -EOPNOTSUPP || fd == -ECONNREFUSED || fd == -ENOENT ? 0 : fd;
 	manager.writable = event_new(base, fd, EV_WRITE, on_writable, NULL);
-	if (!manager.writable) {
+	manager.retry = evtimer_new(base, on_writable, NULL);
+	if (!manager.writable || !manager.retry) {
+		if (manager.writable)
+			event_free(manager.writable);
+		if (manager.retry)
+			event_free(manager.retry);
 		close(fd);
 		return -ENOMEM;
 	}
@@ -261,6 +274,7 @@ void service_done(void)
 	while (!list_is_empty(&manager.queue))
 		saying_free(list_entry(manager.queue.next, struct saying, link));
 	event_free(manager.writable);
+	event_free(manager.retry);
 	cleanup_close(&manager.fd);
 	manager.fd = -1;
 }

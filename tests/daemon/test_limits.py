@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import struct
+import threading
 import time
 
 import daemon_case
@@ -282,6 +283,43 @@ class DroppedInFlight(ManyInFlight):
             for _ in range(20):
                 os.close(client.call(wire.STATS, bytes(8))[1])
         self.as_user(12345, again)
+
+
+class StartInFlight(ManyInFlight):
+    """Too many descriptors are in flight when p2pd has its journal kept."""
+
+    test_no_spinning = None  # type: ignore[assignment]
+
+    def setUp(self) -> None:
+        if os.getuid() != 0:
+            self.skipTest("only root can start p2pd as somebody else")
+        ready, read = os.pipe(), os.pipe()
+        other = os.fork()
+        if not other:
+            os.setuid(self.USER)
+            one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            socket.send_fds(one, [b"x"], [two.fileno()] * 60)
+            os.write(ready[1], b"x")
+            os.read(read[0], 1)
+            os._exit(0)
+        os.read(ready[0], 1)
+        # What this asks for isn't there yet, either.
+        threading.Timer(1, os.write, (read[1], b"x")).start()
+        super().setUp()
+        os.waitpid(other, 0)
+        for fd in (*ready, *read):
+            os.close(fd)
+
+    def test_lease_outlives(self) -> None:
+        """It is kept as soon as that is possible, and so is what is leased."""
+        client = self.client()
+        lease = client.acquire()
+        self.assertNotIn("doesn't keep", self.daemon.text())
+        self.daemon.kill()
+        client = self.daemon.reconnect()
+        self.opened.append(client)
+        self.assertEqual(client.attach(lease).id, lease.id)
+        client.release(lease)
 
 
 class MetricsInFlight(ManyInFlight):
