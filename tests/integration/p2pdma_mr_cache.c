@@ -187,16 +187,17 @@ static void test_revoke_under_traffic(struct p2pdma_buffer *buffer, struct p2pdm
 		exit(1);
 	for (int i = 0; i < 3000 && __atomic_load_n(&traffic.done, __ATOMIC_RELAXED) < 10; i++)
 		usleep(10000);
-	tap_ok(!r && status_of_cache().nr_entries > 1, "cache_is_full_of_traffic",
+	tap_ok(!r && status_of_cache().nr_entries > 8, "cache_is_full_of_traffic",
 	       status_of_cache().nr_entries);
 	r = p2pdma_buffer_revoke(buffer, 0, 5000, NULL);
-	/* At most the page that was being written is still held. */
-	tap_ok(!r && status_of_cache().nr_entries == 1, "revoke_empties_the_cache_at_once",
+	/* The neighbour's, and at most the one that the writer is about to fail with. */
+	tap_ok(!r && status_of_cache().nr_entries <= 2, "revoke_empties_the_cache_at_once",
 	       status_of_cache().nr_entries);
 	pthread_join(thread, NULL);
 	tap_ok(traffic.told == -ESTALE && traffic.done >= 10 && traffic.failed <= 1,
 	       "writer_is_told_estale", traffic.told);
-	tap_ok(count_mrs(buffer) == 0 && status_of_cache().nr_ended == 0,
+	tap_ok(count_mrs(buffer) == 0 && status_of_cache().nr_ended == 0 &&
+		       status_of_cache().nr_entries == 1,
 	       "nothing_is_registered_any_more", count_mrs(buffer));
 	r = acquire(buffer, 0, PAGE, 0, &mr);
 	tap_ok(r == -ESTALE, "acquire_after_revocation_estale", r);
