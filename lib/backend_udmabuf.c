@@ -25,7 +25,7 @@ static int explain(const struct p2pdma_context *context, uint64_t length_bytes, 
 		return context_fail(context, -EOPNOTSUPP, "/dev/%s isn't udmabuf",
 				    memory_udmabuf.node);
 	if (r == -EINVAL && !sysfs_read_u64(context->sysfs_fd, LIMIT_PATH, &limit_mb) &&
-	    length_bytes > limit_mb << 20)
+	    (length_bytes - 1) >> 20 >= limit_mb)
 		return context_fail(context, r,
 				    "udmabuf gives at most %" PRIu64 " MiB: /sys/" LIMIT_PATH
 				    " says so",
