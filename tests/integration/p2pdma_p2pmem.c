@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,33 +21,11 @@
 #include <unistd.h>
 
 #include "selftest.h"
+#include "../lab/guest/common/touch.h"
 
 #define PATIENCE_MS 60000
 
 static const char *disk_name;
-static sigjmp_buf fault;
-
-static void on_fault(int signal)
-{
-	siglongjmp(fault, signal);
-}
-
-/* The signal that touching it raises; 0: none. */
-static int touch(const volatile char *address)
-{
-	struct sigaction action = {.sa_handler = on_fault}, bus, segv;
-	int signal;
-
-	sigaction(SIGBUS, &action, &bus);
-	sigaction(SIGSEGV, &action, &segv);
-	signal = sigsetjmp(fault, 1);
-	if (!signal)
-		(void)*address;
-	sigaction(SIGBUS, &bus, NULL);
-	sigaction(SIGSEGV, &segv, NULL);
-	return signal;
-}
-
 static uint64_t available(void)
 {
 	struct p2pdma_pool_status status = P2PDMA_POOL_STATUS_INIT;

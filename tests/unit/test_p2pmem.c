@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Memory with struct pages: buffers that are mappings, not DMABUFs, and pools. */
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 
 #include "fake.h"
 #include "hotplug.h"
+#include "../lab/guest/common/touch.h"
 
 #define READ_WRITE (P2PDMA_MAP_READ | P2PDMA_MAP_WRITE)
 #define POOL	   "sys/bus/pci/devices/0000:42:00.0/p2pmem/"
@@ -70,29 +70,6 @@ static char *map(struct p2pdma_buffer *buffer, uint64_t offset, uint64_t length)
 
 	assert_int_equal(p2pdma_buffer_map(buffer, offset, length, READ_WRITE, &address), 0);
 	return address;
-}
-
-static sigjmp_buf fault;
-
-static void on_fault(int signal)
-{
-	siglongjmp(fault, signal);
-}
-
-/* The signal that touching it raises; 0: none. */
-static int touch(const volatile char *address)
-{
-	struct sigaction action = {.sa_handler = on_fault}, bus, segv;
-	int signal;
-
-	sigaction(SIGBUS, &action, &bus);
-	sigaction(SIGSEGV, &action, &segv);
-	signal = sigsetjmp(fault, 1);
-	if (!signal)
-		(void)*address;
-	sigaction(SIGBUS, &bus, NULL);
-	sigaction(SIGSEGV, &segv, NULL);
-	return signal;
 }
 
 static void new_is_memory_without_a_dmabuf(void **state)

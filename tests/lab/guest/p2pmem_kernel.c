@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <infiniband/verbs.h>
 #include <linux/io_uring.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,14 +23,13 @@
 #include <unistd.h>
 
 #include "common/labtest.h"
+#include "common/touch.h"
 
 #define PAGE   0x1000UL
 #define LENGTH 0x10000UL
 
 static char pool[128]; /* its directory in sysfs */
 static int allocate;
-static sigjmp_buf fault;
-
 static long long pool_figure(const char *name)
 {
 	char path[160], text[32] = "";
@@ -55,27 +53,6 @@ static void *map_with(size_t length, int protection, int flags, off_t offset)
 static void *map(size_t length)
 {
 	return map_with(length, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
-}
-
-static void on_fault(int signal)
-{
-	siglongjmp(fault, signal);
-}
-
-/* The signal that touching it raises; 0: none. */
-static int touch(const volatile char *address)
-{
-	struct sigaction action = {.sa_handler = on_fault}, bus, segv;
-	int signal;
-
-	sigaction(SIGBUS, &action, &bus);
-	sigaction(SIGSEGV, &action, &segv);
-	signal = sigsetjmp(fault, 1);
-	if (!signal)
-		(void)*address;
-	sigaction(SIGBUS, &bus, NULL);
-	sigaction(SIGSEGV, &segv, NULL);
-	return signal;
 }
 
 static void test_allocate(void)
