@@ -59,7 +59,7 @@ KNOWN_BLOCKS = tuple((re.compile(line), re.compile(cause)) for line, cause in (
     # soft-RoCE imports for a virtio card, whose driver never said how long a segment it
     # takes: 64 KiB then. Nothing ever reaches the card: it is soft-RoCE that uses the memory.
     (r"DMA-API: virtio-pci .* mapping sg segment longer than device claims",
-     r"(map_udmabuf|system_heap_map_dma_buf)"),
+     r"(map_udmabuf|system_heap_map_dma_buf|drm_gem_map_dma_buf)"),
     # DMA debugging counts to seven mappings of one byte; a BAR may be registered more often.
     (r"DMA-API: exceeded 7 overlapping mappings", r"dma_buf_phys_vec_to_sgt"),
     # pciehp takes its own reset lock and the rescan lock in both orders, whatever is unplugged.
