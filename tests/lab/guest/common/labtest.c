@@ -76,7 +76,7 @@ void die(int err, const char *format, ...)
 long long must(long long result, const char *what)
 {
 	if (result < 0)
-		die((int)result, "%s", what);
+		die(result == -1 ? -errno : (int)result, "%s", what);
 	return result;
 }
 

@@ -22,7 +22,7 @@ void tap_figure(const char *key, double value, const char *unit);
 
 /* End the program: "Bail out!", the sentence, the name of @err (a -errno, or 0 for none). */
 __attribute__((format(printf, 2, 3), noreturn)) void die(int err, const char *format, ...);
-/* @result, or the end of the program when it is a -errno. */
+/* @result, or the end of the program when it is a -errno, or -1 with errno. */
 long long must(long long result, const char *what);
 
 /* The name of a -errno, "0" for success. */
