@@ -61,6 +61,7 @@ void path_publish(const struct pci_tree *tree, const struct path *path, int32_t 
 		  int32_t importer, struct p2pdma_path *ret_path)
 {
 	struct p2pdma_path *out = ret_path;
+	int32_t place = path_place(path);
 
 	memset(out, 0, sizeof(*out));
 	out->map_type = out->computed_map_type = path->map;
@@ -76,6 +77,8 @@ void path_publish(const struct pci_tree *tree, const struct path *path, int32_t 
 	memcpy(out->importer, tree->nodes[importer].name, sizeof(out->importer));
 	if (path->narrowest >= 0)
 		memcpy(out->narrowest, tree->nodes[path->narrowest].name, sizeof(out->narrowest));
+	if (place >= 0)
+		memcpy(out->place, tree->nodes[place].name, sizeof(out->place));
 	for (size_t i = 0; i < path->nr_hops; i++) {
 		if (i == P2PDMA_PATH_MAX_HOPS) {
 			out->flags |= P2PDMA_PATH_CUT;

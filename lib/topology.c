@@ -226,3 +226,28 @@ int p2pdma_topology_path(const struct p2pdma_topology *topology, size_t provider
 	options_store(ret_path, &out, sizeof(out));
 	return 0;
 }
+
+int p2pdma_topology_advise(const struct p2pdma_topology *topology, const struct p2pdma_pair *pairs,
+			   size_t nr_pairs, struct p2pdma_path *ret_path)
+{
+	struct path path, other;
+	struct p2pdma_path out;
+
+	if (!topology || !pairs || !nr_pairs || options_check_output(ret_path, PATH_FIRST_SIZE))
+		return -EINVAL;
+	for (size_t i = 0; i < nr_pairs; i++) {
+		if (!is_function(topology, pairs[i].provider) ||
+		    !is_function(topology, pairs[i].importer))
+			return -EINVAL;
+		path_compute(&topology->tree, topology->cpu, (int32_t)pairs[i].provider,
+			     (int32_t)pairs[i].importer, &other);
+		if (!i)
+			path = other;
+		else if (!path_join(&other, &path))
+			return -EINVAL;
+	}
+	path_publish(&topology->tree, &path, (int32_t)pairs[0].provider, (int32_t)pairs[0].importer,
+		     &out);
+	options_store(ret_path, &out, sizeof(out));
+	return 0;
+}

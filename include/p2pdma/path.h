@@ -119,6 +119,9 @@ struct p2pdma_path_hop {
  * @provider:          the function "0000:41:00.0"
  * @importer:          the function
  * @narrowest:         the hop with that link
+ * @place:             where the reason is: the port above both ("0000:41:00.0"), or the host bridge
+ *                     that decided ("pci0000:40"). Pairs with the same reason at the same place
+ *                     have one remedy: p2pdma_topology_advise()
  * @why:               the reason in one sentence
  * @advice:            what to change: a parameter, a slot; "" where there is nothing
  * @hops:              from the provider to the importer
@@ -140,6 +143,7 @@ struct p2pdma_path {
 	char provider[24];
 	char importer[24];
 	char narrowest[24];
+	char place[24];
 	char why[384];
 	char advice[512];
 	struct p2pdma_path_hop hops[P2PDMA_PATH_MAX_HOPS];
@@ -148,7 +152,7 @@ struct p2pdma_path {
 #define P2PDMA_PATH_INIT                                                                           \
 	{                                                                                          \
 		(uint32_t)sizeof(struct p2pdma_path), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0},     \
-			{0}, {0}, {0}, {0},                                                        \
+			{0}, {0}, {0}, {0}, {0},                                                   \
 		{                                                                                  \
 			{                                                                          \
 				{0}, 0, 0, 0, 0, 0, 0                                              \
@@ -302,6 +306,32 @@ P2PDMA_API int p2pdma_topology_node(const struct p2pdma_topology *topology, size
  */
 P2PDMA_API int p2pdma_topology_path(const struct p2pdma_topology *topology, size_t provider,
 				    size_t importer, struct p2pdma_path *ret_path);
+
+/* Indices of a provider and an importer in a topology. */
+struct p2pdma_pair {
+	size_t provider;
+	size_t importer;
+};
+
+/**
+ * p2pdma_topology_advise() - one reason and one remedy for several pairs
+ * @topology: borrowed
+ * @pairs:    of functions, whose paths have the same reason at the same place; borrowed
+ * @nr_pairs: one or more
+ * @ret_path: size_bytes set by the caller
+ *
+ * As p2pdma_topology_path() of the first pair, but why and advice speak of all: below a switch whose
+ * ports redirect by ACS they name every port that is in the way of one of them, so that one
+ * parameter of the kernel helps them all.
+ *
+ * Blocking: no. Threads: any. Kernel: none. Since: 0.1
+ *
+ * Return: 0, or -EINVAL for NULL, a wrong size_bytes, no pairs, an index that isn't a function's, or
+ * pairs with several reasons or places
+ */
+P2PDMA_API int p2pdma_topology_advise(const struct p2pdma_topology *topology,
+				      const struct p2pdma_pair *pairs, size_t nr_pairs,
+				      struct p2pdma_path *ret_path);
 
 /**
  * p2pdma_topology_free() - release it

@@ -202,7 +202,10 @@ void path_compute(const struct pci_tree *tree, enum path_answer cpu, int32_t pro
 	size_t nr_up = climb(tree, provider, up), nr_down = climb(tree, importer, down);
 	size_t to_up = nr_up, to_down = nr_down;
 	enum path_reason direct = PATH_REASON_COMMON_PORT;
-	struct path path = {.common = -1, .host = -1, .narrowest = -1};
+	struct path path = {.common = -1,
+			    .host = -1,
+			    .provider_host = tree->nodes[provider].host,
+			    .narrowest = -1};
 
 	if (meet(up, nr_up, down, nr_down, &to_up, &to_down)) {
 		path.common = up[to_up];

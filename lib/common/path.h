@@ -58,6 +58,7 @@ struct path {
 	int32_t hidden[PATH_MAX_HOPS];
 
 	int32_t host;		   /* the host bridge that decided; -1 */
+	int32_t provider_host;	   /* -1: of several (path_join()) */
 	bool is_by_cpu;		   /* the processor did */
 	int32_t narrowest;	   /* the hop with the least; -1: no link is known */
 	struct pci_link link;	   /* its link */
@@ -67,6 +68,15 @@ struct path {
 /* Any two functions of a tree. */
 void path_compute(const struct pci_tree *tree, enum path_answer cpu, int32_t provider,
 		  int32_t importer, struct path *ret_path);
+
+/* Where its reason is: the port above both, or the host bridge that decided. */
+int32_t path_place(const struct path *path);
+
+/*
+ * Another pair with the same reason at the same place: @path is the first's still, and has what
+ * redirects or is hidden on the way of either. False, and untouched: it has another one.
+ */
+bool path_join(const struct path *other, struct path *path);
 
 /*
  * The distance alone; -1: it doesn't map. -ENODEV: no provider; -ENXIO: no importer; -EOPNOTSUPP: whether

@@ -34,11 +34,16 @@ static void add(struct text *text, const char *format, ...)
 					text->size - text->length - 1;
 }
 
+/* More than these are too many to read. */
+#define MAX_NAMES 16
+
 static void add_names(struct text *text, const struct pci_tree *tree, const int32_t *indices,
-		      size_t count, const char *separator)
+		      size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		add(text, "%s%s", i ? separator : "", tree->nodes[indices[i]].name);
+	for (size_t i = 0; i < count && i < MAX_NAMES; i++)
+		add(text, "%s%s", i ? ", " : "", tree->nodes[indices[i]].name);
+	if (count > MAX_NAMES)
+		add(text, " and others");
 }
 
 static void add_host(struct text *text, const struct pci_tree *tree, int32_t host)
@@ -86,7 +91,7 @@ static const char *port_name(enum pci_kind kind)
 static void add_hidden(struct text *text, const struct pci_tree *tree, const struct path *path)
 {
 	add(text, "a port is above both, but whether ACS redirects at ");
-	add_names(text, tree, path->hidden, path->nr_hidden, ", ");
+	add_names(text, tree, path->hidden, path->nr_hidden);
 	add(text, " is only shown to CAP_SYS_ADMIN");
 	if (path->is_possible == PATH_YES)
 		add(text, "; it works either way");
@@ -99,7 +104,7 @@ static void explain_blocked(struct text *text, const struct pci_tree *tree, cons
 	switch (path->reason) {
 	case PATH_REASON_ACS_BLOCKED:
 		add(text, "ACS at ");
-		add_names(text, tree, path->redirects, path->nr_redirects, ", ");
+		add_names(text, tree, path->redirects, path->nr_redirects);
 		add(text, " redirects requests to ");
 		add_host(text, tree, path->host);
 		add(text, ", which the kernel doesn't know to forward them");
@@ -141,7 +146,7 @@ void path_explain(const struct pci_tree *tree, const struct path *path, char *re
 		break;
 	case PATH_REASON_ACS:
 		add(&text, "ACS at ");
-		add_names(&text, tree, path->redirects, path->nr_redirects, ", ");
+		add_names(&text, tree, path->redirects, path->nr_redirects);
 		add(&text, " redirects requests to ");
 		add_forwarding(&text, tree, path);
 		break;
@@ -164,7 +169,8 @@ static void advise_acs(struct text *text, const struct pci_tree *tree, const str
 	struct text list = {ports, sizeof(ports), 0};
 
 	ports[0] = '\0';
-	add_names(&list, tree, path->redirects, path->nr_redirects, ";");
+	for (size_t i = 0; i < path->nr_redirects; i++)
+		add(&list, "%s%s", i ? ";" : "", tree->nodes[path->redirects[i]].name);
 	if (list.length == sizeof(ports) - 1)
 		add(text, "%sboot with pci=disable_acs_redir= and the redirecting hops", purpose);
 	else
@@ -177,7 +183,6 @@ static void advise_acs(struct text *text, const struct pci_tree *tree, const str
 void path_advise(const struct pci_tree *tree, const struct path *path, char *ret_text, size_t size)
 {
 	struct text text = {ret_text, size, 0};
-	const struct pci_node *provider = &tree->nodes[tree->nodes[path->hops[0]].host];
 
 	ret_text[0] = '\0';
 	switch (path->reason) {
@@ -189,7 +194,8 @@ void path_advise(const struct pci_tree *tree, const struct path *path, char *ret
 		break;
 	case PATH_REASON_DIFFERENT_HOSTS:
 		add(&text, "move the importer to a slot below %s, or both below one PCIe switch",
-		    provider->name);
+		    path->provider_host < 0 ? "the provider's host bridge" :
+					      tree->nodes[path->provider_host].name);
 		break;
 	case PATH_REASON_NOT_FORWARDED:
 		add(&text,

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Several paths as one: pairs whose paths have the same reason at the same place are helped by the same
+ * remedy, if it names all ports that are in the way of any of them.
+ *
+ * Ports are kept in the tree's order, which is that of their addresses, so that the sentences don't depend on
+ * which pair came first. Pure functions.
+ */
+#include <string.h>
+
+#include "path.h"
+
+int32_t path_place(const struct path *path)
+{
+	switch (path->reason) {
+	case PATH_REASON_HOST_BRIDGE:
+	case PATH_REASON_NOT_FORWARDED:
+	case PATH_REASON_DIFFERENT_HOSTS:
+	case PATH_REASON_HOST_UNKNOWN:
+		return path->host;
+	default:
+		return path->common;
+	}
+}
+
+/* What has no room is left out: the sentences name no more than a few. */
+static void insert(int32_t index, int32_t *indices, size_t *count)
+{
+	size_t at = 0;
+
+	while (at < *count && indices[at] < index)
+		at++;
+	if ((at < *count && indices[at] == index) || *count == PATH_MAX_HOPS)
+		return;
+	memmove(indices + at + 1, indices + at, (*count - at) * sizeof(*indices));
+	indices[at] = index;
+	(*count)++;
+}
+
+/* One after the other into what is empty: sorted. */
+static void unite(const int32_t *other, size_t nr_other, int32_t *indices, size_t *count)
+{
+	int32_t united[PATH_MAX_HOPS];
+	size_t nr_united = 0;
+
+	for (size_t i = 0; i < *count; i++)
+		insert(indices[i], united, &nr_united);
+	for (size_t i = 0; i < nr_other; i++)
+		insert(other[i], united, &nr_united);
+	memcpy(indices, united, nr_united * sizeof(*indices));
+	*count = nr_united;
+}
+
+bool path_join(const struct path *other, struct path *path)
+{
+	if (path->reason != other->reason || path_place(path) != path_place(other))
+		return false;
+	unite(other->redirects, other->nr_redirects, path->redirects, &path->nr_redirects);
+	unite(other->hidden, other->nr_hidden, path->hidden, &path->nr_hidden);
+	if (path->provider_host != other->provider_host)
+		path->provider_host = -1;
+	return true;
+}
