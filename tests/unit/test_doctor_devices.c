@@ -406,6 +406,22 @@ static void acs_blocks_is_a_problem(void **state)
 		       "below one PCIe switch");
 }
 
+/* Above the port that is above both, requests pass by after they were redirected. */
+static void acs_above_the_switch_isnt_blamed(void **state)
+{
+	(void)state;
+	add_switch(0x001d, false);
+	fake_pci_add(&(struct fake_pci){.address = "0000:00:03.0",
+					.above = "pci0000:00",
+					.type = PCI_CONFIG_ROOT_PORT,
+					.has_acs = true,
+					.acs_control = 0x001d});
+	examine();
+	assert_finding("acs.port", "0000:21:00.0", WARNING, "1 pairs go up",
+		       "=0000:21:00.0;0000:21:01.0\"");
+	assert_none("acs.port", "0000:00:03.0");
+}
+
 static void acs_hidden_is_unknown(void **state)
 {
 	(void)state;
@@ -503,6 +519,7 @@ int main(void)
 		CASE(provider_without_a_path_is_a_problem),
 		CASE(acs_redirects_warns),
 		CASE(acs_blocks_is_a_problem),
+		CASE(acs_above_the_switch_isnt_blamed),
 		CASE(acs_hidden_is_unknown),
 		CASE(vfio_needs_an_iommu),
 		CASE(try_asks_vfio),
