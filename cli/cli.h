@@ -88,6 +88,11 @@ void format_bytes(uint64_t bytes, char *text, size_t size); /* 64 MiB, 1.5 GiB *
 void format_time(uint64_t ns, char *text, size_t size);	    /* 1.2 s, 3 min, 2 h */
 uint64_t now_ns(void);
 
+/* utf8.c: bytes of the character that begins there; 0: none does, as it isn't well-formed. */
+size_t utf8_length(const char *text);
+/* In place of each byte that belongs to none. */
+#define UTF8_REPLACEMENT "\xef\xbf\xbd"
+
 const char *state_name(uint32_t state);
 const char *mode_name(uint32_t mode);
 const char *force_name(uint32_t force);

@@ -4,8 +4,8 @@
  *
  * Each cell is kept twice, as it is shown and as it is in JSON, so that a size is "64 MiB" in
  * one and 67108864 in the other. Text from devices and peers is escaped in both: libsmartcols
- * makes control characters visible, JSON has \u for them. A program that can't get the few
- * bytes for that ends.
+ * makes control characters visible, JSON has \u for them, and U+FFFD for what is no UTF-8. A program
+ * that can't get the few bytes for that ends.
  */
 #include <err.h>
 #include <inttypes.h>
@@ -76,13 +76,18 @@ static char *json_string(const char *text)
 	char *to = json;
 
 	*to++ = '"';
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-		if (*c == '"' || *c == '\\')
-			to += sprintf(to, "\\%c", *c);
-		else if (*c < 0x20 || *c == 0x7f)
-			to += sprintf(to, "\\u%04x", *c);
+	while (*text) {
+		size_t length = utf8_length(text);
+
+		if (*text == '"' || *text == '\\')
+			to += sprintf(to, "\\%c", *text);
+		else if (!length)
+			to = stpcpy(to, UTF8_REPLACEMENT);
+		else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			to += sprintf(to, "\\u%04x", (unsigned char)*text);
 		else
-			*to++ = (char)*c;
+			to = mempcpy(to, text, length);
+		text += length ? length : 1;
 	}
 	strcpy(to, "\"");
 	return json;

@@ -8,15 +8,26 @@
 
 #include "topo.h"
 
-/* Text between quotes; of devices' names only what can't end them. */
+/* One character, of devices' names too: nothing that ends the text or makes it unreadable. */
+static const char *print_character(const char *c)
+{
+	size_t length = utf8_length(c);
+
+	if (!length)
+		fputs(UTF8_REPLACEMENT, stdout);
+	else if ((unsigned char)*c >= ' ' && *c != 0x7f)
+		fwrite(c, 1, length, stdout);
+	return c + (length ? length : 1);
+}
+
+/* Text between quotes. */
 static void print_quoted(const char *text)
 {
 	putchar('"');
-	for (const char *c = text; *c; c++) {
-		if (*c == '"' || *c == '\\')
+	while (*text) {
+		if (*text == '"' || *text == '\\')
 			putchar('\\');
-		if ((unsigned char)*c >= ' ' && *c != 0x7f)
-			putchar(*c);
+		text = print_character(text);
 	}
 	putchar('"');
 }
@@ -24,9 +35,12 @@ static void print_quoted(const char *text)
 /* The same without what could end or escape. */
 static void print_plain(const char *text)
 {
-	for (const char *c = text; *c; c++)
-		if (*c != '"' && *c != '\\' && (unsigned char)*c >= ' ' && *c != 0x7f)
-			putchar(*c);
+	while (*text) {
+		if (*text == '"' || *text == '\\')
+			text++;
+		else
+			text = print_character(text);
+	}
 }
 
 static void print_node(const struct p2pdma_node *node)

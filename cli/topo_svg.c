@@ -52,18 +52,30 @@ struct picture {
 	size_t nr_notes;
 };
 
+/* One character, as XML may have it; the next one. */
+static const char *print_character(const char *c)
+{
+	size_t length = utf8_length(c);
+	/* The two that are in UTF-8, but in no XML. */
+	bool is_none = !strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3);
+
+	if (*c == '&')
+		fputs("&amp;", stdout);
+	else if (*c == '<')
+		fputs("&lt;", stdout);
+	else if (*c == '>')
+		fputs("&gt;", stdout);
+	else if (!length || is_none)
+		fputs(UTF8_REPLACEMENT, stdout);
+	else if ((unsigned char)*c >= ' ' && *c != 0x7f)
+		fwrite(c, 1, length, stdout);
+	return c + (length ? length : 1);
+}
+
 static void print_text(const char *text)
 {
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-		if (*c == '&')
-			fputs("&amp;", stdout);
-		else if (*c == '<')
-			fputs("&lt;", stdout);
-		else if (*c == '>')
-			fputs("&gt;", stdout);
-		else if (*c >= ' ' && *c != 0x7f)
-			putchar(*c);
-	}
+	while (*text)
+		text = print_character(text);
 }
 
 static void print_line(int x, int y, const char *class, const char *text)

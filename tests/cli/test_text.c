@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Numbers as people write and read them. */
+/* Numbers as people write and read them, and text that is whatever a device says. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -133,6 +133,54 @@ static void names_of_unknown_numbers(void **state)
 	assert_string_equal(monitor_name(P2PDMA_MONITOR_POLICY_REFUSED + 1), "unknown");
 }
 
+static void utf8_takes_what_is_wellformed(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t length;
+	} cases[] = {
+		{"a", 1},
+		{"\x7f", 1},
+		{"\xc2\x80", 2},
+		{"\xdf\xbf", 2},
+		{"\xe0\xa0\x80", 3},
+		{"\xed\x9f\xbf", 3},
+		{"\xee\x80\x80", 3},
+		{"\xef\xbf\xbd", 3},
+		{"\xf0\x90\x80\x80", 4},
+		{"\xf4\x8f\xbf\xbf", 4},
+		{"", 0},
+		/* No first byte. */
+		{"\x80", 0},
+		{"\xbf", 0},
+		{"\xf8\x88\x80\x80\x80", 0},
+		{"\xff", 0},
+		/* It ends too early. */
+		{"\xc2", 0},
+		{"\xc2"
+		 "a",
+		 0},
+		{"\xe0\xa0", 0},
+		{"\xe0\xa0"
+		 "a",
+		 0},
+		{"\xf0\x90\x80", 0},
+		/* Longer than it must be, half of a pair, beyond the end. */
+		{"\xc0\x80", 0},
+		{"\xc1\xbf", 0},
+		{"\xe0\x9f\xbf", 0},
+		{"\xed\xa0\x80", 0},
+		{"\xed\xbf\xbf", 0},
+		{"\xf0\x8f\xbf\xbf", 0},
+		{"\xf4\x90\x80\x80", 0},
+		{"\xf5\x80\x80\x80", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(utf8_length(cases[i].text), cases[i].length);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +190,7 @@ int main(void)
 		cmocka_unit_test(parse_user_takes_names_and_numbers),
 		cmocka_unit_test(format_says_what_people_read),
 		cmocka_unit_test(names_of_unknown_numbers),
+		cmocka_unit_test(utf8_takes_what_is_wellformed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

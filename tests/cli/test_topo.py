@@ -42,8 +42,8 @@ class Case(unittest.TestCase):
     def run_it(self, code: int, *arguments: str) -> subprocess.CompletedProcess:
         env = dict(os.environ, P2PCTL_SYSFS=f"{self.folder.name}/sys", P2PDMA_SOCKET="/nonexistent")
         done = subprocess.run([str(BUILD / "cli/p2pctl_test"), *arguments], env=env,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
-                              check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                              encoding="utf-8", errors="surrogateescape", check=False)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         self.assertNotIn("Sanitizer", done.stderr)
         return done
@@ -220,20 +220,32 @@ class Names(Case):
             port = f"0000:00:0{number}.0"
             made.function(port, "pci0000:00", machine.ROOT_PORT)
             made.function(f"0000:0{number}:00.0", port, driver=name, rdma=name)
+        # Bytes that are no text, and some that are.
+        made.function("0000:00:03.0", "pci0000:00", machine.ROOT_PORT)
+        made.function("0000:03:00.0", "0000:00:03.0", driver=os.fsdecode(b"a\xffb\xe2\x82c\xc3\xa9"))
+
+    def run_it(self, code: int, *arguments: str) -> subprocess.CompletedProcess:
+        done = super().run_it(code, *arguments)
+        self.assertNotIn("\udcff", done.stdout)
+        return done
 
     def test_svg(self) -> None:
         text = self.run_it(OK, "topo", "--all", "--svg").stdout
         ElementTree.fromstring(text)
         self.assertNotIn("<a>", text)
+        self.assertIn("a\ufffdb\ufffd\ufffdc\u00e9", text)
 
     def test_dot(self) -> None:
         for line in self.run_it(OK, "topo", "--all", "--dot").stdout.splitlines():
             bare = line.replace("\\\\", "").replace('\\"', "")
             self.assertEqual(bare.count('"') % 2, 0, line)
+        self.assertIn("a\ufffdb\ufffd\ufffdc\u00e9", self.run_it(OK, "topo", "--all", "--dot").stdout)
 
     def test_json(self) -> None:
         nodes = self.json("topo", OK, "topo", "--all")["nodes"]
-        self.assertIn('<a>&"b\\', [node["driver"] for node in nodes])
+        drivers = [node["driver"] for node in nodes]
+        self.assertIn('<a>&"b\\', drivers)
+        self.assertIn("a\ufffdb\ufffd\ufffdc\u00e9", drivers)
 
 
 class Hidden(Case):
