@@ -23,9 +23,6 @@
 #include "explain.h"
 #include "options.h"
 
-/* The kernel's own number, which drivers let through. */
-#define ENOTSUPP     524
-
 #define ANY	     0
 #define MAX_LOOKS    8
 

@@ -90,17 +90,19 @@ explain_look explain_cgroup;
 explain_look explain_memlock;
 explain_look explain_address;
 
-/* Exporting and mapping (explain_export.c). */
+/* Exporting (explain_export.c). */
 explain_look explain_export_range;
 explain_look explain_export_privilege;
 explain_look explain_export_busy;
 explain_look explain_export_method;
 explain_look explain_export_node;
+
+/* A CPU mapping (explain_map.c). */
 explain_look explain_map_range;
 explain_look explain_map_caching;
 explain_look explain_map_none;
 
-/* What is left when nothing was seen. */
+/* What is left when nothing was seen (explain_rest.c). */
 explain_look explain_rest;
 
 #endif /* EXPLAIN_H */

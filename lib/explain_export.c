@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Looks at exporting and mapping, by whatever interface, and what is said when no look has found
- * anything.
+ * Looks at exporting a BAR, by whatever interface.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -96,116 +95,5 @@ bool explain_export_node(struct explain *explain)
 		explain_say(explain->out, P2PDMA_CAUSE_PERMISSION, 0,
 			    "this user may not open the device node of %s", provider_of(explain));
 	explain_remedy(explain->out, "p2pctl bind, and the group of the node; or ask p2pd");
-	return true;
-}
-
-bool explain_map_range(struct explain *explain)
-{
-	const struct p2pdma_explain_request *request = explain->request;
-	uint64_t page = explain->context->page_size_bytes;
-
-	if (!request->length_bytes || request->offset_bytes % page)
-		return explain_say(explain->out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
-				   "0x%" PRIx64 " bytes at 0x%" PRIx64
-				   " are empty, or don't begin on a page of %" PRIu64,
-				   request->length_bytes, request->offset_bytes, page);
-	/* The last page may be begun. */
-	if (request->offset_bytes >= explain->size_bytes ||
-	    (request->length_bytes - 1) / page >
-		    (explain->size_bytes - request->offset_bytes - 1) / page)
-		return explain_say(explain->out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
-				   "0x%" PRIx64 " bytes at 0x%" PRIx64
-				   " pass the end of %s, which has 0x%" PRIx64,
-				   request->length_bytes, request->offset_bytes, explain->memory,
-				   explain->size_bytes);
-	return false;
-}
-
-bool explain_map_none(struct explain *explain)
-{
-	bool is_vfio = !strncmp(explain->out->exporter, "vfio", 4);
-
-	if (!explain->is_dmabuf)
-		return false;
-	explain_say(explain->out, P2PDMA_CAUSE_NO_MMAP, 0, "the exporter of %s has no mmap",
-		    explain->memory);
-	if (is_vfio)
-		explain_remedy(explain->out, "map the BAR of the VFIO device instead");
-	return true;
-}
-
-bool explain_map_caching(struct explain *explain)
-{
-	explain_say(explain->out, P2PDMA_CAUSE_CACHING, 0,
-		    "%s is mapped elsewhere with another caching", explain->memory);
-	explain_remedy(explain->out, "P2PDMA_BUFFER_MMAP_WC must be the same for both");
-	return true;
-}
-
-/* One sentence for each errno that has no better one. */
-static const struct {
-	int error;
-	uint32_t cause;
-	const char *sentence;
-} rest[] = {
-	{EINVAL, P2PDMA_CAUSE_NIC_REFUSES,
-	 "the NIC's driver refuses the range, its page sizes or the path to the memory"},
-	{EOPNOTSUPP, P2PDMA_CAUSE_NIC_REFUSES,
-	 "the NIC's driver can't reach this DMABUF peer to peer, or can't be revoked and the "
-	 "exporter insists"},
-	{524, P2PDMA_CAUSE_NIC_REFUSES,
-	 "the NIC's driver or the exporter can't do it, and lets a number of the kernel's own out"},
-	{EADDRINUSE, P2PDMA_CAUSE_IOMMU_RANGES,
-	 "this kernel can't map more than one range of a DMABUF through an IOMMU"},
-	{EBADF, P2PDMA_CAUSE_BAD_FD, "the descriptor of the RDMA device is closed"},
-	{EPERM, P2PDMA_CAUSE_NIC_REFUSES, "the NIC's driver or the exporter doesn't allow it"},
-	{EACCES, P2PDMA_CAUSE_PERMISSION, "not allowed"},
-	{EFAULT, P2PDMA_CAUSE_NIC_REFUSES,
-	 "the NIC's driver can't find the memory behind the exporter's addresses"},
-	{ESTALE, P2PDMA_CAUSE_REVOKED, "the memory has been revoked"},
-};
-
-static bool is_registration(const struct explain *explain)
-{
-	return explain->request->operation == P2PDMA_OPERATION_REGISTER ||
-	       explain->request->operation == P2PDMA_OPERATION_REGISTER_MEMORY;
-}
-
-/* No path to a device is in the way of it. */
-static bool look_at_system_memory(struct explain *explain)
-{
-	if (!dmabuf_exporter_is_system(explain->out->exporter) ||
-	    (explain->error != -EINVAL && explain->error != -EOPNOTSUPP))
-		return false;
-	explain_say(explain->out, P2PDMA_CAUSE_NIC_REFUSES, 0,
-		    "the NIC's driver refuses a DMABUF of the machine's own memory (%s), so that "
-		    "no path to a device is in the way",
-		    explain->out->exporter);
-	explain_remedy(explain->out, "the kernel's log may say more");
-	return true;
-}
-
-bool explain_rest(struct explain *explain)
-{
-	if (is_registration(explain) && look_at_system_memory(explain))
-		return true;
-	if (explain->error == -ENOMEM) {
-		explain_say(explain->out, P2PDMA_CAUSE_NO_MEMORY, 0,
-			    is_registration(explain) ?
-				    "the kernel or the NIC has no room for another memory region "
-				    "(no limit of this process is reached)" :
-				    "the kernel has no memory");
-		explain_remedy(explain->out, "release what isn't used; see the kernel's log");
-		return true;
-	}
-	for (size_t i = 0; is_registration(explain) && i < sizeof(rest) / sizeof(*rest); i++) {
-		if (rest[i].error != -explain->error)
-			continue;
-		explain_say(explain->out, rest[i].cause, 0, "%s", rest[i].sentence);
-		explain_remedy(explain->out, "the kernel's log may say more");
-		return true;
-	}
-	explain_say(explain->out, P2PDMA_CAUSE_UNKNOWN, 0, "nothing that was looked at is amiss");
-	explain_remedy(explain->out, "the kernel's log may say more");
 	return true;
 }

@@ -146,8 +146,7 @@ const char *error_name(int error)
 	int number = error < 0 && error != INT_MIN ? -error : error;
 	const char *name = strerrorname_np(number);
 
-	/* The kernel's own, which drivers let through. */
-	if (!name && number == 524)
+	if (!name && number == ENOTSUPP)
 		name = "ENOTSUPP";
 	return name ? name : "unknown error";
 }

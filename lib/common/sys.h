@@ -35,6 +35,11 @@ struct sys_ops {
 
 extern const struct sys_ops sys_real;
 
+/* The kernel's own, which is in no header for programs; drivers let it through. */
+#ifndef ENOTSUPP
+#define ENOTSUPP 524
+#endif
+
 /* "EINVAL" for -EINVAL. */
 const char *error_name(int error);
 

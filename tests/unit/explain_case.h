@@ -23,7 +23,6 @@
 #define RXE	  14U
 #define EFA	  17U
 #define MANA	  20U
-#define ENOTSUPP  524
 
 #define WRITABLE  ((uint32_t)(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE))
 #define PARAMETER "sys/module/rdma_rxe/parameters/"
