@@ -65,6 +65,8 @@ struct device {
 	bool is_drawn_in;		  /* by a revocation under way */
 	bool is_settling; /* what its leases depend on isn't there yet: whoever wants one waits */
 	bool is_kept;	  /* beyond this process, as far as is known */
+	/* Why it settles for so long that somebody may have to do something; "": nobody has. */
+	char trouble[WIRE_TEXT_SIZE];
 	struct list providers;
 };
 

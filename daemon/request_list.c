@@ -49,18 +49,20 @@ static bool list_is_sound(struct request *request, struct selector *ret_selector
 static void fill_provider(struct wire_provider *ret_record, const struct provider *provider)
 {
 	const struct identity *identity = &provider->identity;
+	bool has_trouble = provider->device && *provider->device->trouble;
 	struct slices_summary summary;
 
 	slices_summarize(&provider->slices, &summary);
 	memset(ret_record, 0, sizeof(*ret_record));
 	wire_text_set(ret_record->name, sizeof(ret_record->name), identity->name);
 	wire_text_set(ret_record->driver, sizeof(ret_record->driver), provider->driver);
-	wire_text_set(ret_record->cause, sizeof(ret_record->cause), provider->cause);
+	wire_text_set(ret_record->cause, sizeof(ret_record->cause),
+		      has_trouble ? provider->device->trouble : provider->cause);
 	ret_record->backend = identity->backend;
 	ret_record->force = provider->device ? provider->device->ops->force : 0;
 	if (provider->is_draining)
 		ret_record->flags |= WIRE_PROVIDER_DRAINING;
-	if (!provider->device || provider->is_gone)
+	if (!provider->device || provider->is_gone || has_trouble)
 		ret_record->flags |= WIRE_PROVIDER_UNAVAILABLE;
 	ret_record->nr_leases = provider->nr_leases;
 	ret_record->size_bytes = provider->slices.size_bytes;

@@ -51,7 +51,7 @@ struct service_question {
 	struct service_question **owner;
 	struct event *event; /* on our end of the pipe */
 	int fd;
-	size_t nr_lost; /* before it was asked */
+	size_t mark;
 };
 
 /* A process has one. */
@@ -286,7 +286,7 @@ static void on_answer(evutil_socket_t fd, short what, void *data)
 	struct service_question *question = data;
 	service_answer_fn answer = question->answer;
 	void *asker = question->data;
-	int error = manager.nr_lost == question->nr_lost ? 0 : -EIO;
+	int error = manager.nr_lost == question->mark ? 0 : -EIO;
 
 	(void)fd;
 	if (what & EV_TIMEOUT) {
@@ -299,7 +299,12 @@ static void on_answer(evutil_socket_t fd, short what, void *data)
 	answer(asker, error);
 }
 
-static int ask(service_answer_fn answer, void *data, size_t nr_lost,
+size_t service_mark(void)
+{
+	return manager.nr_lost;
+}
+
+static int ask(size_t mark, service_answer_fn answer, void *data,
 	       struct service_question **ret_question)
 {
 	struct timeval patience = {.tv_sec = ANSWER_S};
@@ -315,7 +320,7 @@ static int ask(service_answer_fn answer, void *data, size_t nr_lost,
 			.data = data,
 			.owner = ret_question,
 			.fd = ends[0],
-			.nr_lost = nr_lost,
+			.mark = mark,
 		};
 		question->event = event_new(manager.base, ends[0], EV_READ, on_answer, question);
 	}
@@ -332,11 +337,10 @@ static int ask(service_answer_fn answer, void *data, size_t nr_lost,
 	return r;
 }
 
-int service_ask(service_answer_fn answer, void *data, struct service_question **ret_question)
+int service_ask(size_t mark, service_answer_fn answer, void *data,
+		struct service_question **ret_question)
 {
-	if (!service_keeps())
-		return -EOPNOTSUPP;
-	return ask(answer, data, manager.nr_lost, ret_question);
+	return service_keeps() ? ask(mark, answer, data, ret_question) : -EOPNOTSUPP;
 }
 
 void service_question_free(struct service_question *question)
@@ -372,10 +376,10 @@ int service_store(const char *name, int fd)
 int service_keep(const char *name, int fd, service_answer_fn answer, void *data,
 		 struct service_question **ret_question)
 {
-	size_t nr_lost = manager.nr_lost;
+	size_t mark = service_mark();
 	int r = service_store(name, fd);
 
-	return r ? r : ask(answer, data, nr_lost, ret_question);
+	return r ? r : ask(mark, answer, data, ret_question);
 }
 
 static void __attribute__((format(printf, 1, 2))) tell(const char *format, ...)

@@ -47,11 +47,14 @@ bool service_keeps(void);
 typedef void (*service_answer_fn)(void *data, int error);
 struct service_question;
 
+/* Where what a question is about begins: what is lost from here on is told by its answer. */
+size_t service_mark(void);
 /*
  * @answer is called from the loop, never from in here. *@ret_question must stay where it is: it is
  * NULL again when the last answer comes. -EOPNOTSUPP: nobody is there.
  */
-int service_ask(service_answer_fn answer, void *data, struct service_question **ret_question);
+int service_ask(size_t mark, service_answer_fn answer, void *data,
+		struct service_question **ret_question);
 /* Who asked isn't interested any more. NULL is fine. */
 void service_question_free(struct service_question *question);
 

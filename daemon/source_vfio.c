@@ -93,14 +93,26 @@ static void on_closed(struct vfio_job *job)
 	if (job->decode_error)
 		log_event(P2PD_LOG_WARNING, "%s: memory decode stayed on (%s); closing did it",
 			  job->name, error_name(job->decode_error));
-	if (job->forget_error)
-		log_event(P2PD_LOG_WARNING, "the service manager doesn't say that it forgot \"%s\"",
-			  job->name);
 	settle(vfio, CLOSED);
 	if (vfio->is_removed)
 		source_free(vfio);
 	else
 		vfio->owner->settled(vfio->owner->data, &vfio->device);
+}
+
+/* Nobody else gets the function meanwhile, nor another one of VFIO. */
+static void on_late(struct vfio_job *job, const char *why)
+{
+	struct vfio_source *vfio = job->owner;
+
+	wire_text_set(vfio->device.trouble, sizeof(vfio->device.trouble), why ? why : "");
+	if (why)
+		log_event(P2PD_LOG_WARNING, "%s: %s: until it does leases of VFIO's functions wait",
+			  job->name, why);
+	else
+		log_event(P2PD_LOG_INFO, "%s: it is closed, and leases go on", job->name);
+	list_for_each_entry(provider, &vfio->device.providers, struct provider, link_of_device)
+		broker_provider_tell(vfio->owner->broker, provider, WIRE_MONITOR_PROVIDER_CHANGED);
 }
 
 static void shut(struct vfio_source *vfio)
@@ -380,6 +392,7 @@ int source_vfio_new(const struct source_vfio_owner *owner, const struct pci_func
 	vfio->owner = owner;
 	vfio->request_fd = -1;
 	vfio->job.owner = vfio;
+	vfio->job.late = on_late;
 	vfio->job.function = *function;
 	vfio->job.open = (struct vfio_open)VFIO_OPEN_INIT;
 	wire_text_set(vfio->job.name, sizeof(vfio->job.name), name);

@@ -52,7 +52,9 @@ enum provider_gauge {
 	LARGEST,
 	EXTENTS,
 	LEASES,
-	DRAINING
+	DRAINING,
+	TROUBLED,
+	NR_GAUGES
 };
 
 static void put_providers(FILE *out, const struct broker *broker, enum provider_gauge gauge,
@@ -61,7 +63,7 @@ static void put_providers(FILE *out, const struct broker *broker, enum provider_
 	head(out, name, "gauge", help);
 	list_for_each_entry(provider, &broker->providers, struct provider, link) {
 		struct slices_summary summary;
-		uint64_t values[6];
+		uint64_t values[NR_GAUGES];
 
 		slices_summarize(&provider->slices, &summary);
 		values[SIZE] = provider->slices.size_bytes;
@@ -70,6 +72,7 @@ static void put_providers(FILE *out, const struct broker *broker, enum provider_
 		values[EXTENTS] = summary.nr_free_extents;
 		values[LEASES] = provider->nr_leases;
 		values[DRAINING] = provider->is_draining;
+		values[TROUBLED] = provider->device && *provider->device->trouble;
 		fprintf(out, "p2pd_%s{provider=", name);
 		put_escaped(out, provider->identity.name);
 		fprintf(out, ",backend=\"%s\"} %" PRIu64 "\n",
@@ -141,6 +144,8 @@ static void write_metrics(FILE *out, const struct server *server)
 		      "Pieces that the free bytes are in");
 	put_providers(out, broker, LEASES, "provider_leases", "Leases of a provider");
 	put_providers(out, broker, DRAINING, "provider_draining", "1 while it is drained");
+	put_providers(out, broker, TROUBLED, "provider_troubled",
+		      "1 while leases wait because it isn't known to be closed");
 	put_accounts(out, &broker->accounts);
 }
 

@@ -29,21 +29,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/message.h"
 #include "common/sys.h"
 #include "common/vfio_abi.h"
-#include "log.h"
-#include "service.h"
 #include "vfio_jobs.h"
-
-/* What one step wants kept or forgotten: a group and its container, at most. */
-#define MOST_NOTES 4
-
-struct note {
-	char name[32];
-	int fd; /* -1: forget it */
-};
+#include "vfio_kept.h"
 
 struct vfio_jobs {
 	/* With nobody to keep anything once it is over. */
@@ -51,8 +42,7 @@ struct vfio_jobs {
 	struct vfio_keeper keeper;
 	vfio_take_fn take;
 	void *take_data;
-	struct note notes[MOST_NOTES];
-	size_t nr_notes;
+	struct vfio_kept kept;
 
 	struct list closings; /* these first */
 	struct list openings;
@@ -68,9 +58,7 @@ struct vfio_jobs {
 	int orders[2];
 	int outcomes[2];
 	struct event *outcome;
-	struct service_question *question;
-	bool must_be_sure; /* its answer is waited for however long it takes */
-	int answer;
+	int answer; /* of who keeps */
 };
 
 /* -- in the thread -- */
@@ -78,27 +66,15 @@ struct vfio_jobs {
 static void note_keep(const char *name, int fd, void *data)
 {
 	struct vfio_jobs *jobs = data;
-	struct note *note = &jobs->notes[jobs->nr_notes];
 
-	if (jobs->nr_notes == MOST_NOTES)
-		return;
-	jobs->nr_notes++;
-	wire_text_set(note->name, sizeof(note->name), name);
-	note->fd = fd;
+	vfio_kept_note(&jobs->kept, name, fd);
 }
 
 static void note_forget(const char *name, void *data)
 {
 	struct vfio_jobs *jobs = data;
 
-	/* What wasn't said yet needn't be taken back. */
-	for (size_t i = 0; i < jobs->nr_notes; i++) {
-		if (strcmp(jobs->notes[i].name, name) != 0)
-			continue;
-		jobs->notes[i] = jobs->notes[--jobs->nr_notes];
-		return;
-	}
-	note_keep(name, -1, data);
+	vfio_kept_note_forget(&jobs->kept, name);
 }
 
 static int take(const char *name, void *data)
@@ -169,7 +145,7 @@ static void in_thread(struct vfio_jobs *jobs, void (*work)(struct vfio_jobs *job
 {
 	jobs->work = work;
 	jobs->then = then;
-	jobs->nr_notes = 0;
+	vfio_kept_begin(&jobs->kept);
 	jobs->is_working = true;
 	/* It is idle, and the pipe empty. */
 	if (write(jobs->orders[1], "", 1) != 1)
@@ -188,51 +164,6 @@ static void on_outcome(evutil_socket_t fd, short what, void *data)
 	jobs->then(jobs);
 }
 
-static void on_answer(void *data, int error)
-{
-	struct vfio_jobs *jobs = data;
-
-	if (error == -ETIMEDOUT && jobs->must_be_sure) {
-		log_event(P2PD_LOG_WARNING,
-			  "the service manager doesn't say that it has closed %s: until it does "
-			  "leases of VFIO's functions wait",
-			  jobs->running->name);
-		return;
-	}
-	/* That is all the patience there is. */
-	service_question_free(jobs->question);
-	jobs->question = NULL;
-	jobs->answer = error;
-	jobs->then(jobs);
-}
-
-/* @r: of asking. */
-static void await(struct vfio_jobs *jobs, int r, void (*then)(struct vfio_jobs *jobs))
-{
-	jobs->then = then;
-	if (!r)
-		return;
-	jobs->answer = r;
-	then(jobs);
-}
-
-static int ask(struct vfio_jobs *jobs)
-{
-	return jobs->is_ending ? -ESHUTDOWN : service_ask(on_answer, jobs, &jobs->question);
-}
-
-/* False: there was nothing to say. */
-static bool say_notes(struct vfio_jobs *jobs)
-{
-	for (size_t i = 0; i < jobs->nr_notes; i++) {
-		if (jobs->notes[i].fd >= 0)
-			service_store(jobs->notes[i].name, jobs->notes[i].fd);
-		else
-			service_forget(jobs->notes[i].name);
-	}
-	return jobs->nr_notes;
-}
-
 static void over(struct vfio_jobs *jobs)
 {
 	struct vfio_job *job = jobs->running;
@@ -242,46 +173,67 @@ static void over(struct vfio_jobs *jobs)
 	start_next(jobs);
 }
 
+/* Of what was noted. */
+static void on_kept(void *data, int error)
+{
+	struct vfio_jobs *jobs = data;
+
+	jobs->answer = error;
+	jobs->then(jobs);
+}
+
+static void on_late(void *data, const char *why)
+{
+	const struct vfio_jobs *jobs = data;
+
+	jobs->running->late(jobs->running, why);
+}
+
 static void kept(struct vfio_jobs *jobs)
 {
 	jobs->running->keep_error = jobs->answer;
 	over(jobs);
 }
 
+/* What is shared and isn't needed any more: who opens it next must find it free. */
+static void closed(struct vfio_jobs *jobs)
+{
+	jobs->then = over;
+	if (jobs->is_ending || !jobs->kept.nr_notes)
+		over(jobs);
+	else
+		vfio_kept_forget(&jobs->kept);
+}
+
 static void opened(struct vfio_jobs *jobs)
 {
 	struct vfio_job *job = jobs->running;
 
-	say_notes(jobs);
-	if (job->error)
-		over(jobs);
-	else if (jobs->is_ending)
-		await(jobs, -ESHUTDOWN, kept);
+	if (job->error) {
+		closed(jobs);
+		return;
+	}
+	jobs->then = kept;
+	vfio_kept_note(&jobs->kept, job->name, job->open.fd);
+	if (jobs->is_ending)
+		on_kept(jobs, -ESHUTDOWN);
 	else
-		await(jobs, service_keep(job->name, job->open.fd, on_answer, jobs, &jobs->question),
-		      kept);
-}
-
-static void closed(struct vfio_jobs *jobs)
-{
-	if (say_notes(jobs))
-		await(jobs, ask(jobs), over);
-	else
-		over(jobs);
+		vfio_kept_keep(&jobs->kept);
 }
 
 static void forgotten(struct vfio_jobs *jobs)
 {
-	jobs->must_be_sure = false;
-	jobs->running->forget_error = jobs->answer == -EOPNOTSUPP ? 0 : jobs->answer;
 	in_thread(jobs, work_close, closed);
 }
 
 static void silenced(struct vfio_jobs *jobs)
 {
-	service_forget(jobs->running->name);
-	jobs->must_be_sure = true;
-	await(jobs, ask(jobs), forgotten);
+	jobs->then = forgotten;
+	vfio_kept_note_forget(&jobs->kept, jobs->running->name);
+	vfio_kept_forget(&jobs->kept);
+	/* Nobody waits for the manager then. */
+	if (jobs->is_ending)
+		vfio_kept_abandon(&jobs->kept);
 }
 
 static void start_next(struct vfio_jobs *jobs)
@@ -303,7 +255,7 @@ int vfio_jobs_begin(struct vfio_jobs *jobs, struct vfio_job *job)
 {
 	if (jobs->is_ending)
 		return -ESHUTDOWN;
-	job->error = job->keep_error = job->decode_error = job->forget_error = 0;
+	job->error = job->keep_error = job->decode_error = 0;
 	job->is_deaf = false;
 	job->why.text[0] = '\0';
 	list_init(&job->link);
@@ -331,6 +283,22 @@ const struct sys_ops *vfio_jobs_sys(const struct vfio_jobs *jobs)
 
 /* -- beginning and end -- */
 
+/* What makes it run; on failure vfio_jobs_free() is for the caller. */
+static int make_pipes(struct vfio_jobs *jobs, struct event_base *base)
+{
+	int r = vfio_kept_init(&jobs->kept, base);
+
+	if (r)
+		return r;
+	jobs->kept.over = on_kept;
+	jobs->kept.late = on_late;
+	jobs->kept.data = jobs;
+	if (pipe2(jobs->orders, O_CLOEXEC) < 0 || pipe2(jobs->outcomes, O_CLOEXEC) < 0)
+		return -errno;
+	jobs->outcome = event_new(base, jobs->outcomes[0], EV_READ | EV_PERSIST, on_outcome, jobs);
+	return jobs->outcome && !event_add(jobs->outcome, NULL) ? 0 : -ENOMEM;
+}
+
 int vfio_jobs_new(struct event_base *base, int dev_fd, vfio_take_fn take_kept, void *data,
 		  struct vfio_jobs **ret_jobs)
 {
@@ -344,36 +312,18 @@ int vfio_jobs_new(struct event_base *base, int dev_fd, vfio_take_fn take_kept, v
 	jobs->take = take_kept;
 	jobs->take_data = data;
 	jobs->is_held = true;
+	jobs->orders[0] = jobs->orders[1] = jobs->outcomes[0] = jobs->outcomes[1] = -1;
 	vfio_nodes_init(&jobs->nodes, &sys_real, dev_fd);
 	jobs->keeper = (struct vfio_keeper){
 		.keep = note_keep, .forget = note_forget, .take = take, .data = jobs};
 	jobs->nodes.keeper = &jobs->keeper;
-	if (pipe2(jobs->orders, O_CLOEXEC) < 0) {
-		r = -errno;
-		goto err_free;
-	}
-	r = pipe2(jobs->outcomes, O_CLOEXEC) < 0 ? -errno : 0;
-	if (r)
-		goto err_orders;
-	jobs->outcome = event_new(base, jobs->outcomes[0], EV_READ | EV_PERSIST, on_outcome, jobs);
-	if (!jobs->outcome || event_add(jobs->outcome, NULL)) {
-		r = -ENOMEM;
-		goto err_outcomes;
+	r = make_pipes(jobs, base);
+	if (r) {
+		vfio_jobs_free(jobs);
+		return r;
 	}
 	*ret_jobs = jobs;
 	return 0;
-
-err_outcomes:
-	if (jobs->outcome)
-		event_free(jobs->outcome);
-	close(jobs->outcomes[0]);
-	close(jobs->outcomes[1]);
-err_orders:
-	close(jobs->orders[0]);
-	close(jobs->orders[1]);
-err_free:
-	free(jobs);
-	return r;
 }
 
 int vfio_jobs_start(struct vfio_jobs *jobs)
@@ -405,9 +355,9 @@ void vfio_jobs_end(struct vfio_jobs *jobs, uint32_t ms)
 	jobs->is_ending = true;
 	for (uint64_t now_ns; is_closing(jobs) && (now_ns = clock_now_ns()) < end_ns;) {
 		/* Nobody waits for the manager any more. */
-		if (jobs->question)
-			on_answer(jobs, -ESHUTDOWN);
-		else if (poll(&outcome, 1, (int)((end_ns - now_ns) / NS_PER_MS) + 1) > 0)
+		if (vfio_kept_abandon(&jobs->kept))
+			continue;
+		if (poll(&outcome, 1, (int)((end_ns - now_ns) / NS_PER_MS) + 1) > 0)
 			on_outcome(outcome.fd, EV_READ, jobs);
 	}
 	/* Ours end, the kept ones go on. */
@@ -419,18 +369,18 @@ void vfio_jobs_free(struct vfio_jobs *jobs)
 {
 	if (!jobs)
 		return;
-	event_free(jobs->outcome);
-	service_question_free(jobs->question);
-	jobs->question = NULL;
+	if (jobs->outcome)
+		event_free(jobs->outcome);
+	vfio_kept_done(&jobs->kept);
 	if (jobs->is_working) {
 		pthread_detach(jobs->thread);
 		return;
 	}
-	close(jobs->orders[1]);
+	cleanup_close(&jobs->orders[1]);
 	if (jobs->has_thread)
 		pthread_join(jobs->thread, NULL);
-	close(jobs->orders[0]);
-	close(jobs->outcomes[0]);
-	close(jobs->outcomes[1]);
+	cleanup_close(&jobs->orders[0]);
+	cleanup_close(&jobs->outcomes[0]);
+	cleanup_close(&jobs->outcomes[1]);
 	free(jobs);
 }

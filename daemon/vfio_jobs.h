@@ -20,6 +20,8 @@ struct vfio_job {
 	struct vfio_open open; /* what was opened, or is to be closed */
 	/* It is the owner's again, who may begin another. Never called from vfio_jobs_begin(). */
 	void (*done)(struct vfio_job *job);
+	/* It takes longer than it should, for this reason; NULL: it goes on. Not from vfio_jobs_begin(). */
+	void (*late)(struct vfio_job *job, const char *why);
 	void *owner;
 	/* What became of an opening. */
 	int error;
@@ -28,7 +30,6 @@ struct vfio_job {
 	bool is_deaf;	/* the kernel doesn't tell when it wants it back */
 	/* Of closing. */
 	int decode_error; /* memory decode stayed on until it was closed */
-	int forget_error; /* nobody says that the kept copy is closed */
 };
 
 /* How what was kept is taken up, see vfio_keeper; only before vfio_jobs_go(). */

@@ -54,8 +54,9 @@ class Manager:
         del self.barriers[:most]
 
     def close(self) -> None:
-        """It is gone."""
-        self.answer()
+        """It is gone, as often as it is said."""
+        if self.sock.fileno() >= 0:
+            self.answer()
         self.sock.close()
 
 

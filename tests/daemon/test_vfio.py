@@ -15,7 +15,6 @@ import fake_machine
 import p2pd_run
 import p2pd_wire as wire
 from fake_machine import Function
-from test_manager import Manager
 
 EXPORTER, VFIO, OTHER = (f"0000:{bus}:00.0" for bus in ("01", "02", "03"))
 BAR = 1 << 20
@@ -432,69 +431,6 @@ class Alone(VfioCase):
         event = client.event(wire.EVENT_REVOKED)
         self.assertEqual((event.lease_id, event.reason), (lease.id, SHUTDOWN))
         self.assertEqual(self.daemon.process.wait(10), 0)
-
-
-class Stuck(VfioCase):
-    """Below a service manager that answers when the test says so."""
-
-    KEEPER = False
-
-    def setUp(self) -> None:
-        # pylint: disable=consider-using-with
-        folder = tempfile.TemporaryDirectory(prefix="p2pd-manager-")
-        self.addCleanup(folder.cleanup)
-        path = Path(folder.name, "notify")
-        self.manager = Manager(path)
-        self.addCleanup(self.manager.close)
-        self.ENVIRONMENT = {"NOTIFY_SOCKET": str(path)}
-        super().setUp()
-        self.answers()
-
-    def answers(self) -> None:
-        """All that has been asked at the beginning."""
-        self.until(lambda: not self.manager.take() and len(self.manager.barriers) == 3)
-        self.manager.answer()
-
-    def asks(self) -> None:
-        """It has."""
-        self.until(lambda: not self.manager.take() and self.manager.barriers)
-
-    def test_opened_and_not_kept(self) -> None:
-        """Nothing is granted before it is; what follows doesn't depend on the manager."""
-        client = self.client()
-        self.ask(client)
-        self.asks()
-        self.assertIn("dev-0000-02-00.0", "".join(self.manager.kept))
-        self.waits(client)
-        self.serves()
-        self.manager.answer()
-        lease = self.answered(client)
-        client.release(lease)
-        # Closed by the manager, then by p2pd, then what was shared.
-        for _ in range(2):
-            self.asks()
-            self.manager.answer()
-        self.until(lambda: not client.leases())
-
-    def test_closed_and_not_forgotten(self) -> None:
-        """With the manager's copy open it isn't closed, and nobody gets it, however long that takes."""
-        client, other = self.client(), self.client()
-        self.ask(client)
-        self.asks()
-        self.manager.answer()
-        client.release(self.answered(client))
-        self.ask(other)
-        begin = time.monotonic()
-        self.until(lambda: "doesn't say that it has closed dev-0000-02" in self.daemon.text())
-        self.assertGreater(time.monotonic() - begin, 1.5)
-        self.waits(other, 0.5)
-        self.serves()
-        self.assertEqual(len(client.leases()), 1)
-        self.manager.answer()
-        for _ in range(2):
-            self.asks()
-            self.manager.answer()
-        other.release(self.answered(other))
 
 
 if __name__ == "__main__":
