@@ -90,6 +90,8 @@ uint64_t now_ns(void);
 
 /* utf8.c: bytes of the character that begins there; 0: none does, as it isn't well-formed. */
 size_t utf8_length(const char *text);
+/* To standard output, for people: what a terminal would act on is replaced, too. */
+void text_print(const char *text);
 /* In place of each byte that belongs to none. */
 #define UTF8_REPLACEMENT "\xef\xbf\xbd"
 

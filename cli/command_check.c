@@ -142,6 +142,7 @@ static const struct column path_columns[] = {
 	{NULL, "asked", true},
 	{NULL, "disagrees", true},
 	{NULL, "narrowest", false},
+	{NULL, "place", false},
 };
 
 static struct table *path_table(const struct cli *cli)
@@ -172,6 +173,7 @@ static void add_path(struct table *table, const char *provider, const char *impo
 	table_number(table, !!(path->flags & P2PDMA_PATH_ASKED));
 	table_number(table, !!(path->flags & P2PDMA_PATH_DISAGREES));
 	table_text(table, *path->narrowest ? path->narrowest : NULL);
+	table_text(table, *path->place ? path->place : NULL);
 }
 
 int command_check(struct cli *cli, int argc, char **argv)

@@ -9,6 +9,7 @@
 
 #include "table.h"
 #include "topo.h"
+#include "topo_groups.h"
 
 static void print_legend(const bool *is_used)
 {
@@ -16,6 +17,25 @@ static void print_legend(const bool *is_used)
 	for (size_t i = 0; i < TOPO_NR_CODES; i++)
 		if (is_used[i])
 			printf("  %-4s %s\n", topo_legend[i].letters, topo_legend[i].meaning);
+}
+
+/* Lines as wide as they are: a terminal folds them, and what is copied from them stays whole. */
+static void print_groups(const struct topo *topo, const struct topo_groups *groups)
+{
+	char pairs[512];
+
+	if (groups->count)
+		printf("\nWhat is in the way, and what to change:\n");
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct topo_group *group = &groups->groups[i];
+
+		topo_group_format(topo, group, pairs, sizeof(pairs));
+		printf("  %-4s ", topo_legend[group->code].letters);
+		text_print(pairs);
+		printf(": %s\n", group->path.why);
+		if (group->is_last)
+			printf("       change: %s\n", group->path.advice);
+	}
 }
 
 static void add_cell(struct table *table, const struct p2pdma_path *path)
@@ -37,6 +57,7 @@ static void print_matrix(const struct cli *cli, const struct topo *topo)
 	size_t nr_columns = topo->nr_importers + 3;
 	struct column *columns = calloc(nr_columns, sizeof(*columns));
 	bool is_used[TOPO_NR_CODES] = {false};
+	struct topo_groups groups = {NULL};
 	struct p2pdma_path path;
 	struct table *table;
 
@@ -58,6 +79,7 @@ static void print_matrix(const struct cli *cli, const struct topo *topo)
 		for (size_t k = 0; k < topo->nr_importers; k++) {
 			topo_path(topo, i, k, &path);
 			is_used[topo_code(&path)] = true;
+			topo_groups_add(&groups, topo, i, k, &path);
 			add_cell(table, &path);
 		}
 		table_signed(table, node->numa_node);
@@ -66,6 +88,9 @@ static void print_matrix(const struct cli *cli, const struct topo *topo)
 	table_print(table);
 	free(columns);
 	print_legend(is_used);
+	topo_groups_finish(&groups, topo);
+	print_groups(topo, &groups);
+	topo_groups_free(&groups);
 }
 
 static struct table *node_table(const struct cli *cli, const struct topo *topo)
@@ -116,10 +141,15 @@ static struct table *node_table(const struct cli *cli, const struct topo *topo)
 static struct table *path_table(const struct cli *cli, const struct topo *topo)
 {
 	static const struct column columns[] = {
-		{"PROVIDER", "provider", false},  {"IMPORTER", "importer", false},
-		{NULL, "function", false},	  {"MAP TYPE", "map_type", false},
-		{"DISTANCE", "distance", true},	  {NULL, "possible", true},
-		{NULL, "bytes_per_second", true}, {"WHY", "why", false},
+		{"PROVIDER", "provider", false},
+		{"IMPORTER", "importer", false},
+		{NULL, "function", false},
+		{"MAP TYPE", "map_type", false},
+		{"DISTANCE", "distance", true},
+		{NULL, "possible", true},
+		{NULL, "bytes_per_second", true},
+		{NULL, "place", false},
+		{"WHY", "why", false},
 		{NULL, "advice", false},
 	};
 	struct table *table = table_new(cli, "paths", columns, sizeof(columns) / sizeof(*columns));
@@ -138,6 +168,7 @@ static struct table *path_table(const struct cli *cli, const struct topo *topo)
 			table_signed(table, path.distance);
 			table_number(table, !!(path.flags & P2PDMA_PATH_POSSIBLE));
 			table_number(table, path.bytes_per_second);
+			table_text(table, *path.place ? path.place : NULL);
 			table_text(table, path.why);
 			table_text(table, *path.advice ? path.advice : NULL);
 		}

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
  * The tree in Graphviz's language: host bridges as boxes around what is below them, links with
- * their width, and each path that is blocked as a red edge that says why.
+ * their width, and notes at the ports and host bridges that are in the way, which say in whose and what
+ * to change. An edge for each pair would be a tangle: eight GPUs and eight adapters have 64.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "topo.h"
+#include "topo_groups.h"
+
+#define FOLD 56 /* characters in a line of a note */
 
 /* One character, of devices' names too: nothing that ends the text or makes it unreadable. */
 static const char *print_character(const char *c)
@@ -32,14 +36,13 @@ static void print_quoted(const char *text)
 	putchar('"');
 }
 
-/* The same without what could end or escape. */
-static void print_plain(const char *text)
+/* In a label, whose lines end in Graphviz's own \n or \l. */
+static void print_label(const char *text)
 {
 	while (*text) {
-		if (*text == '"' || *text == '\\')
-			text++;
-		else
-			text = print_character(text);
+		if (*text == '"')
+			putchar('\\');
+		text = *text == '\\' ? text + 1 : print_character(text);
 	}
 }
 
@@ -56,11 +59,20 @@ static void print_node(const struct p2pdma_node *node)
 	}
 	printf(" [shape=box, style=\"rounded,filled\", fillcolor=\"%s\", label=\"",
 	       node->flags & P2PDMA_NODE_IMPORTER ? "#dbe7ff" : "#d9f5e4");
-	/* Lines end in Graphviz's own \n. */
-	print_plain(node->device);
+	print_label(node->device);
 	printf("%s%s%s", *node->device ? "\\n" : "", node->name, *node->driver ? "\\n" : "");
-	print_plain(node->driver);
+	print_label(node->driver);
 	printf("\"];\n");
+}
+
+static void print_host(const struct p2pdma_node *host)
+{
+	printf("  subgraph \"cluster %s\" {\n    label=\"%s", host->name, host->name);
+	if (host->numa_node >= 0)
+		printf(", node %" PRId32, host->numa_node);
+	printf("\"; fontname=\"sans-serif\"; fontsize=11; style=rounded; color=\"#adb5bd\";\n    ");
+	print_quoted(host->name);
+	printf(" [shape=box, style=filled, fillcolor=\"#343a40\", fontcolor=white];\n");
 }
 
 static void print_hosts(const struct topo *topo)
@@ -68,12 +80,7 @@ static void print_hosts(const struct topo *topo)
 	for (size_t h = 0; h < topo->nr_nodes; h++) {
 		if (!topo->is_shown[h] || topo->nodes[h].kind != P2PDMA_NODE_HOST_BRIDGE)
 			continue;
-		printf("  subgraph \"cluster %s\" {\n    label=\"%s, node %" PRId32
-		       "\"; fontname=\"sans-serif\"; fontsize=11; style=rounded; "
-		       "color=\"#adb5bd\";\n    ",
-		       topo->nodes[h].name, topo->nodes[h].name, topo->nodes[h].numa_node);
-		print_quoted(topo->nodes[h].name);
-		printf(" [shape=box, style=filled, fillcolor=\"#343a40\", fontcolor=white];\n");
+		print_host(&topo->nodes[h]);
 		for (size_t i = h + 1; i < topo->nr_nodes; i++)
 			if (topo->is_shown[i] && topo->nodes[i].host == (int32_t)h)
 				print_node(&topo->nodes[i]);
@@ -103,25 +110,63 @@ static void print_links(const struct topo *topo)
 	}
 }
 
-static void print_blocked(const struct topo *topo)
+/* Lines that begin at the left, broken between words. */
+static void print_folded(const char *text)
 {
+	char line[FOLD + 1];
+
+	while (*text) {
+		size_t length = strlen(text);
+
+		if (length > FOLD) {
+			length = FOLD;
+			while (length > 1 && text[length] != ' ' && text[length - 1] != ';')
+				length--;
+			length = length > 1 ? length : FOLD;
+		}
+		memcpy(line, text, length);
+		line[length] = '\0';
+		print_label(line);
+		printf("\\l");
+		text += length;
+		text += *text == ' ';
+	}
+}
+
+/* What is in the way as a note at the place where it is. */
+static void print_note(const struct topo *topo, const struct topo_group *group, size_t number)
+{
+	const char *colour = topo_legend[group->code].colour;
+	char pairs[512], change[1024];
+
+	topo_group_format(topo, group, pairs, sizeof(pairs));
+	printf("  \"note %zu\" [shape=note, style=filled, fillcolor=white, color=\"%s\", "
+	       "label=\"%s: ",
+	       number, colour, topo_legend[group->code].letters);
+	print_folded(pairs);
+	print_folded(group->path.why);
+	snprintf(change, sizeof(change), "change: %s", group->path.advice);
+	print_folded(change);
+	printf("\"];\n  \"note %zu\" -> ", number);
+	print_quoted(group->path.place);
+	printf(" [color=\"%s\", style=dashed, arrowhead=tee];\n", colour);
+}
+
+static void print_notes(const struct topo *topo)
+{
+	struct topo_groups groups = {NULL};
 	struct p2pdma_path path;
 
 	for (size_t i = 0; i < topo->nr_providers; i++) {
 		for (size_t k = 0; k < topo->nr_importers; k++) {
 			topo_path(topo, i, k, &path);
-			if (path.map_type != P2PDMA_MAP_NOT_SUPPORTED)
-				continue;
-			printf("  ");
-			print_quoted(path.provider);
-			printf(" -> ");
-			print_quoted(path.importer);
-			printf(" [constraint=false, tailport=e, headport=e, "
-			       "color=\"#d6336c\", style=dashed, arrowhead=tee, tooltip=");
-			print_quoted(path.why);
-			printf("];\n");
+			topo_groups_add(&groups, topo, i, k, &path);
 		}
 	}
+	topo_groups_finish(&groups, topo);
+	for (size_t i = 0; i < groups.count; i++)
+		print_note(topo, &groups.groups[i], i + 1);
+	topo_groups_free(&groups);
 }
 
 void topo_print_dot(const struct topo *topo)
@@ -130,6 +175,6 @@ void topo_print_dot(const struct topo *topo)
 	       "  edge [fontname=\"sans-serif\", fontsize=9];\n");
 	print_hosts(topo);
 	print_links(topo);
-	print_blocked(topo);
+	print_notes(topo);
 	printf("}\n");
 }

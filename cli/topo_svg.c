@@ -13,32 +13,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "topo.h"
+#include "svg.h"
+#include "topo_groups.h"
 
-#define LEFT	   28
-#define TOP	   150
-#define ROW	   40
-#define GAP	   18 /* between host bridges */
-#define STEP	   192
-#define PORT_WIDTH 124
-#define LEAF_WIDTH 196
-#define BOX_HEIGHT 32
-#define CELL	   40
-#define NOTE	   17
-#define MAX_NOTES  12
-#define NOTE_CHARS 170
+#define LEFT	      28
+#define TOP	      150
+#define ROW	      40
+#define GAP	      18 /* between host bridges */
+#define STEP	      192
+#define PORT_WIDTH    124
+#define LEAF_WIDTH    196
+#define BOX_HEIGHT    32
+#define CELL	      44
+#define NOTE	      17 /* from line to line */
+#define NOTE_CHAR     7	 /* as wide as a character of them is at most, on an average */
+#define INDENT	      44
+/* What fits into a box, and above the matrix. */
+#define LEAF_CHARS    24
+#define HEADING_CHARS 18
 
 struct place {
 	int x;
 	int y;
 	int width;
-};
-
-/* What is blocked for the same reason. */
-struct note {
-	char why[sizeof(((struct p2pdma_path *)0)->why)];
-	char advice[sizeof(((struct p2pdma_path *)0)->advice)];
-	size_t nr_pairs;
 };
 
 struct picture {
@@ -48,42 +45,9 @@ struct picture {
 	int bottom; /* of the tree */
 	int width;
 	bool is_used[TOPO_NR_CODES];
-	struct note notes[MAX_NOTES];
-	size_t nr_notes;
+	bool has_redirects;
+	struct topo_groups groups;
 };
-
-/* One character, as XML may have it; the next one. */
-static const char *print_character(const char *c)
-{
-	size_t length = utf8_length(c);
-	/* The two that are in UTF-8, but in no XML. */
-	bool is_none = !strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3);
-
-	if (*c == '&')
-		fputs("&amp;", stdout);
-	else if (*c == '<')
-		fputs("&lt;", stdout);
-	else if (*c == '>')
-		fputs("&gt;", stdout);
-	else if (!length || is_none)
-		fputs(UTF8_REPLACEMENT, stdout);
-	else if ((unsigned char)*c >= ' ' && *c != 0x7f)
-		fwrite(c, 1, length, stdout);
-	return c + (length ? length : 1);
-}
-
-static void print_text(const char *text)
-{
-	while (*text)
-		text = print_character(text);
-}
-
-static void print_line(int x, int y, const char *class, const char *text)
-{
-	printf("<text x=\"%d\" y=\"%d\" class=\"%s\">", x, y, class);
-	print_text(text);
-	printf("</text>\n");
-}
 
 static unsigned int depth_of(const struct topo *topo, size_t index)
 {
@@ -141,7 +105,7 @@ static void lay_out(struct picture *picture)
 	}
 	picture->matrix_x = LEFT + (int)deepest * STEP + LEAF_WIDTH + 30;
 	picture->bottom = y;
-	picture->width = picture->matrix_x + (int)topo->nr_importers * CELL + 90;
+	picture->width = picture->matrix_x + (int)topo->nr_importers * CELL + 100;
 	if (picture->width < 900)
 		picture->width = 900;
 }
@@ -166,7 +130,7 @@ static void draw_link(const struct picture *picture, size_t index)
 	if (!node->link_generation)
 		return;
 	link_format(node->link_generation, node->link_width, link, sizeof(link));
-	print_line(middle + 6, to->y - 6, is_degraded(node) ? "rate slow" : "rate", link);
+	svg_line(middle + 6, to->y - 6, is_degraded(node) ? "rate slow" : "rate", link);
 }
 
 static void draw_port(const struct p2pdma_node *node, const struct place *place)
@@ -180,7 +144,7 @@ static void draw_port(const struct p2pdma_node *node, const struct place *place)
 	       is_host	 ? "host" :
 	       redirects ? "port redirects" :
 			   "port");
-	print_line(place->x + 9, place->y - 3, is_host ? "name light" : "name", node->name);
+	svg_line(place->x + 9, place->y - 3, is_host ? "name light" : "name", node->name);
 	if (is_host && node->numa_node >= 0)
 		snprintf(text, sizeof(text), "host bridge, node %" PRId32, node->numa_node);
 	else if (is_host)
@@ -188,11 +152,30 @@ static void draw_port(const struct p2pdma_node *node, const struct place *place)
 	else
 		snprintf(text, sizeof(text), "%s%s", kind_name(node->kind),
 			 redirects ? ", ACS" : "");
-	print_line(place->x + 9, place->y + 10,
-		   is_host   ? "small light" :
-		   redirects ? "small bad" :
-			       "small",
-		   text);
+	svg_line(place->x + 9, place->y + 10,
+		 is_host   ? "small light" :
+		 redirects ? "small bad" :
+			     "small",
+		 text);
+}
+
+/* Device and driver, as much of them as there is room for. */
+static void draw_names(const struct p2pdma_node *node, const struct place *place)
+{
+	size_t taken = svg_length(node->device) + 1;
+
+	printf("<text x=\"%d\" y=\"%d\"><tspan class=\"name\">", place->x + 10, place->y - 3);
+	svg_print_clipped(node->device, LEAF_CHARS);
+	printf("</tspan>");
+	if (!*node->device)
+		taken = 0;
+	if (!*node->device && !*node->driver)
+		printf("no driver");
+	if (*node->driver && taken + 3 < LEAF_CHARS) {
+		printf("%s", *node->device ? " " : "");
+		svg_print_clipped(node->driver, LEAF_CHARS - taken);
+	}
+	printf("</text>\n");
 }
 
 static void draw_function(const struct p2pdma_node *node, const struct place *place)
@@ -201,20 +184,17 @@ static void draw_function(const struct p2pdma_node *node, const struct place *pl
 
 	printf("<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"8\" class=\"%s\"/>\n",
 	       place->x, place->y - BOX_HEIGHT / 2, place->width, BOX_HEIGHT,
-	       node->flags & P2PDMA_NODE_IMPORTER ? "importer" : "provider");
-	snprintf(text, sizeof(text), "%s%s%s", node->device,
-		 *node->device && *node->driver ? "  " : "",
-		 *node->driver ? node->driver :
-		 *node->device ? "" :
-				 "no driver");
-	print_line(place->x + 10, place->y - 3, "name", text);
+	       node->flags & P2PDMA_NODE_IMPORTER ? "importer" :
+	       node->flags & P2PDMA_NODE_PROVIDER ? "provider" :
+						    "port");
+	draw_names(node, place);
 	format_bytes(node->bar_bytes, size, sizeof(size));
 	if (node->flags & P2PDMA_NODE_PROVIDER)
 		snprintf(text, sizeof(text), "%s, BAR %" PRIu32 ": %s", node->name, node->bar,
 			 size);
 	else
 		snprintf(text, sizeof(text), "%s", node->name);
-	print_line(place->x + 10, place->y + 10, "small", text);
+	svg_line(place->x + 10, place->y + 10, "small", text);
 }
 
 static void draw_tree(const struct picture *picture)
@@ -241,7 +221,7 @@ static void draw_headings(const struct picture *picture)
 
 		printf("<text x=\"%d\" y=\"%d\" class=\"name\" transform=\"rotate(-50 %d %d)\">", x,
 		       TOP - 10, x, TOP - 10);
-		print_text(topo_importer_name(picture->topo, k));
+		svg_print_clipped(topo_importer_name(picture->topo, k), HEADING_CHARS);
 		printf("</text>\n");
 	}
 }
@@ -252,7 +232,7 @@ static void draw_row(const struct picture *picture, size_t provider)
 	int y = picture->places[topo->providers[provider]].y - ROW / 2;
 	struct p2pdma_path path;
 
-	printf("<path d=\"M%d %dH%d\" class=\"guide\"/>\n", picture->matrix_x - 26, y + ROW / 2,
+	printf("<path d=\"M%d %dH%d\" class=\"guide\"/>\n", picture->matrix_x - 30, y + ROW / 2,
 	       picture->matrix_x);
 	for (size_t k = 0; k < topo->nr_importers; k++) {
 		const struct topo_legend *legend;
@@ -263,9 +243,9 @@ static void draw_row(const struct picture *picture, size_t provider)
 		code = topo_code(&path);
 		legend = &topo_legend[code];
 		printf("<g><title>%s to ", path.provider);
-		print_text(topo_importer_name(topo, k));
+		svg_print(topo_importer_name(topo, k));
 		printf(": ");
-		print_text(path.why);
+		svg_print(path.why);
 		printf("</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" "
 		       "fill=\"%s\"/>",
 		       x + 2, y + 4, CELL - 4, ROW - 8, legend->colour);
@@ -277,65 +257,51 @@ static void draw_row(const struct picture *picture, size_t provider)
 	}
 }
 
+static void draw_swatch(int x, int y, enum topo_code code)
+{
+	printf("<rect x=\"%d\" y=\"%d\" width=\"34\" height=\"16\" rx=\"4\" fill=\"%s\"/>"
+	       "<text x=\"%d\" y=\"%d\" class=\"cell%s\">%s</text>\n",
+	       x, y - 12, topo_legend[code].colour, x + 17, y, code == TOPO_NO ? " light" : "",
+	       topo_legend[code].letters);
+}
+
 static int draw_legend(const struct picture *picture, int y, bool is_drawn)
 {
 	for (size_t i = 0; i < TOPO_NR_CODES; i++) {
 		if (!picture->is_used[i])
 			continue;
 		if (is_drawn)
-			printf("<rect x=\"%d\" y=\"%d\" width=\"34\" height=\"16\" rx=\"4\" "
-			       "fill=\"%s\"/><text x=\"%d\" y=\"%d\" class=\"cell\">%s</text>\n",
-			       LEFT, y - 12, topo_legend[i].colour, LEFT + 17, y,
-			       topo_legend[i].letters);
+			draw_swatch(LEFT, y, (enum topo_code)i);
 		if (is_drawn)
-			print_line(LEFT + 44, y, "note", topo_legend[i].meaning);
+			svg_line(LEFT + INDENT, y, "note", topo_legend[i].meaning);
 		y += NOTE + 3;
 	}
-	return y + 10;
+	return y + 12;
 }
 
-/* Text in lines of what fits, only measured without a class; where the next line goes. */
-static int draw_wrapped(int x, int y, const char *class, const char *text)
+/* What the boxes are; those that redirect only where there are any. */
+static void draw_kinds(const struct picture *picture)
 {
-	char line[NOTE_CHARS + 1];
+	static const struct {
+		const char *class, *meaning;
+	} kinds[] = {
+		{"provider", "provider"},
+		{"importer", "importer"},
+		{"port redirects", "port whose ACS redirects requests upwards"},
+	};
+	size_t nr_kinds = sizeof(kinds) / sizeof(*kinds) - !picture->has_redirects;
+	int x = LEFT;
 
-	while (*text) {
-		size_t length = strlen(text);
-
-		if (length > NOTE_CHARS) {
-			length = NOTE_CHARS;
-			while (length > 1 && text[length] != ' ')
-				length--;
-		}
-		memcpy(line, text, length);
-		line[length] = '\0';
-		if (class)
-			print_line(x, y, class, line);
-		y += NOTE;
-		text += length;
-		text += *text == ' ';
+	for (size_t i = 0; i < nr_kinds; i++) {
+		printf("<rect x=\"%d\" y=\"68\" width=\"22\" height=\"14\" rx=\"4\" "
+		       "class=\"%s\"/>\n",
+		       x, kinds[i].class);
+		svg_line(x + 30, 79, "note", kinds[i].meaning);
+		x += 30 + (int)strlen(kinds[i].meaning) * NOTE_CHAR + 16;
 	}
-	return y;
 }
 
-static void note_blocked(struct picture *picture, const struct p2pdma_path *path)
-{
-	struct note *notes = picture->notes;
-	size_t n;
-
-	for (n = 0; n < picture->nr_notes && strcmp(notes[n].why, path->why); n++)
-		;
-	if (n == MAX_NOTES)
-		return;
-	if (n == picture->nr_notes) {
-		memcpy(notes[n].why, path->why, sizeof(path->why));
-		memcpy(notes[n].advice, path->advice, sizeof(path->advice));
-		picture->nr_notes++;
-	}
-	notes[n].nr_pairs++;
-}
-
-/* Which codes there are, and why what is red is red: their room must be known first. */
+/* Which codes there are, and what is in the way: their room must be known first. */
 static void take_stock(struct picture *picture)
 {
 	const struct topo *topo = picture->topo;
@@ -345,35 +311,51 @@ static void take_stock(struct picture *picture)
 		for (size_t k = 0; k < topo->nr_importers; k++) {
 			topo_path(topo, i, k, &path);
 			picture->is_used[topo_code(&path)] = true;
-			if (path.map_type == P2PDMA_MAP_NOT_SUPPORTED)
-				note_blocked(picture, &path);
+			topo_groups_add(&picture->groups, topo, i, k, &path);
 		}
 	}
+	topo_groups_finish(&picture->groups, topo);
+	for (size_t i = 0; i < topo->nr_nodes; i++)
+		if (topo->is_shown[i] && topo->nodes[i].flags & P2PDMA_NODE_REDIRECTS)
+			picture->has_redirects = true;
+}
+
+static int draw_group(const struct picture *picture, const struct topo_group *group, int y,
+		      bool is_drawn)
+{
+	struct svg_block block = {LEFT + INDENT, y, NOTE, 0};
+	char text[1024];
+
+	block.width = (size_t)(picture->width - block.x - LEFT) / NOTE_CHAR;
+	if (is_drawn)
+		draw_swatch(LEFT, y, group->code);
+	topo_group_format(picture->topo, group, text, sizeof(text));
+	block.y = svg_wrapped(&block, is_drawn ? "note strong" : NULL, text);
+	block.y = svg_wrapped(&block, is_drawn ? "note" : NULL, group->path.why) + 6;
+	if (!group->is_last)
+		return block.y;
+	snprintf(text, sizeof(text), "Change: %s", group->path.advice);
+	return svg_wrapped(&block, is_drawn ? "note change" : NULL, text) + 12;
 }
 
 /* The legend and the notes; drawn, or only measured: where they end. */
 static int draw_words(const struct picture *picture, bool is_drawn)
 {
 	int y = draw_legend(picture, picture->bottom + 24, is_drawn);
-	char text[1024];
 
-	for (size_t n = 0; n < picture->nr_notes; n++) {
-		const struct note *note = &picture->notes[n];
-
-		snprintf(text, sizeof(text), "%zu pair%s blocked: %s", note->nr_pairs,
-			 note->nr_pairs == 1 ? "" : "s", note->why);
-		y = draw_wrapped(LEFT, y, is_drawn ? "note bad" : NULL, text);
-		y = draw_wrapped(LEFT + 16, y, is_drawn ? "note" : NULL, note->advice) + 6;
-	}
+	for (size_t i = 0; i < picture->groups.count; i++)
+		y = draw_group(picture, &picture->groups.groups[i], y, is_drawn);
 	return y;
 }
 
 static const char style[] =
 	"text{font:11px system-ui,\"DejaVu Sans\",sans-serif;fill:#212529}"
-	".title{font-size:17px;font-weight:600}.name{font-weight:600}.small{font-size:9.5px;"
+	".title{font-size:17px;font-weight:600}.name,.strong{font-weight:600}.small{font-size:9."
+	"5px;"
 	"fill:#495057}.light,.small.light{fill:#fff}.bad,.small.bad{fill:#d6336c}"
 	".rate{font-size:9px;fill:#868e96}.slow{fill:#e8590c}.cell{text-anchor:middle;"
 	"font-size:10px;font-weight:600}.note{font-size:11.5px}"
+	".change{fill:#0b6e3a}.guide{stroke:#ced4da;stroke-dasharray:2 3}"
 	".link{fill:none;stroke:#adb5bd}.host{fill:#343a40}"
 	".port{fill:#f1f3f5;stroke:#ced4da}.redirects{fill:#ffe3ec;stroke:#d6336c;"
 	"stroke-width:1.6}.provider{fill:#d9f5e4;stroke:#69db9c}"
@@ -391,10 +373,11 @@ void topo_print_svg(const struct topo *topo)
 	       "viewBox=\"0 0 %d %d\">\n<style>%s</style>\n"
 	       "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
 	       picture.width, height, picture.width, height, style);
-	print_line(LEFT, 34, "title", "Peer-to-peer paths, provider to importer");
-	print_line(LEFT, 56, "note",
-		   "Lines are PCIe links: generation and lanes, orange where trained below what "
-		   "they could.");
+	svg_line(LEFT, 34, "title", "Peer-to-peer paths, provider to importer");
+	svg_line(LEFT, 56, "note",
+		 "Lines are PCIe links: generation and lanes, orange where trained below what "
+		 "they could.");
+	draw_kinds(&picture);
 	draw_headings(&picture);
 	draw_tree(&picture);
 	for (size_t i = 0; i < topo->nr_providers; i++)
@@ -402,4 +385,5 @@ void topo_print_svg(const struct topo *topo)
 	draw_words(&picture, true);
 	printf("</svg>\n");
 	free(picture.places);
+	topo_groups_free(&picture.groups);
 }

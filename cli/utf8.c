@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Text that isn't ours: names in sysfs are whatever bytes a device or its driver has put there, while JSON and
- * SVG must be well-formed UTF-8, or nothing can read them. A pure function.
+ * SVG must be well-formed UTF-8, or nothing can read them, and terminals act on control characters.
  */
 #include "cli.h"
 
@@ -27,4 +27,19 @@ size_t utf8_length(const char *text)
 		if (!is_continuation(c[i]))
 			return 0;
 	return length;
+}
+
+void text_print(const char *text)
+{
+	while (*text) {
+		size_t length = utf8_length(text);
+
+		/* C1's are two bytes. */
+		if (!length || (unsigned char)*text < ' ' || *text == 0x7f ||
+		    (*text == '\xc2' && (unsigned char)text[1] < 0xa0))
+			fputs(UTF8_REPLACEMENT, stdout);
+		else
+			fwrite(text, 1, length, stdout);
+		text += length ? length : 1;
+	}
 }

@@ -65,6 +65,45 @@ class Case(unittest.TestCase):
         return rows
 
 
+    def text(self, name: str) -> str:
+        """The matrix of another machine."""
+        with TemporaryDirectory() as folder:
+            machine.MACHINES[name](Path(folder))
+            env = dict(os.environ, P2PCTL_SYSFS=f"{folder}/sys", P2PDMA_SOCKET="/nonexistent")
+            return subprocess.run([str(BUILD / "cli/p2pctl_test"), "topo"], env=env, check=True,
+                                  stdout=subprocess.PIPE, encoding="utf-8", timeout=60).stdout
+
+    def assert_readable(self, root: ElementTree.Element) -> None:
+        """Nothing lies outside the picture, and no text on another one."""
+        height, width = float(root.get("height")), float(root.get("width"))
+        boxes = []
+        for text in root.iter(f"{SVG}text"):
+            words = "".join(text.itertext())
+            x, y = float(text.get("x")), float(text.get("y"))
+            classes = (text.get("class") or "").split()
+            # As wide as a character is at least.
+            length = len(words) * (4.6 if "small" in classes or "rate" in classes else 5.6)
+            if text.get("transform"):
+                # Headings go up to the right.
+                self.assertGreater(y - length * 0.77, 0, words)
+                self.assertLess(x + length * 0.65, width, words)
+                continue
+            if "cell" in classes:
+                x -= length / 2
+            self.assertGreaterEqual(x, 0, words)
+            self.assertLess(x + length, width, words)
+            self.assertLess(y, height, words)
+            boxes.append((x, y - 8, x + length, y, words))
+        for element in root.iter(f"{SVG}rect"):
+            if element.get("x"):
+                self.assertLess(float(element.get("x")) + float(element.get("width")), width)
+                self.assertLess(float(element.get("y")) + float(element.get("height")), height)
+        for one in boxes:
+            for other in boxes:
+                if one is not other and one[0] < other[2] and other[0] < one[2]:
+                    self.assertFalse(one[1] < other[3] and other[1] < one[3], (one, other))
+
+
 class Server(Case):
     def test_matrix(self) -> None:
         for row, cells in enumerate(self.matrix().values()):
@@ -183,29 +222,107 @@ class Blocked(Case):
         paths = self.json("paths", OK, "best", GPUS[0])["paths"]
         self.assertEqual([path["works"] for path in paths], ["yes"] * 4 + ["no"] * 4)
 
-    def test_dot_shows_blocked_in_red(self) -> None:
+    # All of the switch in one parameter, and the two host bridges with one remedy.
+    PARAMETER = f'"pci=disable_acs_redir={";".join(f"0000:42:0{port}.0" for port in range(4))}"'
+    PAIRS = "0000:43:00.0/2 and 0000:44:00.0/2 to mlx5_2 and mlx5_3"
+
+    def test_each_remedy_is_told_once(self) -> None:
+        lines = self.run_it(OK, "topo").stdout.split("What is in the way")[1].splitlines()[1:]
+        self.assertEqual([re.match(r" *(NO|change:)", line)[1] for line in lines],
+                         ["NO", "NO", "change:", "NO", "change:"])
+        for line, host, nic in zip(lines, ("40", "c0"), ("2", "6")):
+            self.assertIn(f"20 pairs, such as {GPUS[0]} to mlx5_{nic}: no port is above both", line)
+            self.assertIn(f"pci0000:{host} (8086:3420)", line)
+        self.assertIn("one PCIe switch", lines[2])
+        self.assertIn(f"{self.PAIRS}: ACS at 0000:42:00.0, ", lines[3])
+        self.assertIn(self.PARAMETER, lines[4])
+        self.assertNotIn("in the way", self.text("server"))
+
+    def test_json_has_each_pair_with_its_place(self) -> None:
+        paths = [path for path in self.json("topo", OK, "topo")["paths"]
+                 if path["map_type"] == "NOT_SUPPORTED"]
+        self.assertEqual(len(paths), 44)
+        count = {place: sum(path["place"] == place for path in paths)
+                 for place in ("0000:41:00.0", "pci0000:40", "pci0000:c0")}
+        self.assertEqual(count, {"0000:41:00.0": 4, "pci0000:40": 20, "pci0000:c0": 20})
+
+    def test_dot_has_a_note_where_it_is(self) -> None:
         text = self.run_it(OK, "topo", "--dot").stdout
-        blocked = [line for line in text.splitlines() if "dashed" in line]
-        self.assertEqual(len(blocked), 44)
-        self.assertTrue(all('color="#d6336c"' in line for line in blocked))
-        self.assertIn("ACS at 0000:42:00.0", text)
+        self.assertEqual(len(re.findall(r"shape=note", text)), 3)
+        edges = re.findall(r'"note \d" -> "([^"]*)" \[color="#d6336c"', text)
+        self.assertEqual(edges, ["pci0000:40", "pci0000:c0", "0000:41:00.0"])
+        note = re.search(r'"note 3" .* label="(.*)"\]', text)[1]
+        lines = note.replace('\\"', '"').split("\\l")
+        self.assertLessEqual(max(map(len, lines)), 64)
+        self.assertIn(self.PARAMETER, "".join(lines))
+        self.assertEqual(lines[0], f"NO: {self.PAIRS}")
 
     def test_svg_is_a_picture_of_it(self) -> None:
         root = ElementTree.fromstring(self.run_it(OK, "topo", "--svg").stdout)
-        height, width = float(root.get("height")), float(root.get("width"))
         texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
         for name in (*NICS, "pci0000:c0", "0000:42:03.0"):
             self.assertIn(name, " ".join(texts))
-        self.assertEqual(texts.count("NO"), 44 + 1)
+        # In the matrix, in the legend, and at three reasons.
+        self.assertEqual(texts.count("NO"), 44 + 1 + 3)
         self.assertEqual(texts.count("SW 4"), 12)
-        self.assertEqual(sum(text.endswith("ACS") for text in texts), 4)
+        self.assertEqual(sum(text.endswith(", ACS") for text in texts), 4)
         self.assertIn("4.0 x8", texts)
-        self.assertTrue(any(text.startswith("20 pairs blocked: no port") for text in texts))
-        # Nothing lies outside.
-        for element in (*root.iter(f"{SVG}text"), *root.iter(f"{SVG}rect")):
-            if element.get("x"):
-                self.assertTrue(0 <= float(element.get("x")) < width)
-                self.assertTrue(0 <= float(element.get("y")) < height, element.text)
+        self.assertIn(self.PAIRS, texts)
+        self.assertEqual(sum(text.startswith("20 pairs, such as") for text in texts), 2)
+        self.assertEqual(sum(text.startswith("Change: ") for text in texts), 2)
+        self.assertIn(self.PARAMETER, " ".join(texts))
+        self.assert_readable(root)
+
+    def test_svg_of_every_function(self) -> None:
+        self.assert_readable(ElementTree.fromstring(self.run_it(OK, "topo", "--all", "--svg").stdout))
+
+
+class Detours(Case):
+    """What works, but not the straight way, is said as well, behind what doesn't."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = TemporaryDirectory()
+        made = machine.Machine(Path(cls.folder.name))
+        made.switch(0x16, 0, 0, acs=0x1d)
+        made.switch(0x40, 0, 2, acs=0x1d, host=(0x8086, 0x3420))
+
+    def test_order(self) -> None:
+        text = self.run_it(OK, "topo").stdout
+        lines = text.split("What is in the way")[1].splitlines()[1:]
+        self.assertEqual([line.split()[0] for line in lines],
+                         ["NO", "change:", "NO", "change:", "ACS", "change:"])
+        self.assertIn("0000:19:00.0/2 and 0000:1a:00.0/2 to mlx5_0 and mlx5_1", lines[4])
+        self.assertIn("for the direct way boot with", lines[5])
+
+
+class Long(Case):
+    """Names as long as they may be, many of them, and a switch with many ports."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = TemporaryDirectory()
+        made = machine.Machine(Path(cls.folder.name))
+        made.host("pci10000:e0", 0x8086, 0x3420, -1)
+        made.function("10000:e0:01.0", "pci10000:e0", machine.ROOT_PORT)
+        made.function("10000:e1:00.0", "10000:e0:01.0", machine.UPSTREAM)
+        for port in range(20):
+            down = f"10000:e2:{port:02x}.0"
+            made.function(down, "10000:e1:00.0", machine.DOWNSTREAM, acs=0x1d)
+            made.function(f"10000:{0xe3 + port:02x}:00.0", down, driver="a_driver_with_a_long_name",
+                          rdma=f"rocep{port:02}_{'n' * 40}" if port % 2 else "",
+                          klass=0x020700 if port % 2 else 0x030200)
+
+    def test_svg(self) -> None:
+        text = self.run_it(OK, "topo", "--svg").stdout
+        self.assert_readable(ElementTree.fromstring(text))
+        self.assertIn("\u2026", text)
+
+    def test_names_are_counted(self) -> None:
+        text = self.run_it(OK, "topo").stdout
+        self.assertRegex(text, r"10000:e3:00.0/2, .*, 10000:e9:00.0/2 and 6 more to rocep01_n*, .* and 6 more: ")
+        self.assertIn("10000:e2:0f.0 and others redirects", text)
+        self.assertNotIn("node -1", self.run_it(OK, "topo", "--dot").stdout)
 
 
 class Names(Case):
