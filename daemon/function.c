@@ -27,9 +27,7 @@
 #include "function.h"
 
 static const char vram_cause[] = "memory of a DRM device is handed out by the process that makes a "
-				 "buffer of it, with "
-				 "P2PDMA_BACKEND_DRM for instance: let it publish the DMABUF, see "
-				 "p2pdma_publish(3)";
+				 "buffer of it: let it publish the DMABUF, see p2pdma_publish(3)";
 static const char p2pmem_cause[] =
 	"there are no DMABUFs of memory with struct pages, which is mapped from p2pmem/allocate in "
 	"the function's sysfs directory, and p2pd may not open that: see p2pd(8)";

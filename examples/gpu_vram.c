@@ -75,8 +75,6 @@ static int prepare(const char *name, const char *device, uint64_t bytes, uint32_
 	struct p2pdma_buffer_options options = P2PDMA_BUFFER_OPTIONS_INIT;
 	int r;
 
-	/* By name: p2pd lists vram, but leases none. */
-	options.backend = P2PDMA_BACKEND_DRM;
 	options.flags = flags;
 	r = *name == '/' ? allocate_node(name, bytes, &options) :
 			   allocate_provider(name, bytes, &options);

@@ -205,6 +205,9 @@ void broker_lease_info(const struct wire_lease *wire, struct p2pdma_lease_info *
 /* Texts end within their fields; the state is one we know. */
 bool broker_lease_is_sound(const struct wire_lease *wire);
 
+/* broker_list.c: is what has this name to be had from p2pd? Not where that can't be asked. */
+bool broker_leases(struct p2pdma_context *context, const char *name);
+
 /* Copies a text of the caller; -EINVAL, with the cause, when it doesn't fit or isn't text. */
 int broker_set_text(const struct p2pdma_context *context, char *field, size_t size,
 		    const char *text, const char *what);

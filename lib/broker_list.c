@@ -6,6 +6,8 @@
  * than the packet holds, are no list. A list that doesn't come to its end is given up.
  * What was on the first page may have gone when the last one comes: each record was true when it
  * was sent. A list belongs to its caller; no locks.
+ *
+ * By such a list AUTO finds out whether memory that p2pd most likely doesn't lease is to be had from it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -186,6 +188,24 @@ int p2pdma_broker_list_leases(struct p2pdma_context *context, const char *select
 			      struct p2pdma_broker_list **ret_list)
 {
 	return ask(context, true, selector, uid, ret_list);
+}
+
+bool broker_leases(struct p2pdma_context *context, const char *name)
+{
+	struct p2pdma_broker_list *list = NULL;
+	bool is_leased = false;
+	int r;
+
+	r = broker_is_there(context);
+	if (r > 0)
+		r = ask(context, false, name, UINT32_MAX, &list);
+	if (r)
+		context_log(context, P2PDMA_LOG_INFO, "p2pd doesn't say whether it leases %s: %s",
+			    name, error_name(r));
+	for (size_t i = 0; i < p2pdma_broker_list_count(list); i++)
+		is_leased |= !(list->providers[i].flags & P2PDMA_PROVIDER_UNAVAILABLE);
+	p2pdma_broker_list_free(list);
+	return is_leased;
 }
 
 size_t p2pdma_broker_list_count(const struct p2pdma_broker_list *list)

@@ -4,11 +4,12 @@
  * export, publish.
  *
  * Everything that can be checked without the kernel is checked before anything
- * is opened. AUTO asks p2pd where it is there, whose answer is final. Otherwise it looks at
- * the function as it is now, not as it was when the
- * provider was looked up, and takes the first backend that says it can; a
- * backend asked for by name is simply tried, so that the kernel's own answer is
- * what the caller gets. A buffer is linked to its device, and so visible to
+ * is opened. AUTO asks p2pd where it is there, whose answer is final: p2pd has the device nodes of
+ * BARs and pools. Memory of a GPU belongs to the process that allocates it, by a node that is open to
+ * users, so of that p2pd is asked only where it says that it leases it. Otherwise AUTO looks at the
+ * function as it is now, not as it was when the provider was looked up, and takes the first
+ * backend that says it can; a backend asked for by name is simply tried, so that the kernel's own
+ * answer is what the caller gets. A buffer is linked to its device, and so visible to
  * events and revocation, only when it is complete.
  */
 #include <errno.h>
@@ -119,12 +120,15 @@ static int choose_backend(struct p2pdma_context *context, const struct p2pdma_pr
 			    *whys ? whys : why);
 }
 
-static int wants_broker(struct p2pdma_context *context, const struct p2pdma_buffer_options *options)
+static int wants_broker(struct p2pdma_context *context, const struct p2pdma_provider *provider,
+			const struct p2pdma_buffer_options *options)
 {
 	int r = options->backend == P2PDMA_BACKEND_BROKER;
 
 	if (options->backend == P2PDMA_BACKEND_AUTO)
-		r = broker_is_there(context);
+		r = p2pdma_provider_kind(provider) == P2PDMA_PROVIDER_KIND_VRAM ?
+			    broker_leases(context, provider->unique_name) :
+			    broker_is_there(context);
 	if (r > 0 && options->flags & P2PDMA_BUFFER_INHERIT)
 		return context_fail(context, -EOPNOTSUPP, "a lease of p2pd can't %s",
 				    flag_meaning(P2PDMA_BUFFER_INHERIT));
@@ -218,7 +222,7 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 		.nr_ranges = nr_ranges,
 		.ranges = ranges,
 	};
-	r = wants_broker(context, &known);
+	r = wants_broker(context, provider, &known);
 	if (r < 0)
 		return r;
 	if (r)

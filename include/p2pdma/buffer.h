@@ -96,12 +96,12 @@ struct p2pdma_buffer_options {
  * @options:    borrowed; NULL means P2PDMA_BUFFER_OPTIONS_INIT
  * @ret_buffer: the buffer, owned by the caller; p2pdma_buffer_free()
  *
- * P2PDMA_BACKEND_AUTO asks p2pd where its socket is there, and what p2pd says is the
- * answer: a refusal is never worked around. Otherwise, or with
- * P2PDMA_CONTEXT_DIRECT, it takes `export` where the function has a device node
- * of it, and `vfio` where a VFIO driver is bound; for vram `drm`. Never system memory: a GPU's
- * driver that chooses it makes this fail (-EOPNOTSUPP). A slice
- * that p2pd grants is leased exclusively; see <p2pdma/lease.h>.
+ * P2PDMA_BACKEND_AUTO asks p2pd for BARs and p2pmem where its socket is there, and what p2pd says is
+ * the answer: a refusal is never worked around. Otherwise, or with P2PDMA_CONTEXT_DIRECT, it takes
+ * `export` where the function has a device node of it, and `vfio` where a VFIO driver is bound.
+ * Vram it takes from its driver (`drm`), also where p2pd is there, unless p2pd lists it as to be
+ * leased. Never system memory: a GPU's driver that chooses it makes this fail (-EOPNOTSUPP). A
+ * slice that p2pd grants is leased exclusively; see <p2pdma/lease.h>.
  *
  * Of a p2pmem provider it takes one range at offset 0: the kernel chooses where in the pool a
  * buffer lies. That is memory of this process and no DMABUF, for p2pdma_buffer_map() and
