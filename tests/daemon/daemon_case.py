@@ -21,6 +21,13 @@ BUILD = Path(".")
 PATIENCE = 30.0
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as handle:
+        fields = handle.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class DaemonCase(unittest.TestCase):
     """One p2pd for each test; what it leaves open or leased at the end is a failure."""
 

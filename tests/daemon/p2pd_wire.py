@@ -92,6 +92,10 @@ class Lease:
                      pid, size, expires, deadline, offset)
 
 
+# One page for reading and writing, and for nobody else.
+ACQUIRE_A_PAGE = S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
+
+
 @dataclass
 class Event:
     """One event as it came."""
