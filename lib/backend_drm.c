@@ -29,6 +29,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/pci_memory.h"
+#include "explain.h"
 
 /* How often is looked whether the last registration is gone. */
 #define POLL_NS (NS_PER_MS)
@@ -115,7 +116,7 @@ int drm_device_new(struct p2pdma_context *context, const struct pci_function *fu
 	return 0;
 }
 
-static int open_node(const struct p2pdma_context *context, const struct pci_function *function,
+static int open_node(struct p2pdma_context *context, const struct pci_function *function,
 		     struct drm_object *ret_object)
 {
 	char path[40];
@@ -126,9 +127,10 @@ static int open_node(const struct p2pdma_context *context, const struct pci_func
 		return context_fail(context, r == -ENODEV ? -EOPNOTSUPP : r,
 				    "the driver of this function has no render node");
 	r = context->sys->open_at(context->dev_fd, path, O_RDWR);
-	if (r < 0)
-		return context_fail(context, r == -ENOENT ? -EOPNOTSUPP : r,
-				    "can't open /dev/%s: %s", path, error_name(r));
+	if (r < 0) {
+		explain_open_failure(context, r, "/dev/", path);
+		return r == -ENOENT ? -EOPNOTSUPP : r;
+	}
 	return drm_object_init(ret_object, context, r);
 }
 
@@ -191,8 +193,7 @@ static int export_object(struct device *device, const struct export_request *req
 		return r;
 	r = context->sys->size(fd, &object->size_bytes);
 	if (r)
-		r = context_fail(context, r, "can't ask for the size of the DMABUF: %s",
-				 error_name(r));
+		dmabuf_query_failed(device->context, fd, r);
 	else
 		r = drm_object_check(object, request->flags);
 	if (r) {

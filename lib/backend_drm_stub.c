@@ -9,6 +9,7 @@
 #include <p2pdma/drm.h>
 
 #include "buffer.h"
+#include "drm_facts.h"
 
 static const char why[] = "this library was built without libdrm";
 
@@ -46,6 +47,13 @@ const struct backend backend_drm = {
 	.can_export = can_export,
 	.open = open_device,
 };
+
+void drm_facts_query(struct p2pdma_context *context, int fd, struct drm_facts *ret_facts)
+{
+	(void)context;
+	(void)fd;
+	(void)ret_facts;
+}
 
 static int fail(const struct p2pdma_context *context)
 {

@@ -7,16 +7,14 @@
  * limit of the process accounts for. That is why distributions give it to root, or to a group.
  * No state, no locks.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 
 #include <linux/dma-heap.h>
 
 #include "buffer.h"
 #include "memory.h"
 
-static int make(const struct p2pdma_context *context, int node_fd, uint64_t length_bytes)
+static int make(struct p2pdma_context *context, int node_fd, uint64_t length_bytes)
 {
 	struct dma_heap_allocation_data argument = {
 		.len = length_bytes,
@@ -24,13 +22,10 @@ static int make(const struct p2pdma_context *context, int node_fd, uint64_t leng
 	};
 	int r = context->sys->ioctl(node_fd, DMA_HEAP_IOCTL_ALLOC, &argument);
 
-	if (r == -ENOTTY)
-		return context_fail(context, -EOPNOTSUPP, "/dev/%s isn't a DMA-BUF heap",
-				    memory_heap.node);
 	if (r)
-		return context_fail(context, r,
-				    "the system heap doesn't give 0x%" PRIx64 " bytes: %s",
-				    length_bytes, error_name(r));
+		return memory_make_failed(
+			context, &memory_heap,
+			&(struct memory_call){.node_fd = node_fd, .length_bytes = length_bytes}, r);
 	return (int)argument.fd;
 }
 
@@ -46,6 +41,5 @@ static const struct backend backend_heap = {
 const struct memory_source memory_heap = {
 	.backend = &backend_heap,
 	.node = "dma_heap/system",
-	.remedy = "the kernel has no system heap (CONFIG_DMABUF_HEAPS_SYSTEM)",
 	.make = make,
 };

@@ -27,8 +27,8 @@
 
 #include "backend_p2pmem.h"
 #include "buffer.h"
-#include "common/cleanup.h"
 #include "common/pci_memory.h"
+#include "explain.h"
 
 /* A pool that is open. */
 struct p2pmem_device {
@@ -82,7 +82,7 @@ static int open_device(struct p2pdma_context *context, const struct pci_function
 		       struct device **ret_device)
 {
 	struct p2pmem_device *p2pmem = calloc(1, sizeof(*p2pmem));
-	char path[80], why[BACKEND_WHY_SIZE];
+	char path[80];
 	int r;
 
 	if (!p2pmem)
@@ -92,13 +92,9 @@ static int open_device(struct p2pdma_context *context, const struct pci_function
 	r = context->sys->open_at(context->sysfs_fd, path, O_RDWR);
 	if (r < 0) {
 		free(p2pmem);
+		explain_open_failure(context, r, "/sys/", path);
 		/* Without the file the driver isn't there. */
-		if (r == -ENOENT)
-			r = -EOPNOTSUPP;
-		if (!check_file(context, function, why, sizeof(why)))
-			snprintf(why, sizeof(why), "p2pmem: can't open /sys/%s: %s", path,
-				 error_name(r));
-		return context_fail(context, r, "%s", why);
+		return r == -ENOENT ? -EOPNOTSUPP : r;
 	}
 	p2pmem->fd = r;
 	*ret_device = &p2pmem->device;
@@ -113,52 +109,30 @@ static void close_device(struct device *device)
 	free(p2pmem);
 }
 
-/* What the pool says about why there is nothing for us. */
-static int exhausted(const struct device *device, uint64_t length_bytes)
+static int allocate_failed(const struct device *device, int fd, uint64_t length_bytes, int error)
 {
-	const struct p2pdma_context *context = device->context;
-	struct pci_p2pmem pool;
-	cleanup_fd int fd = -1;
-	int r;
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	char provider[PCI_PROVIDER_NAME_SIZE];
 
-	r = pci_function_open(context->sysfs_fd, &device->function.address, &fd);
-	if (!r)
-		r = pci_p2pmem_query(fd, &pool);
-	if (r)
-		return context_fail(context, -ENOMEM, "the pool of %s has no 0x%" PRIx64 " bytes",
-				    device->name, length_bytes);
-	if (pool.available_bytes >= length_bytes)
-		return context_fail(context, -ENOMEM,
-				    "the pool of %s has 0x%" PRIx64 " of 0x%" PRIx64
-				    " bytes free, but not 0x%" PRIx64
-				    " in one piece; or this process has no addresses left",
-				    device->name, pool.available_bytes, pool.size_bytes,
-				    length_bytes);
-	return context_fail(context, -ENOMEM,
-			    "the pool of %s has 0x%" PRIx64 " of 0x%" PRIx64
-			    " bytes free, and 0x%" PRIx64
-			    " are wanted: its driver and other processes have the rest",
-			    device->name, pool.available_bytes, pool.size_bytes, length_bytes);
+	snprintf(provider, sizeof(provider), "%s/p2pmem", device->name);
+	request.operation = P2PDMA_OPERATION_POOL_ALLOCATE;
+	request.length_bytes = length_bytes;
+	request.device_fd = fd;
+	request.provider = provider;
+	return explain_failure(device->context, error, &request, "can't take 0x%" PRIx64 " bytes",
+			       length_bytes);
 }
 
 int p2pmem_allocate(const struct device *device, int fd, uint64_t length_bytes, bool is_inherited,
 		    void **ret_memory)
 {
-	const struct p2pdma_context *context = device->context;
-	int r;
+	int r = -ENOMEM;
 
-	if (length_bytes > SIZE_MAX)
-		return exhausted(device, length_bytes);
-	r = context->sys->map(NULL, (size_t)length_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0,
-			      ret_memory);
-	if (r == -ENOMEM)
-		return exhausted(device, length_bytes);
-	if (r == -ENODEV)
-		return context_fail(context, r, "the driver of %s has let go of its pool",
-				    device->name);
+	if (length_bytes <= SIZE_MAX)
+		r = device->context->sys->map(NULL, (size_t)length_bytes, PROT_READ | PROT_WRITE,
+					      MAP_SHARED, fd, 0, ret_memory);
 	if (r)
-		return context_fail(context, r, "can't map p2pmem/allocate of %s: %s", device->name,
-				    error_name(r));
+		return allocate_failed(device, fd, length_bytes, r);
 	if (!is_inherited)
 		madvise(*ret_memory, (size_t)length_bytes, MADV_DONTFORK);
 	return 0;

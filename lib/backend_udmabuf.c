@@ -6,51 +6,27 @@
  * kernel demands that. The DMABUF holds its pages, the memfd itself is closed again. The kernel
  * refuses more than a limit that the administrator sets, with a bare EINVAL. No state, no locks.
  */
-#include <errno.h>
-#include <inttypes.h>
-
 #include <linux/udmabuf.h>
 
 #include "buffer.h"
-#include "common/sysfs.h"
 #include "memory.h"
 
-#define LIMIT_PATH "module/udmabuf/parameters/size_limit_mb"
-
-static int explain(const struct p2pdma_context *context, uint64_t length_bytes, int r)
-{
-	uint64_t limit_mb;
-
-	if (r == -ENOTTY)
-		return context_fail(context, -EOPNOTSUPP, "/dev/%s isn't udmabuf",
-				    memory_udmabuf.node);
-	if (r == -EINVAL && !sysfs_read_u64(context->sysfs_fd, LIMIT_PATH, &limit_mb) &&
-	    (length_bytes - 1) >> 20 >= limit_mb)
-		return context_fail(context, r,
-				    "udmabuf gives at most %" PRIu64 " MiB: /sys/" LIMIT_PATH
-				    " says so",
-				    limit_mb);
-	return context_fail(context, r, "udmabuf doesn't give 0x%" PRIx64 " bytes: %s",
-			    length_bytes, error_name(r));
-}
-
-static int make(const struct p2pdma_context *context, int node_fd, uint64_t length_bytes)
+static int make(struct p2pdma_context *context, int node_fd, uint64_t length_bytes)
 {
 	struct udmabuf_create argument = {
 		.flags = UDMABUF_FLAGS_CLOEXEC,
 		.size = length_bytes,
 	};
+	struct memory_call call = {.node_fd = node_fd, .length_bytes = length_bytes};
 	int memory, r;
 
 	memory = context->sys->memory("p2pdma", length_bytes);
 	if (memory < 0)
-		return context_fail(context, memory,
-				    "can't make a memfd of 0x%" PRIx64 " bytes: %s", length_bytes,
-				    error_name(memory));
+		return memory_make_failed(context, &memory_udmabuf, &call, memory);
 	argument.memfd = (uint32_t)memory;
 	r = context->sys->ioctl(node_fd, UDMABUF_CREATE, &argument);
 	context->sys->close(memory);
-	return r < 0 ? explain(context, length_bytes, r) : r;
+	return r < 0 ? memory_make_failed(context, &memory_udmabuf, &call, r) : r;
 }
 
 static const struct backend backend_udmabuf = {
@@ -65,6 +41,5 @@ static const struct backend backend_udmabuf = {
 const struct memory_source memory_udmabuf = {
 	.backend = &backend_udmabuf,
 	.node = "udmabuf",
-	.remedy = "the kernel has no udmabuf (CONFIG_UDMABUF), or its module isn't loaded",
 	.make = make,
 };

@@ -20,9 +20,10 @@
 #include "backend_drm.h"
 #include "buffer.h"
 #include "common/pci_tree.h"
+#include "explain.h"
 
 /* The function that the device is; false: none, or none that sysfs tells of. */
-static bool find_function(const struct p2pdma_context *context, int drm_fd,
+static bool find_function(struct p2pdma_context *context, int drm_fd,
 			  struct pci_function *ret_function)
 {
 	struct pci_address address;
@@ -92,8 +93,7 @@ static int check_arguments(struct p2pdma_context *context, int drm_fd,
 	return r ? r : drm_driver_query(context, drm_fd, &driver);
 }
 
-static int open_object(const struct p2pdma_context *context, int drm_fd,
-		       struct drm_object *ret_object)
+static int open_object(struct p2pdma_context *context, int drm_fd, struct drm_object *ret_object)
 {
 	int fd, r;
 
@@ -110,8 +110,7 @@ static int finish(struct p2pdma_context *context, struct drm_object *object, int
 
 	r = context->sys->size(dmabuf_fd, &object->size_bytes);
 	if (r)
-		r = context_fail(context, r, "can't ask for the size of the DMABUF: %s",
-				 error_name(r));
+		dmabuf_query_failed(context, dmabuf_fd, r);
 	else
 		r = drm_object_check(object, options->flags);
 	result.size_bytes = object->size_bytes;
@@ -183,19 +182,19 @@ int p2pdma_buffer_new_gem(struct p2pdma_context *context, int drm_fd, uint32_t h
 	return finish(context, &object, fd, &known, ret_buffer);
 }
 
-static const char *import_cause(int error)
+static int import_failed(struct p2pdma_buffer *buffer, int drm_fd, int error)
 {
-	switch (error) {
-	case -EOPNOTSUPP:
-	case -EINVAL:
-		return "it can't reach the memory peer to peer, or can't be revoked and the "
-		       "exporter insists";
-	case -ENODEV:
-	case -ENOSYS:
-		return "its driver imports no DMABUFs of other devices, or the memory has gone";
-	default:
-		return "it says no";
-	}
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	/* The memory's end explains more. */
+	int r = buffer_check_after(buffer, 0);
+
+	if (r)
+		return r;
+	request.operation = P2PDMA_OPERATION_GEM_IMPORT;
+	request.buffer = buffer;
+	request.device_fd = drm_fd;
+	return explain_failure(buffer->context, error, &request, "the DRM device doesn't map %s",
+			       buffer->name);
 }
 
 int p2pdma_gem_import(struct p2pdma_buffer *buffer, int drm_fd, uint32_t *ret_handle)
@@ -219,13 +218,8 @@ int p2pdma_gem_import(struct p2pdma_buffer *buffer, int drm_fd, uint32_t *ret_ha
 	if (prime.fd < 0)
 		return prime.fd;
 	r = drm_ioctl(context, drm_fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
-	if (r) {
-		int end = buffer_check_after(buffer, 0);
-
-		return end ? end :
-			     context_fail(context, r, "the DRM device doesn't map %s: %s (%s)",
-					  buffer->name, import_cause(r), error_name(r));
-	}
+	if (r)
+		return import_failed(buffer, drm_fd, r);
 	*ret_handle = prime.handle;
 	return 0;
 }

@@ -40,7 +40,7 @@ static int check(const struct p2pdma_buffer *buffer, uint64_t offset_bytes, uint
 	    length_bytes > buffer->size_bytes - offset_bytes)
 		return context_fail(context, -EINVAL,
 				    "0x%" PRIx64 " bytes at 0x%" PRIx64
-				    " aren't inside the buffer, which has 0x%" PRIx64,
+				    " pass the end of the buffer, which has 0x%" PRIx64,
 				    length_bytes, offset_bytes, buffer->size_bytes);
 	if (flags & P2PDMA_MAP_WRITE && buffer->flags & P2PDMA_BUFFER_READ_ONLY)
 		return context_fail(context, -EACCES, "%s is read-only", buffer->name);

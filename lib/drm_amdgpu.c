@@ -8,8 +8,6 @@
  * shows, and is a wish, too. So all of it is looked at afterwards. What GEM_OP tells is where the
  * object was wished to be, not where it is; fdinfo tells that.
  */
-#include <inttypes.h>
-
 #include <amdgpu_drm.h>
 
 #include "context.h"
@@ -17,7 +15,7 @@
 
 static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_system_allowed)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	union drm_amdgpu_gem_create create = {
 		.in =
 			{
@@ -33,8 +31,7 @@ static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_sy
 		create.in.domains |= AMDGPU_GEM_DOMAIN_GTT;
 	r = drm_ioctl(context, object->fd, DRM_IOCTL_AMDGPU_GEM_CREATE, &create);
 	if (r)
-		return context_fail(context, r, "amdgpu has no 0x%" PRIx64 " bytes: %s",
-				    length_bytes, error_name(r));
+		return drm_allocate_failed(object, length_bytes, r);
 	object->handle = create.out.handle;
 	return 0;
 }
@@ -51,8 +48,7 @@ static int memory(const struct drm_object *object, uint64_t *ret_size_bytes)
 
 	r = drm_ioctl(object->context, object->fd, DRM_IOCTL_AMDGPU_INFO, &argument);
 	if (r)
-		return context_fail(object->context, r, "amdgpu doesn't tell how much vram: %s",
-				    error_name(r));
+		return drm_query_failed(object, "how much vram it has", r);
 	*ret_size_bytes = info.vram_size;
 	return 0;
 }

@@ -10,7 +10,6 @@
  * Pages are made when the object is first used: until then fdinfo has nothing of it.
  */
 #include <errno.h>
-#include <inttypes.h>
 
 #include <i915_drm.h>
 
@@ -26,7 +25,7 @@ struct regions {
 
 static int query_regions(const struct drm_object *object, struct regions *regions)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	struct drm_i915_query_item item = {
 		.query_id = DRM_I915_QUERY_MEMORY_REGIONS,
 		.length = sizeof(*regions),
@@ -42,8 +41,7 @@ static int query_regions(const struct drm_object *object, struct regions *region
 	if (!r && regions->head.num_regions > MAX_REGIONS)
 		r = -E2BIG;
 	if (r)
-		return context_fail(context, r, "i915 doesn't tell its memory regions: %s",
-				    error_name(r));
+		return drm_query_failed(object, "its memory regions", r);
 	return 0;
 }
 
@@ -60,7 +58,7 @@ static const struct drm_i915_gem_memory_class_instance *find(const struct region
 static int create(struct drm_object *object, uint64_t length_bytes,
 		  const struct drm_i915_gem_memory_class_instance *places, uint32_t nr_places)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	struct drm_i915_gem_create_ext_memory_regions regions = {
 		.base.name = I915_GEM_CREATE_EXT_MEMORY_REGIONS,
 		.num_regions = nr_places,
@@ -76,8 +74,7 @@ static int create(struct drm_object *object, uint64_t length_bytes,
 
 	r = drm_ioctl(context, object->fd, DRM_IOCTL_I915_GEM_CREATE_EXT, &argument);
 	if (r)
-		return context_fail(context, r, "i915 has no 0x%" PRIx64 " bytes: %s", length_bytes,
-				    error_name(r));
+		return drm_allocate_failed(object, length_bytes, r);
 	object->handle = argument.handle;
 	object->is_fixed = nr_places == 1;
 	return 0;
@@ -123,6 +120,7 @@ static int memory(const struct drm_object *object, uint64_t *ret_size_bytes)
 
 const struct drm_driver drm_i915 = {
 	.name = "i915",
+	.no_peer = "maps memory of the machine only, and can't be revoked",
 	.caveat = "most kernels let no other device reach its local memory",
 	.allocate = allocate,
 	.place = drm_usage_place,

@@ -7,7 +7,7 @@
  * an object is made for both, and then GEM_INFO tells where it is.
  */
 #include <errno.h>
-#include <inttypes.h>
+#include <stdint.h>
 
 #include <drm.h>
 #include <nouveau_drm.h>
@@ -18,7 +18,7 @@
 
 static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_system_allowed)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	struct drm_nouveau_gem_new argument = {
 		.info =
 			{
@@ -34,8 +34,7 @@ static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_sy
 	(void)is_system_allowed;
 	r = drm_ioctl(context, object->fd, NOUVEAU_ABI_GEM_NEW, &argument);
 	if (r)
-		return context_fail(context, r, "nouveau has no 0x%" PRIx64 " bytes: %s",
-				    length_bytes, error_name(r));
+		return drm_allocate_failed(object, length_bytes, r);
 	object->handle = argument.info.handle;
 	return 0;
 }
@@ -47,8 +46,7 @@ static int place(const struct drm_object *object, enum drm_place *ret_place)
 
 	r = drm_ioctl(object->context, object->fd, NOUVEAU_ABI_GEM_INFO, &info);
 	if (r)
-		return context_fail(object->context, r,
-				    "nouveau doesn't tell where the object is: %s", error_name(r));
+		return drm_query_failed(object, "where the object is", r);
 	*ret_place = info.domain & NOUVEAU_GEM_DOMAIN_VRAM ? DRM_PLACE_DEVICE : DRM_PLACE_SYSTEM;
 	return 0;
 }
@@ -60,14 +58,14 @@ static int memory(const struct drm_object *object, uint64_t *ret_size_bytes)
 
 	r = drm_ioctl(object->context, object->fd, NOUVEAU_ABI_GETPARAM, &argument);
 	if (r)
-		return context_fail(object->context, r, "nouveau doesn't tell how much vram: %s",
-				    error_name(r));
+		return drm_query_failed(object, "how much vram it has", r);
 	*ret_size_bytes = argument.value;
 	return 0;
 }
 
 const struct drm_driver drm_nouveau = {
 	.name = "nouveau",
+	.no_peer = "maps memory of the machine only, and can't be revoked",
 	.caveat = "it moves what it exports to system memory, which is refused unless allowed",
 	.allocate = allocate,
 	.place = place,

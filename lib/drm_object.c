@@ -27,6 +27,7 @@
 
 #include "context.h"
 #include "drm_object.h"
+#include "explain.h"
 
 /* Of all DRM nodes, in the kernel's list of devices. */
 #define DRM_MAJOR 226
@@ -38,7 +39,7 @@ static const struct drm_driver *const drivers[] = {
 	&drm_amdgpu, &drm_xe, &drm_i915, &drm_nouveau, &drm_virtio, &drm_vgem,
 };
 
-int drm_ioctl(const struct p2pdma_context *context, int fd, unsigned long request, void *argument)
+int drm_ioctl(struct p2pdma_context *context, int fd, unsigned long request, void *argument)
 {
 	int r = -EINTR;
 
@@ -56,7 +57,7 @@ const struct drm_driver *drm_driver_of(const char *bound)
 	return &drm_other;
 }
 
-static const struct drm_driver *find_driver(const char *name)
+const struct drm_driver *drm_driver_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
 		if (!strcmp(drivers[i]->name, name))
@@ -65,30 +66,40 @@ static const struct drm_driver *find_driver(const char *name)
 	return &drm_other;
 }
 
-int drm_driver_query(const struct p2pdma_context *context, int fd,
-		     const struct drm_driver **ret_driver)
+int drm_name_query(struct p2pdma_context *context, int fd, char *ret_name, size_t size)
 {
-	char name[32] = "";
-	struct drm_version version = {.name = name, .name_len = sizeof(name) - 1};
+	struct drm_version version = {.name = ret_name, .name_len = size - 1};
 	struct stat status;
 	int r;
 
 	r = context->sys->stat(fd, &status);
 	if (r)
-		return context_fail(context, r, "can't look at descriptor %d: %s", fd,
-				    error_name(r));
+		return r;
 	/* Other devices may have a call of this number, for something else. */
 	if (!S_ISCHR(status.st_mode) || major(status.st_rdev) != DRM_MAJOR)
-		return context_fail(context, -EINVAL, "descriptor %d is no DRM device", fd);
-	r = drm_ioctl(context, fd, DRM_IOCTL_VERSION, &version);
-	if (r)
-		return context_fail(context, r, "can't ask the DRM device for its driver: %s",
-				    error_name(r));
-	*ret_driver = find_driver(name);
-	return 0;
+		return -EINVAL;
+	memset(ret_name, 0, size);
+	return drm_ioctl(context, fd, DRM_IOCTL_VERSION, &version);
 }
 
-int drm_object_init(struct drm_object *object, const struct p2pdma_context *context, int fd)
+int drm_driver_query(struct p2pdma_context *context, int fd, const struct drm_driver **ret_driver)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	char name[32];
+	int r;
+
+	r = drm_name_query(context, fd, name, sizeof(name));
+	if (!r) {
+		*ret_driver = drm_driver_find(name);
+		return 0;
+	}
+	request.operation = P2PDMA_OPERATION_GEM_QUERY;
+	request.device_fd = fd;
+	return explain_failure(context, r, &request, "can't take descriptor %d for a DRM device",
+			       fd);
+}
+
+int drm_object_init(struct drm_object *object, struct p2pdma_context *context, int fd)
 {
 	int r;
 
@@ -113,7 +124,18 @@ void drm_object_done(struct drm_object *object)
 	object->fd = -1;
 }
 
-int drm_file_reopen(const struct p2pdma_context *context, int drm_fd, int *ret_fd)
+static int reopen_failed(struct p2pdma_context *context, int drm_fd, int error)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+
+	request.operation = P2PDMA_OPERATION_OPEN;
+	request.device_fd = drm_fd;
+	request.node = "the DRM device's node";
+	return explain_failure(context, error, &request,
+			       "can't open the DRM device of descriptor %d", drm_fd);
+}
+
+int drm_file_reopen(struct p2pdma_context *context, int drm_fd, int *ret_fd)
 {
 	char path[32];
 	int r;
@@ -122,10 +144,9 @@ int drm_file_reopen(const struct p2pdma_context *context, int drm_fd, int *ret_f
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", drm_fd);
 	r = context->sys->open_at(AT_FDCWD, path, O_RDWR);
 	if (r == -ENOENT)
-		return context_fail(context, -EBADF, "%d is no descriptor", drm_fd);
+		r = -EBADF;
 	if (r < 0)
-		return context_fail(context, r, "can't open the DRM device of descriptor %d: %s",
-				    drm_fd, error_name(r));
+		return reopen_failed(context, drm_fd, r);
 	/*
 	 * Who opens a primary node that has no master is its master, and as long as the buffer
 	 * lives no compositor could be. Others answer an error.
@@ -140,9 +161,38 @@ static const char *driver_name(const struct drm_object *object)
 	return object->driver->name ? object->driver->name : "this DRM driver";
 }
 
+/* @request: all but the device. */
+static int object_failed(const struct drm_object *object, struct p2pdma_explain_request *request,
+			 const char *what, int error)
+{
+	request->device_fd = object->fd;
+	return explain_failure(object->context, error, request, "%s %s", driver_name(object), what);
+}
+
+int drm_allocate_failed(const struct drm_object *object, uint64_t length_bytes, int error)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	char what[64];
+
+	snprintf(what, sizeof(what), "makes no object of 0x%" PRIx64 " bytes", length_bytes);
+	request.operation = P2PDMA_OPERATION_GEM_ALLOCATE;
+	request.length_bytes = length_bytes;
+	return object_failed(object, &request, what, error);
+}
+
+int drm_query_failed(const struct drm_object *object, const char *what, int error)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	char text[96];
+
+	snprintf(text, sizeof(text), "doesn't tell %s", what);
+	request.operation = P2PDMA_OPERATION_GEM_QUERY;
+	return object_failed(object, &request, text, error);
+}
+
 int drm_object_allocate(struct drm_object *object, uint64_t length_bytes, uint32_t flags)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	bool is_system_allowed = flags & P2PDMA_BUFFER_ALLOW_SYSTEM;
 
 	if (!object->driver->allocate)
@@ -158,22 +208,26 @@ int drm_object_allocate(struct drm_object *object, uint64_t length_bytes, uint32
 
 int drm_object_export(struct drm_object *object, uint32_t flags, int *ret_fd)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	struct p2pdma_context *context = object->context;
 	struct drm_prime_handle prime = {.handle = object->handle, .fd = -1};
 	int r;
 
 	prime.flags = DRM_CLOEXEC | (flags & P2PDMA_BUFFER_READ_ONLY ? 0 : DRM_RDWR);
 	r = drm_ioctl(context, object->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime);
-	if (r)
-		return context_fail(context, r, "%s doesn't export the object: %s",
-				    driver_name(object), error_name(r));
-	*ret_fd = prime.fd;
-	return 0;
+	if (!r) {
+		*ret_fd = prime.fd;
+		return 0;
+	}
+	request.operation = P2PDMA_OPERATION_GEM_EXPORT;
+	request.object = object->handle;
+	return object_failed(object, &request, "doesn't export the object", r);
 }
 
 int drm_object_import(struct drm_object *object, int dmabuf_fd)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	struct p2pdma_context *context = object->context;
 	struct drm_prime_handle prime = {.fd = dmabuf_fd};
 	uint64_t size_bytes;
 	int r;
@@ -181,12 +235,14 @@ int drm_object_import(struct drm_object *object, int dmabuf_fd)
 	r = context->sys->size(dmabuf_fd, &size_bytes);
 	if (!r)
 		r = drm_ioctl(context, object->fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
-	if (r)
-		return context_fail(context, r, "%s doesn't take the object back: %s",
-				    driver_name(object), error_name(r));
-	object->handle = prime.handle;
-	object->size_bytes = size_bytes;
-	return 0;
+	if (!r) {
+		object->handle = prime.handle;
+		object->size_bytes = size_bytes;
+		return 0;
+	}
+	request.operation = P2PDMA_OPERATION_GEM_IMPORT;
+	request.fd = dmabuf_fd;
+	return object_failed(object, &request, "doesn't take the object back", r);
 }
 
 int drm_object_place(const struct drm_object *object, enum drm_place *ret_place)
@@ -199,7 +255,7 @@ int drm_object_place(const struct drm_object *object, enum drm_place *ret_place)
 
 int drm_object_check(const struct drm_object *object, uint32_t flags)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	enum drm_place place;
 	int r;
 

@@ -28,7 +28,7 @@ enum drm_place {
  * is told of the object.
  */
 struct drm_object {
-	const struct p2pdma_context *context;
+	struct p2pdma_context *context;
 	const struct drm_driver *driver;
 	int fd;			/* the file; -1: none */
 	struct drm_usage empty; /* of the file, before the object was there */
@@ -44,6 +44,8 @@ struct drm_driver {
 	/* Why objects of it are never in memory of a device; NULL: they may be. */
 	const char *system_cause;
 	const char *caveat; /* what to know before; NULL: nothing */
+	/* Why it maps no memory of other devices: what follows its name; NULL: it may. */
+	const char *no_peer;
 	/* @length_bytes: whole pages. Sets handle, and is_fixed. NULL: there is no way. */
 	int (*allocate)(struct drm_object *object, uint64_t length_bytes, bool is_system_allowed);
 	int (*place)(const struct drm_object *object, enum drm_place *ret_place);
@@ -60,21 +62,29 @@ extern const struct drm_driver drm_virtio;
 extern const struct drm_driver drm_xe;
 
 /* An ioctl on the object's file, again as long as a signal or the driver cuts it short. */
-int drm_ioctl(const struct p2pdma_context *context, int fd, unsigned long request, void *argument);
+int drm_ioctl(struct p2pdma_context *context, int fd, unsigned long request, void *argument);
 
 /* Of a DRM node; -EINVAL for any other descriptor. */
-int drm_driver_query(const struct p2pdma_context *context, int fd,
-		     const struct drm_driver **ret_driver);
+int drm_driver_query(struct p2pdma_context *context, int fd, const struct drm_driver **ret_driver);
+/* The name that the driver of a DRM node gives itself. Tells no cause. */
+int drm_name_query(struct p2pdma_context *context, int fd, char *ret_name, size_t size);
+/* By that name. Never NULL: drm_other. */
+const struct drm_driver *drm_driver_find(const char *name);
+
+/* An object of @object's driver couldn't be made: tells the cause and returns the error. */
+int drm_allocate_failed(const struct drm_object *object, uint64_t length_bytes, int error);
+/* The driver didn't answer a question; @what: "how much vram it has". */
+int drm_query_failed(const struct drm_object *object, const char *what, int error);
 /* By the driver that a function is bound to. Never NULL: drm_other. */
 const struct drm_driver *drm_driver_of(const char *bound);
 
 /* Takes @fd over, of a DRM device, also where it fails; asks for its driver. */
-int drm_object_init(struct drm_object *object, const struct p2pdma_context *context, int fd);
+int drm_object_init(struct drm_object *object, struct p2pdma_context *context, int fd);
 /* Closes the handle and the file; idempotent. */
 void drm_object_done(struct drm_object *object);
 
 /* A file of its own for the device behind the caller's @drm_fd. */
-int drm_file_reopen(const struct p2pdma_context *context, int drm_fd, int *ret_fd);
+int drm_file_reopen(struct p2pdma_context *context, int drm_fd, int *ret_fd);
 
 int drm_object_allocate(struct drm_object *object, uint64_t length_bytes, uint32_t flags);
 /* The object's DMABUF, read-only where P2PDMA_BUFFER_READ_ONLY is set in @flags. */

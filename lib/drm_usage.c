@@ -108,7 +108,7 @@ bool drm_usage_take(void *data, const char *line)
 
 int drm_usage_query(const struct drm_object *object, struct drm_usage *ret_usage)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	struct drm_usage usage = {.is_known = false};
 	char path[40];
 	int r;
@@ -116,7 +116,7 @@ int drm_usage_query(const struct drm_object *object, struct drm_usage *ret_usage
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", object->fd);
 	r = proc_each_line(context->sys, path, drm_usage_take, &usage);
 	if (r)
-		return context_fail(context, r, "can't read %s: %s", path, error_name(r));
+		return drm_query_failed(object, "in fdinfo where its memory is", r);
 	*ret_usage = usage;
 	return 0;
 }

@@ -17,7 +17,7 @@
 
 static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_system_allowed)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	uint64_t page = context->page_size_bytes;
 	struct drm_mode_create_dumb argument = {.bpp = 8};
 	int r;
@@ -31,18 +31,15 @@ static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_sy
 	argument.width = (uint32_t)page;
 	argument.height = (uint32_t)(length_bytes / page);
 	r = drm_ioctl(context, object->fd, DRM_IOCTL_MODE_CREATE_DUMB, &argument);
-	if (r == -EACCES)
-		return context_fail(context, r,
-				    "vgem allocates on its primary node (/dev/dri/card*) only");
 	if (r)
-		return context_fail(context, r, "vgem makes no object of 0x%" PRIx64 " bytes: %s",
-				    length_bytes, error_name(r));
+		return drm_allocate_failed(object, length_bytes, r);
 	object->handle = argument.handle;
 	return 0;
 }
 
 const struct drm_driver drm_vgem = {
 	.name = "vgem",
+	.no_peer = "maps no memory of other devices, and can't be revoked",
 	.system_cause = "it has no device, all its objects are system memory",
 	.allocate = allocate,
 };

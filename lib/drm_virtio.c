@@ -7,7 +7,6 @@
  * of the host's, which a 3D driver makes, lie in a BAR of the device.
  */
 #include <errno.h>
-#include <inttypes.h>
 
 #include <virtgpu_drm.h>
 
@@ -83,9 +82,7 @@ static int allocate(struct drm_object *object, uint64_t length_bytes, bool is_sy
 		r = create_resource(object, (uint32_t)length_bytes,
 				    query(object, VIRTGPU_PARAM_3D_FEATURES));
 	if (r)
-		return context_fail(object->context, r,
-				    "virtio-gpu makes no object of 0x%" PRIx64 " bytes: %s",
-				    length_bytes, error_name(r));
+		return drm_allocate_failed(object, length_bytes, r);
 	return 0;
 }
 
@@ -96,9 +93,7 @@ static int place(const struct drm_object *object, enum drm_place *ret_place)
 
 	r = drm_ioctl(object->context, object->fd, VIRTIO_ABI_RESOURCE_INFO, &info);
 	if (r)
-		return context_fail(object->context, r,
-				    "virtio-gpu doesn't tell where the object is: %s",
-				    error_name(r));
+		return drm_query_failed(object, "where the object is", r);
 	*ret_place =
 		info.blob_mem == VIRTIO_ABI_BLOB_MEM_HOST3D ? DRM_PLACE_DEVICE : DRM_PLACE_SYSTEM;
 	return 0;

@@ -23,7 +23,7 @@ struct regions {
 
 static int query_regions(const struct drm_object *object, struct regions *regions)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	struct xe_abi_device_query query = {.query = XE_ABI_QUERY_MEM_REGIONS};
 	int r;
 
@@ -38,8 +38,7 @@ static int query_regions(const struct drm_object *object, struct regions *region
 			   (query.size - sizeof(regions->head)) / sizeof(*regions->list)))
 		r = -EIO;
 	if (r)
-		return context_fail(context, r, "xe doesn't tell its memory regions: %s",
-				    error_name(r));
+		return drm_query_failed(object, "its memory regions", r);
 	return 0;
 }
 
@@ -58,7 +57,7 @@ static const struct xe_abi_mem_region *find(const struct regions *regions, uint1
 static int create(struct drm_object *object, uint64_t length_bytes, uint32_t placement,
 		  bool is_fixed)
 {
-	const struct p2pdma_context *context = object->context;
+	struct p2pdma_context *context = object->context;
 	struct xe_abi_gem_create argument = {
 		.size = length_bytes,
 		.placement = placement,
@@ -69,8 +68,7 @@ static int create(struct drm_object *object, uint64_t length_bytes, uint32_t pla
 
 	r = drm_ioctl(context, object->fd, XE_ABI_GEM_CREATE, &argument);
 	if (r)
-		return context_fail(context, r, "xe has no 0x%" PRIx64 " bytes: %s", length_bytes,
-				    error_name(r));
+		return drm_allocate_failed(object, length_bytes, r);
 	object->handle = argument.handle;
 	object->is_fixed = is_fixed;
 	return 0;

@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,19 @@
 #define EXPORT	     P2PDMA_OPERATION_EXPORT
 #define MAP	     P2PDMA_OPERATION_MAP
 #define ADOPT	     P2PDMA_OPERATION_ADOPT
-#define NR_OPERATION (ADOPT + 1)
+#define OPEN	     P2PDMA_OPERATION_OPEN
+#define IOMMUFD	     P2PDMA_OPERATION_IOMMUFD_MAP
+#define GEM_QUERY    P2PDMA_OPERATION_GEM_QUERY
+#define GEM_ALLOCATE P2PDMA_OPERATION_GEM_ALLOCATE
+#define GEM_EXPORT   P2PDMA_OPERATION_GEM_EXPORT
+#define GEM_IMPORT   P2PDMA_OPERATION_GEM_IMPORT
+#define POOL	     P2PDMA_OPERATION_POOL_ALLOCATE
+#define SYSTEM	     P2PDMA_OPERATION_MEMORY_ALLOCATE
+#define RUNTIME	     P2PDMA_OPERATION_RUNTIME_EXPORT
+#define NR_OPERATION (RUNTIME + 1)
+
+/* The members that the first requests had. */
+#define FIRST_SIZE   offsetof(struct p2pdma_explain_request, device_fd)
 
 /* Rows of an operation and an error follow each other in this order; those of ANY come along. */
 static const struct {
@@ -41,9 +54,11 @@ static const struct {
 } rows[] = {
 	{REGISTER, ANY, {explain_buffer_end}},
 	{MAP, ANY, {explain_buffer_end}},
+	{IOMMUFD, ANY, {explain_buffer_end}},
+	{GEM_IMPORT, ANY, {explain_buffer_end}},
 	{ANY, EMFILE, {explain_open_files}},
 	{ANY, ENFILE, {explain_open_files}},
-	{ANY, EBADF, {explain_descriptor}},
+	{ANY, EBADF, {explain_device_closed, explain_descriptor}},
 
 	{REGISTER, EINVAL, {explain_descriptor, explain_rules, explain_path, explain_nic_limits}},
 	{REGISTER, EINVAL, {explain_driver}},
@@ -94,6 +109,66 @@ static const struct {
 	{ADOPT, EINVAL, {explain_descriptor}},
 	{ADOPT, ENODEV, {explain_ended}},
 
+	{OPEN, ENOENT, {explain_node_missing}},
+	{OPEN, ENODEV, {explain_node_gone}},
+	{OPEN, ENXIO, {explain_node_gone}},
+	{OPEN, EACCES, {explain_node_rights}},
+	{OPEN, EPERM, {explain_node_container}},
+	{OPEN, EBUSY, {explain_node_busy}},
+
+	{IOMMUFD, ENOTTY, {explain_device_kind, explain_iommufd_method}},
+	{IOMMUFD, EOPNOTSUPP, {explain_iommufd_exporter, explain_path, explain_iommufd_method}},
+	{IOMMUFD, ENOENT, {explain_iommufd_space}},
+	{IOMMUFD,
+	 EINVAL,
+	 {explain_iommufd_range, explain_iommufd_address, explain_iommufd_exporter, explain_path}},
+	{IOMMUFD, EADDRINUSE, {explain_iommufd_taken}},
+	{IOMMUFD, EEXIST, {explain_iommufd_taken}},
+	{IOMMUFD, EOVERFLOW, {explain_iommufd_address}},
+	{IOMMUFD, ENOSPC, {explain_iommufd_taken}},
+	{IOMMUFD, EACCES, {explain_read_only}},
+	{IOMMUFD, ENODEV, {explain_ended}},
+
+	{GEM_QUERY, ENODEV, {explain_gem_gone}},
+	{GEM_QUERY, EINVAL, {explain_device_kind, explain_gem_method}},
+	{GEM_QUERY, ENOTTY, {explain_device_kind, explain_gem_method}},
+	{GEM_QUERY, EOPNOTSUPP, {explain_gem_method}},
+	{GEM_ALLOCATE, ENODEV, {explain_gem_gone}},
+	{GEM_ALLOCATE, EINVAL, {explain_device_kind, explain_gem_size}},
+	{GEM_ALLOCATE, ENOTTY, {explain_device_kind, explain_gem_method}},
+	{GEM_ALLOCATE, EACCES, {explain_gem_node}},
+	{GEM_ALLOCATE, ENOMEM, {explain_gem_room}},
+	{GEM_ALLOCATE, ENOSPC, {explain_gem_room}},
+	{GEM_EXPORT, ENODEV, {explain_gem_gone}},
+	{GEM_EXPORT, ENOENT, {explain_gem_handle}},
+	{GEM_EXPORT, EPERM, {explain_gem_unshared}},
+	{GEM_EXPORT, EINVAL, {explain_device_kind}},
+	{GEM_EXPORT, ENOTTY, {explain_device_kind, explain_gem_method}},
+	{GEM_EXPORT, ENOSYS, {explain_gem_method}},
+	{GEM_EXPORT, EOPNOTSUPP, {explain_gem_method}},
+	{GEM_IMPORT, ENODEV, {explain_gem_gone, explain_gem_peer, explain_gem_none, explain_ended}},
+	{GEM_IMPORT,
+	 EINVAL,
+	 {explain_device_kind, explain_descriptor, explain_path, explain_gem_peer,
+	  explain_gem_refuses}},
+	{GEM_IMPORT, ENOTTY, {explain_device_kind, explain_gem_method}},
+	{GEM_IMPORT, EOPNOTSUPP, {explain_path, explain_gem_peer, explain_gem_refuses}},
+	{GEM_IMPORT, ENOTSUPP, {explain_path, explain_gem_peer, explain_gem_refuses}},
+	{GEM_IMPORT, ENOSYS, {explain_gem_peer, explain_gem_method}},
+
+	{POOL, ENOMEM, {explain_pool_room, explain_mappings, explain_pool_pieces}},
+	{POOL, ENODEV, {explain_pool_gone}},
+	{POOL, ENXIO, {explain_pool_gone}},
+	{POOL, EINVAL, {explain_pool_range}},
+
+	{SYSTEM, ENOTTY, {explain_device_kind}},
+	{SYSTEM, EINVAL, {explain_gem_size, explain_memory_limit}},
+	{SYSTEM, EFBIG, {explain_memory_file}},
+	{SYSTEM, ENOMEM, {explain_memory_free}},
+
+	{RUNTIME, ENOENT, {explain_runtime_address}},
+	{RUNTIME, EOPNOTSUPP, {explain_runtime_modules, explain_runtime_export}},
+
 	{ANY, ANY, {explain_rest}},
 };
 
@@ -123,6 +198,7 @@ static void explain_run(struct p2pdma_context *context, int error,
 	out->error = error;
 	explain_dmabuf_init(&explain);
 	explain_nic_init(&explain);
+	explain_device_init(&explain);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		if (rows[i].operation != ANY && rows[i].operation != request->operation)
 			continue;
@@ -150,6 +226,18 @@ int explain_failure(struct p2pdma_context *context, int error,
 			       error_name(error), *explanation.remedy ? "; " : "",
 			       explanation.remedy);
 	return error;
+}
+
+int explain_open_failure(struct p2pdma_context *context, int error, const char *root,
+			 const char *path)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	char node[128];
+
+	snprintf(node, sizeof(node), "%s%s", root, path);
+	request.operation = P2PDMA_OPERATION_OPEN;
+	request.node = node;
+	return explain_failure(context, error, &request, "can't open %s", node);
 }
 
 static int check(struct p2pdma_context *context, int error,
@@ -183,9 +271,12 @@ int p2pdma_explain(struct p2pdma_context *context, int error,
 		return context_fail(context, -EINVAL,
 				    "no request, or the explanation isn't there or has a wrong "
 				    "size");
-	r = options_load(&known, sizeof(known), sizeof(known), request);
+	r = options_load(&known, sizeof(known), FIRST_SIZE, request);
 	if (r)
 		return context_fail(context, r, "the request has a wrong size");
+	/* Descriptor 0 is one, and not what an older program leaves out. */
+	if (request->size_bytes <= FIRST_SIZE)
+		known.device_fd = -1;
 	r = check(context, error, &known);
 	if (r)
 		return r;

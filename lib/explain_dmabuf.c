@@ -15,6 +15,8 @@
 #include <infiniband/verbs.h>
 #include <linux/pci_regs.h>
 
+#include <p2pdma/iommufd.h>
+
 #include "buffer.h"
 #include "common/cleanup.h"
 #include "common/sysfs.h"
@@ -162,17 +164,29 @@ bool explain_rules(struct explain *explain)
 	return true;
 }
 
+static bool writes(const struct p2pdma_explain_request *request)
+{
+	switch (request->operation) {
+	case P2PDMA_OPERATION_MAP:
+		return request->access & P2PDMA_MAP_WRITE;
+	case P2PDMA_OPERATION_IOMMUFD_MAP:
+		return request->access & P2PDMA_IOMMUFD_WRITE;
+	default:
+		return mr_writes(request->access);
+	}
+}
+
 bool explain_read_only(struct explain *explain)
 {
-	bool is_map = explain->request->operation == P2PDMA_OPERATION_MAP;
-	uint32_t access = explain->request->access;
+	bool is_registration = explain->request->operation == P2PDMA_OPERATION_REGISTER;
 
-	if (!explain->is_read_only || !(is_map ? access & P2PDMA_MAP_WRITE : mr_writes(access)))
+	if (!explain->is_read_only || !writes(explain->request))
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_READ_ONLY, P2PDMA_EXPLANATION_SEEN,
 		    "%s is read-only", explain->memory);
-	explain_remedy(explain->out, is_map ? "map it for reading" :
-					      "register it with IBV_ACCESS_REMOTE_READ alone");
+	explain_remedy(explain->out, is_registration ?
+					     "register it with IBV_ACCESS_REMOTE_READ alone" :
+					     "map it for reading");
 	return true;
 }
 
@@ -232,6 +246,18 @@ bool explain_ended(struct explain *explain)
 	return true;
 }
 
+/* Who maps it, by a name that paths know; false: nobody knows. */
+static bool name_importer(const struct explain *explain, char *ret_name, size_t size)
+{
+	if (explain->has_nic)
+		explain_nic_importer(explain, ret_name, size);
+	else if (explain->request->importer)
+		snprintf(ret_name, size, "%s", explain->request->importer);
+	else
+		return explain_device_importer(explain, ret_name, size);
+	return true;
+}
+
 bool explain_path(struct explain *explain)
 {
 	struct p2pdma_provider *provider = NULL;
@@ -239,21 +265,20 @@ bool explain_path(struct explain *explain)
 	char importer[64];
 	int r;
 
-	if (!*explain->provider || !explain->has_nic ||
+	if (!*explain->provider || !name_importer(explain, importer, sizeof(importer)) ||
 	    dmabuf_exporter_is_system(explain->out->exporter))
 		return false;
 	r = p2pdma_provider_find(explain->context, explain->provider, &provider);
 	if (r)
 		return false;
-	explain_nic_importer(explain, importer, sizeof(importer));
 	r = p2pdma_path_query(explain->context, provider, importer, &path);
 	p2pdma_provider_unref(provider);
 	if (r || path.flags & P2PDMA_PATH_POSSIBLE)
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_PATH,
 		    path.map_type == P2PDMA_MAP_NOT_SUPPORTED ? P2PDMA_EXPLANATION_SEEN : 0,
-		    "%s can't reach %s peer to peer: %s", explain->nic, explain->provider,
-		    path.why);
+		    "%s can't reach %s peer to peer: %s",
+		    explain->has_nic ? explain->nic : importer, explain->provider, path.why);
 	explain_remedy(explain->out, "%s", path.advice);
 	return true;
 }

@@ -43,13 +43,9 @@ bool explain_export_range(struct explain *explain)
 				   "0x%" PRIx64 " bytes at 0x%" PRIx64
 				   " aren't multiples of the page size %" PRIu64,
 				   request->length_bytes, request->offset_bytes, page);
-	if (size &&
-	    (request->offset_bytes > size || request->length_bytes > size - request->offset_bytes))
-		return explain_say(explain->out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
-				   "0x%" PRIx64 " bytes at 0x%" PRIx64
-				   " pass the end of %s, which has 0x%" PRIx64,
-				   request->length_bytes, request->offset_bytes,
-				   provider_of(explain), size);
+	if (explain_beyond(explain->out, request->offset_bytes, request->length_bytes,
+			   provider_of(explain), size ? size : UINT64_MAX))
+		return true;
 	return explain_say(explain->out, P2PDMA_CAUSE_NOT_EXPORTABLE, 0,
 			   "the kernel can't export BAR %" PRIu32 " of %s", request->bar,
 			   provider_of(explain));

@@ -64,6 +64,11 @@ static bool look_at_map_count(struct explain *explain)
 	return true;
 }
 
+static bool takes_addresses(uint32_t operation)
+{
+	return operation == P2PDMA_OPERATION_MAP || operation == P2PDMA_OPERATION_POOL_ALLOCATE;
+}
+
 bool explain_mappings(struct explain *explain)
 {
 	const struct sys_ops *sys = explain->context->sys;
@@ -72,8 +77,7 @@ bool explain_mappings(struct explain *explain)
 
 	if (look_at_map_count(explain))
 		return true;
-	/* Only a mapping takes address space. */
-	if (explain->request->operation != P2PDMA_OPERATION_MAP || sys->limit(RLIMIT_AS, &limit) ||
+	if (!takes_addresses(explain->request->operation) || sys->limit(RLIMIT_AS, &limit) ||
 	    limit == UINT64_MAX || proc_find_u64(sys, "/proc/self/status", "VmSize:", &used_kib) ||
 	    used_kib * 1024 + wanted <= limit)
 		return false;

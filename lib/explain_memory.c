@@ -51,9 +51,7 @@ bool explain_memlock(struct explain *explain)
 struct search {
 	uint64_t address;
 	bool is_inside; /* lines are of the mapping that was looked for */
-	bool is_found;
-	bool is_writable;
-	bool is_device;
+	struct explain_mapping mapping;
 };
 
 static bool take_line(void *data, const char *line)
@@ -63,45 +61,57 @@ static bool take_line(void *data, const char *line)
 	char rights[5];
 
 	if (sscanf(line, "%llx-%llx %4s", &start, &end, rights) == 3) {
-		if (search->is_found)
+		if (search->mapping.is_there)
 			return true;
 		search->is_inside = start <= search->address && search->address < end;
-		search->is_found = search->is_inside;
-		search->is_writable = search->is_inside && rights[1] == 'w';
+		search->mapping.is_there = search->is_inside;
+		search->mapping.is_writable = search->is_inside && rights[1] == 'w';
 	} else if (search->is_inside && !strncmp(line, "VmFlags:", 8)) {
-		/* Device memory, and page frames without pages. */
-		search->is_device = strstr(line, " io") || strstr(line, " pf");
+		search->mapping.is_device = strstr(line, " io") || strstr(line, " pf");
 		return true;
 	}
 	return false;
 }
 
+int explain_mapping_query(const struct explain *explain, uint64_t address,
+			  struct explain_mapping *ret_mapping)
+{
+	struct search search = {.address = address};
+	int r;
+
+	r = proc_each_line(explain->context->sys, "/proc/self/smaps", take_line, &search);
+	if (!r)
+		*ret_mapping = search.mapping;
+	return r;
+}
+
 bool explain_address(struct explain *explain)
 {
-	struct search search = {.address = explain->request->iova};
+	uint64_t address = explain->request->iova;
+	struct explain_mapping mapping;
 
-	if (proc_each_line(explain->context->sys, "/proc/self/smaps", take_line, &search))
+	if (explain_mapping_query(explain, address, &mapping))
 		return false;
-	if (!search.is_found) {
+	if (!mapping.is_there) {
 		explain_say(explain->out, P2PDMA_CAUSE_NOT_MAPPED, P2PDMA_EXPLANATION_SEEN,
-			    "nothing is mapped at 0x%" PRIx64, search.address);
+			    "nothing is mapped at 0x%" PRIx64, address);
 		return true;
 	}
-	if (search.is_device) {
+	if (mapping.is_device) {
 		explain_say(explain->out, P2PDMA_CAUSE_DEVICE_MAPPING, P2PDMA_EXPLANATION_SEEN,
 			    "at 0x%" PRIx64
 			    " device memory is mapped, which has no pages that ibv_reg_mr() could "
 			    "pin",
-			    search.address);
+			    address);
 		explain_remedy(explain->out,
 			       "register its DMABUF instead: p2pdma_mr_register(), or "
 			       "ibv_reg_dmabuf_mr() with p2pdma_buffer_fd()");
 		return true;
 	}
-	if (search.is_writable || !mr_writes(explain->request->access))
+	if (mapping.is_writable || !mr_writes(explain->request->access))
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_NOT_MAPPED, P2PDMA_EXPLANATION_SEEN,
-		    "what is mapped at 0x%" PRIx64 " may not be written", search.address);
+		    "what is mapped at 0x%" PRIx64 " may not be written", address);
 	explain_remedy(explain->out, "map it with PROT_WRITE, or register it for reading");
 	return true;
 }

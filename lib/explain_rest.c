@@ -36,6 +36,41 @@ static bool is_registration(const struct explain *explain)
 	       explain->request->operation == P2PDMA_OPERATION_REGISTER_MEMORY;
 }
 
+/* What an operation's own driver or library says without a word why. */
+static const struct {
+	uint32_t operation;
+	uint32_t cause;
+	const char *sentence;
+} refusals[] = {
+	{P2PDMA_OPERATION_IOMMUFD_MAP, P2PDMA_CAUSE_IMPORTER_REFUSES,
+	 "iommufd refuses the DMABUF, or this kernel's takes memfds only"},
+	{P2PDMA_OPERATION_GEM_QUERY, P2PDMA_CAUSE_MAKER_REFUSES, "the DRM driver doesn't answer"},
+	{P2PDMA_OPERATION_GEM_ALLOCATE, P2PDMA_CAUSE_MAKER_REFUSES,
+	 "the DRM driver makes no such object"},
+	{P2PDMA_OPERATION_GEM_EXPORT, P2PDMA_CAUSE_MAKER_REFUSES,
+	 "the DRM driver doesn't export the object"},
+	{P2PDMA_OPERATION_GEM_IMPORT, P2PDMA_CAUSE_IMPORTER_REFUSES,
+	 "the DRM driver doesn't take the DMABUF"},
+	{P2PDMA_OPERATION_POOL_ALLOCATE, P2PDMA_CAUSE_MAKER_REFUSES,
+	 "the kernel doesn't map memory of the pool"},
+	{P2PDMA_OPERATION_MEMORY_ALLOCATE, P2PDMA_CAUSE_MAKER_REFUSES,
+	 "the kernel makes no such buffer of system memory"},
+	{P2PDMA_OPERATION_RUNTIME_EXPORT, P2PDMA_CAUSE_MAKER_REFUSES,
+	 "the runtime's own result is all that it says"},
+};
+
+static bool look_at_refusal(struct explain *explain)
+{
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+		if (refusals[i].operation != explain->request->operation)
+			continue;
+		explain_say(explain->out, refusals[i].cause, 0, "%s", refusals[i].sentence);
+		explain_remedy(explain->out, "the kernel's log may say more");
+		return true;
+	}
+	return false;
+}
+
 /* No path to a device is in the way of it. */
 static bool look_at_system_memory(struct explain *explain)
 {
@@ -70,6 +105,8 @@ bool explain_rest(struct explain *explain)
 		explain_remedy(explain->out, "the kernel's log may say more");
 		return true;
 	}
+	if (look_at_refusal(explain))
+		return true;
 	explain_say(explain->out, P2PDMA_CAUSE_UNKNOWN, 0, "nothing that was looked at is amiss");
 	explain_remedy(explain->out, "the kernel's log may say more");
 	return true;

@@ -22,14 +22,12 @@
 #include <p2pdma/provider.h>
 
 #include "buffer.h"
+#include "explain.h"
 #include "iommufd_abi.h"
 #include "options.h"
 
-#define KNOWN_FLAGS   (P2PDMA_IOMMUFD_READ | P2PDMA_IOMMUFD_WRITE | P2PDMA_IOMMUFD_FIXED_IOVA)
-#define ACCESS_FLAGS  (P2PDMA_IOMMUFD_READ | P2PDMA_IOMMUFD_WRITE)
-
-/* What VFIO's DMABUFs say their exporter is. */
-#define VFIO_EXPORTER "vfio_pci_core"
+#define KNOWN_FLAGS  (P2PDMA_IOMMUFD_READ | P2PDMA_IOMMUFD_WRITE | P2PDMA_IOMMUFD_FIXED_IOVA)
+#define ACCESS_FLAGS (P2PDMA_IOMMUFD_READ | P2PDMA_IOMMUFD_WRITE)
 
 struct p2pdma_iommufd_mapping {
 	struct p2pdma_buffer *buffer;
@@ -56,29 +54,44 @@ static int check_access(const struct p2pdma_buffer *buffer, uint32_t flags)
 
 static int check_range(const struct p2pdma_buffer *buffer, const struct p2pdma_iommufd_attr *attr)
 {
-	const struct p2pdma_context *context = buffer->context;
-	uint64_t page = context->page_size_bytes;
+	struct p2pdma_explanation explanation;
+	struct iommufd_rules rules = {
+		.flags = attr->flags,
+		.offset_bytes = attr->offset_bytes,
+		.length_bytes = attr->length_bytes,
+		.iova = attr->iova,
+		.size_bytes = buffer->size_bytes,
+		.page_bytes = buffer->context->page_size_bytes,
+		.name = buffer->name,
+	};
 
-	if (!attr->length_bytes || attr->offset_bytes > buffer->size_bytes ||
-	    attr->length_bytes > buffer->size_bytes - attr->offset_bytes)
-		return context_fail(context, -EINVAL,
-				    "bytes %" PRIu64 " + %" PRIu64
-				    " are not in the buffer, which has %" PRIu64,
-				    attr->offset_bytes, attr->length_bytes, buffer->size_bytes);
-	if (attr->offset_bytes % page || attr->length_bytes % page)
-		return context_fail(context, -EINVAL,
-				    "an IOMMU maps whole pages: offset and length are multiples "
-				    "of %" PRIu64,
-				    page);
-	if (attr->flags & P2PDMA_IOMMUFD_FIXED_IOVA && attr->iova % page)
-		return context_fail(context, -EINVAL,
-				    "the iova 0x%" PRIx64 " is no multiple of %" PRIu64, attr->iova,
-				    page);
+	if (iommufd_rules_break(&rules, &explanation))
+		return context_fail(buffer->context, -EINVAL, "%s", explanation.sentence);
 	return 0;
 }
 
+static int map_failed(struct p2pdma_buffer *buffer, const struct p2pdma_iommufd_attr *attr,
+		      int error)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+
+	request.operation = P2PDMA_OPERATION_IOMMUFD_MAP;
+	request.offset_bytes = attr->offset_bytes;
+	request.length_bytes = attr->length_bytes;
+	request.iova = attr->iova;
+	request.access = attr->flags;
+	request.buffer = buffer;
+	request.device_fd = attr->iommufd;
+	request.object = attr->ioas_id;
+	request.importer = attr->importer;
+	explain_failure(buffer->context, error, &request,
+			"can't map 0x%" PRIx64 " bytes of %s by iommufd", attr->length_bytes,
+			buffer->name);
+	return error == -ENOTTY ? -EOPNOTSUPP : error;
+}
+
 /* Is it one of those that the kernel takes? */
-static int check_kind(struct p2pdma_buffer *buffer)
+static int check_kind(struct p2pdma_buffer *buffer, const struct p2pdma_iommufd_attr *attr)
 {
 	int fd = p2pdma_buffer_fd(buffer);
 	const char *exporter;
@@ -86,20 +99,12 @@ static int check_kind(struct p2pdma_buffer *buffer)
 	if (fd < 0)
 		return fd;
 	exporter = p2pdma_buffer_exporter(buffer);
-	if (*exporter && strcmp(exporter, VFIO_EXPORTER))
-		return context_fail(buffer->context, -EOPNOTSUPP,
-				    "iommufd takes DMABUFs of VFIO only, and that of %s is made by "
-				    "%s: bind the function to vfio-pci",
-				    buffer->name, exporter);
-	if (buffer->nr_ranges > 1)
-		return context_fail(buffer->context, -EOPNOTSUPP,
-				    "iommufd takes DMABUFs with one range, and that of %s has %zu: "
-				    "export each range as a buffer of its own",
-				    buffer->name, buffer->nr_ranges);
+	if ((*exporter && strcmp(exporter, EXPLAIN_VFIO_EXPORTER)) || buffer->nr_ranges > 1)
+		return map_failed(buffer, attr, -EOPNOTSUPP);
 	return 0;
 }
 
-static int check_path(struct p2pdma_buffer *buffer, const char *importer)
+static int check_path(struct p2pdma_buffer *buffer, const struct p2pdma_iommufd_attr *attr)
 {
 	struct p2pdma_path path = P2PDMA_PATH_INIT;
 	struct p2pdma_provider *provider;
@@ -108,10 +113,10 @@ static int check_path(struct p2pdma_buffer *buffer, const char *importer)
 	r = p2pdma_provider_find(buffer->context, buffer->name, &provider);
 	if (r)
 		return r;
-	r = p2pdma_path_query(buffer->context, provider, importer, &path);
+	r = p2pdma_path_query(buffer->context, provider, attr->importer, &path);
 	p2pdma_provider_unref(provider);
 	if (!r && path.map_type == P2PDMA_MAP_NOT_SUPPORTED)
-		r = context_fail(buffer->context, -EOPNOTSUPP, "%s", path.why);
+		r = map_failed(buffer, attr, -EOPNOTSUPP);
 	return r;
 }
 
@@ -125,48 +130,11 @@ static int check(struct p2pdma_buffer *buffer, const struct p2pdma_iommufd_attr 
 	if (!r)
 		r = buffer_check(buffer);
 	if (!r)
-		r = check_kind(buffer);
+		r = check_kind(buffer, attr);
 	/* Whose memory an adopted one is nobody knows. */
 	if (!r && attr->importer && buffer->device)
-		r = check_path(buffer, attr->importer);
+		r = check_path(buffer, attr);
 	return r;
-}
-
-static int tell_why(const struct p2pdma_buffer *buffer, const struct p2pdma_iommufd_attr *attr,
-		    int error)
-{
-	const struct p2pdma_context *context = buffer->context;
-
-	switch (error) {
-	case -ENOTTY:
-		return context_fail(context, -EOPNOTSUPP,
-				    "descriptor %" PRId32 " is no iommufd, or this kernel's maps "
-				    "no files (IOMMU_IOAS_MAP_FILE)",
-				    attr->iommufd);
-	case -EOPNOTSUPP:
-		return context_fail(context, error,
-				    "this kernel's iommufd doesn't take the DMABUF of %s: it takes "
-				    "those of VFIO with one range",
-				    buffer->name);
-	case -ENOENT:
-		return context_fail(context, error, "the iommufd has no address space %" PRIu32,
-				    attr->ioas_id);
-	case -EADDRINUSE:
-	case -ENOSPC:
-		return context_fail(context, error,
-				    "no room for %" PRIu64 " bytes in address space %" PRIu32
-				    ": %s",
-				    attr->length_bytes, attr->ioas_id, error_name(error));
-	case -EINVAL:
-		return context_fail(context, error,
-				    "iommufd refuses: 0x%" PRIx64
-				    " is no address of this space, or "
-				    "this kernel maps memfds only",
-				    attr->iova);
-	default:
-		return context_fail(context, error, "iommufd doesn't map %s: %s", buffer->name,
-				    error_name(error));
-	}
 }
 
 static uint32_t kernel_flags(uint32_t flags)
@@ -193,15 +161,12 @@ static int map(struct p2pdma_buffer *buffer, const struct p2pdma_iommufd_attr *a
 
 	mapping->iommufd = sys->dup(attr->iommufd);
 	if (mapping->iommufd < 0)
-		return context_fail(buffer->context, mapping->iommufd,
-				    "can't duplicate the iommufd %" PRId32 ": %s", attr->iommufd,
-				    error_name(mapping->iommufd));
+		return map_failed(buffer, attr, mapping->iommufd);
 	r = sys->ioctl(mapping->iommufd, IOMMUFD_ABI_IOAS_MAP_FILE, &argument);
 	if (r) {
 		sys->close(mapping->iommufd);
-		r = tell_why(buffer, attr, r);
 		/* The memory's end explains more. */
-		return buffer_check_after(buffer, r);
+		return buffer_check_after(buffer, map_failed(buffer, attr, r));
 	}
 	mapping->iova = argument.iova;
 	return 0;

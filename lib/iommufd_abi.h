@@ -33,7 +33,23 @@ struct iommufd_abi_ioas_unmap {
 	__aligned_u64 length;
 };
 
-#define IOMMUFD_ABI_IOAS_UNMAP	  _IO(IOMMUFD_ABI_TYPE, 0x86)
-#define IOMMUFD_ABI_IOAS_MAP_FILE _IO(IOMMUFD_ABI_TYPE, 0x8f)
+struct iommufd_abi_iova_range {
+	__aligned_u64 start;
+	__aligned_u64 last;
+};
+
+/* num_iovas: in: for how many there is room; out: how many there are, also with -EMSGSIZE. */
+struct iommufd_abi_ioas_iova_ranges {
+	__u32 size;
+	__u32 ioas_id;
+	__u32 num_iovas;
+	__u32 reserved;
+	__aligned_u64 allowed_iovas;
+	__aligned_u64 out_iova_alignment;
+};
+
+#define IOMMUFD_ABI_IOAS_IOVA_RANGES _IO(IOMMUFD_ABI_TYPE, 0x84)
+#define IOMMUFD_ABI_IOAS_UNMAP	     _IO(IOMMUFD_ABI_TYPE, 0x86)
+#define IOMMUFD_ABI_IOAS_MAP_FILE    _IO(IOMMUFD_ABI_TYPE, 0x8f)
 
 #endif /* IOMMUFD_ABI_H */

@@ -15,6 +15,7 @@
 #include <p2pdma/memory.h>
 
 #include "buffer.h"
+#include "explain.h"
 #include "memory.h"
 #include "runtime.h"
 
@@ -51,15 +52,16 @@ static int check_node(const struct p2pdma_context *context, const struct memory_
 		      char *ret_why, size_t size)
 {
 	const char *name = source->backend->name;
+	char node[32];
 	int r = context->sys->access_at(context->dev_fd, source->node, R_OK);
 
+	snprintf(node, sizeof(node), "/dev/%s", source->node);
 	if (!r)
-		snprintf(ret_why, size, "%s: system memory through /dev/%s", name, source->node);
+		snprintf(ret_why, size, "%s: system memory through %s", name, node);
 	else if (r == -ENOENT)
-		snprintf(ret_why, size, "%s: no /dev/%s: %s", name, source->node, source->remedy);
+		snprintf(ret_why, size, "%s: no %s: %s", name, node, explain_node_absent(node));
 	else
-		snprintf(ret_why, size, "%s: /dev/%s can't be opened: %s", name, source->node,
-			 error_name(r));
+		snprintf(ret_why, size, "%s: %s can't be opened: %s", name, node, error_name(r));
 	return r == -ENOENT ? -EOPNOTSUPP : r;
 }
 
@@ -130,6 +132,20 @@ static int load_options(const struct p2pdma_context *context, uint64_t size_byte
 	return 0;
 }
 
+int memory_make_failed(struct p2pdma_context *context, const struct memory_source *source,
+		       const struct memory_call *call, int error)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+
+	request.operation = P2PDMA_OPERATION_MEMORY_ALLOCATE;
+	request.length_bytes = call->length_bytes;
+	request.device_fd = call->node_fd;
+	request.object = source->backend->id;
+	explain_failure(context, error, &request, "/dev/%s doesn't give 0x%" PRIx64 " bytes",
+			source->node, call->length_bytes);
+	return error == -ENOTTY ? -EOPNOTSUPP : error;
+}
+
 static int make(struct p2pdma_context *context, const struct memory_source *source,
 		uint64_t size_bytes, struct export_result *ret_result)
 {
@@ -137,8 +153,7 @@ static int make(struct p2pdma_context *context, const struct memory_source *sour
 
 	node_fd = context->sys->open_at(context->dev_fd, source->node, O_RDONLY);
 	if (node_fd < 0)
-		return context_fail(context, node_fd, "%s: can't open /dev/%s: %s",
-				    source->backend->name, source->node, error_name(node_fd));
+		return explain_open_failure(context, node_fd, "/dev/", source->node);
 	r = source->make(context, node_fd, size_bytes);
 	context->sys->close(node_fd);
 	if (r < 0)

@@ -61,6 +61,16 @@ static int check_request(const struct p2pdma_context *context,
 	return 0;
 }
 
+static int unknown_address(struct p2pdma_context *context, uint32_t backend,
+			   const struct runtime_request *request)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "can't export 0x%" PRIx64 " bytes at 0x%" PRIx64,
+		 request->length_bytes, request->address);
+	return runtime_failed(context, backend, request, -ENOENT, what);
+}
+
 /* One runtime by name: what it lacks is the answer. */
 static int find_by_name(struct p2pdma_context *context, const struct runtime *runtime,
 			const struct runtime_request *request, struct runtime_memory *ret_memory)
@@ -76,10 +86,7 @@ static int find_by_name(struct p2pdma_context *context, const struct runtime *ru
 	if (r)
 		return context_fail(context, r, "%s", why);
 	r = runtime->find(context, request, ret_memory);
-	if (r == -ENOENT)
-		return context_fail(context, r, "0x%" PRIx64 " is no address of %s",
-				    request->address, runtime->backend->name);
-	return r;
+	return r == -ENOENT ? unknown_address(context, runtime->backend->id, request) : r;
 }
 
 /* AUTO: the one that knows the address. */
@@ -100,10 +107,7 @@ static int find_any(struct p2pdma_context *context, const struct runtime_request
 		*ret_runtime = runtimes[i];
 		return r;
 	}
-	return context_fail(
-		context, -ENOENT,
-		"no GPU runtime that this process has loaded knows the address 0x%" PRIx64 "%s",
-		request->address, request->handle ? "" : " (Level Zero needs runtime_context)");
+	return unknown_address(context, P2PDMA_BACKEND_AUTO, request);
 }
 
 static int check_memory(const struct p2pdma_context *context, const struct runtime *runtime,

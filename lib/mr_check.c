@@ -73,12 +73,9 @@ static bool range_breaks(const struct mr_rules *rules, struct p2pdma_explanation
 		return explain_say(out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
 				   "0x%" PRIx64 " bytes aren't addressable here",
 				   rules->length_bytes);
-	if (rules->is_dmabuf && (rules->offset_bytes > rules->size_bytes ||
-				 rules->length_bytes > rules->size_bytes - rules->offset_bytes))
-		return explain_say(out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
-				   "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-				   " pass the end of the buffer, which has 0x%" PRIx64,
-				   rules->length_bytes, rules->offset_bytes, rules->size_bytes);
+	if (rules->is_dmabuf && explain_beyond(out, rules->offset_bytes, rules->length_bytes,
+					       "the buffer", rules->size_bytes))
+		return true;
 	if (rules->iova + rules->length_bytes - 1 < rules->iova)
 		return explain_say(out, P2PDMA_CAUSE_RANGE, P2PDMA_EXPLANATION_SEEN,
 				   "0x%" PRIx64 " bytes at iova 0x%" PRIx64

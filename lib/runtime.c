@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "explain.h"
 #include "runtime.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -36,6 +37,18 @@ const struct runtime *runtime_find(uint32_t id)
 			return runtimes[i];
 	}
 	return NULL;
+}
+
+int runtime_failed(struct p2pdma_context *context, uint32_t backend,
+		   const struct runtime_request *request, int error, const char *what)
+{
+	struct p2pdma_explain_request failed = P2PDMA_EXPLAIN_REQUEST_INIT;
+
+	failed.operation = P2PDMA_OPERATION_RUNTIME_EXPORT;
+	failed.length_bytes = request->length_bytes;
+	failed.iova = request->address;
+	failed.object = backend;
+	return explain_failure(context, error, &failed, "%s", what);
 }
 
 static void *open_loaded(const struct runtime *runtime)

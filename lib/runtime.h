@@ -71,6 +71,13 @@ extern const struct runtime runtime_ze;
 /* In the order in which AUTO asks them; ends with NULL. */
 extern const struct runtime *const runtimes[];
 
+/*
+ * A runtime has failed, with its own result in @what, or doesn't know the address: tells the cause and
+ * returns the error. @backend: enum p2pdma_backend; AUTO: none of those that are loaded.
+ */
+int runtime_failed(struct p2pdma_context *context, uint32_t backend,
+		   const struct runtime_request *request, int error, const char *what);
+
 /* NULL: none. */
 const struct runtime *runtime_find(uint32_t id);
 

@@ -85,13 +85,16 @@ static int error_of(int result)
 	}
 }
 
-static int fail(const struct p2pdma_context *context, const char *what, int result)
+static int fail(struct p2pdma_context *context, const struct runtime_request *request,
+		const char *what, int result)
 {
 	const char *name = NULL;
+	char text[160];
 
 	if (cuda.error_name(result, &name) || !name)
 		name = "an unknown error";
-	return context_fail(context, error_of(result), "CUDA %s: %s", what, name);
+	snprintf(text, sizeof(text), "CUDA %s, %s", what, name);
+	return runtime_failed(context, P2PDMA_BACKEND_CUDA, request, error_of(result), text);
 }
 
 /* Why memory of type @type is the machine's, or NULL. */
@@ -134,10 +137,10 @@ static int find(struct p2pdma_context *context, const struct runtime_request *re
 	if (is_foreign(result) || (!result && !type))
 		return -ENOENT;
 	if (result)
-		return fail(context, "doesn't say what the address is", result);
+		return fail(context, request, "doesn't say what the address is", result);
 	result = cuda.device_get(&memory.device, ordinal);
 	if (result)
-		return fail(context, "doesn't say which device has the memory", result);
+		return fail(context, request, "doesn't say which device has the memory", result);
 	memory.size_bytes = size;
 	memory.system = system_of(type, is_managed, memory.device);
 	*ret_memory = memory;
@@ -190,14 +193,12 @@ static int export(struct p2pdma_context *context, const struct runtime_request *
 			&fd, start, (size_t)(end - start), CUDA_RANGE_DMA_BUF,
 			request->flags & P2PDMA_BUFFER_PCIE_MAPPING ? CUDA_RANGE_PCIE : 0);
 	leave(memory, is_pushed, is_retained);
-	if (result == CUDA_NOT_SUPPORTED)
-		return context_fail(
-			context, -EOPNOTSUPP,
-			"CUDA can't export this memory%s: it needs a driver with DMABUFs "
-			"(the open kernel modules) and a GPU that supports them",
-			request->flags & P2PDMA_BUFFER_PCIE_MAPPING ? " with a PCIe mapping" : "");
 	if (result)
-		return fail(context, "doesn't export the memory", result);
+		return fail(context, request,
+			    request->flags & P2PDMA_BUFFER_PCIE_MAPPING ?
+				    "doesn't export the memory with a PCIe mapping" :
+				    "doesn't export the memory",
+			    result);
 	ret_export->fd = fd;
 	ret_export->offset_bytes = request->address - start;
 	ret_export->close = NULL;

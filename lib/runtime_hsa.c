@@ -67,13 +67,16 @@ static int error_of(int status)
 	}
 }
 
-static int fail(const struct p2pdma_context *context, const char *what, int status)
+static int fail(struct p2pdma_context *context, const struct runtime_request *request,
+		const char *what, int status)
 {
-	const char *text = NULL;
+	const char *name = NULL;
+	char text[192];
 
-	if (hsa.status_string(status, &text) || !text)
-		text = "an unknown error";
-	return context_fail(context, error_of(status), "HSA %s: %s", what, text);
+	if (hsa.status_string(status, &name) || !name)
+		name = "an unknown error";
+	snprintf(text, sizeof(text), "HSA %s, %s", what, name);
+	return runtime_failed(context, P2PDMA_BACKEND_HSA, request, error_of(status), text);
 }
 
 static const char *system_of(const struct hsa_pointer_info *info)
@@ -106,7 +109,7 @@ static int find(struct p2pdma_context *context, const struct runtime_request *re
 	if (status == HSA_NOT_INITIALIZED || (!status && info.type == HSA_POINTER_UNKNOWN))
 		return -ENOENT;
 	if (status)
-		return fail(context, "doesn't say what the address is", status);
+		return fail(context, request, "doesn't say what the address is", status);
 	memory.base = (uintptr_t)info.agent_base;
 	/* Locked memory has two addresses, and the program may have either. */
 	if (request->address - memory.base >= info.size_bytes)
@@ -139,7 +142,7 @@ static int export(struct p2pdma_context *context, const struct runtime_request *
 	else
 		status = hsa.export(pointer, size, &fd, &offset);
 	if (status)
-		return fail(context, "doesn't export the memory", status);
+		return fail(context, request, "doesn't export the memory", status);
 	ret_export->fd = fd;
 	ret_export->offset_bytes = offset;
 	ret_export->close = close_dmabuf;

@@ -25,6 +25,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "buffer.h"
 #include "memory.h"
@@ -67,10 +68,13 @@ static int error_of(int result)
 	}
 }
 
-static int fail(const struct p2pdma_context *context, const char *what, int result)
+static int fail(struct p2pdma_context *context, const struct runtime_request *request,
+		const char *what, int result)
 {
-	return context_fail(context, error_of(result), "Level Zero %s: result 0x%x", what,
-			    (unsigned int)result);
+	char text[160];
+
+	snprintf(text, sizeof(text), "Level Zero %s, result 0x%x", what, (unsigned int)result);
+	return runtime_failed(context, P2PDMA_BACKEND_ZE, request, error_of(result), text);
 }
 
 static const char *system_of(int type, void *device)
@@ -104,7 +108,7 @@ static int find(struct p2pdma_context *context, const struct runtime_request *re
 	if (!result)
 		result = ze.address_range(request->handle, pointer, &base, &size);
 	if (result)
-		return fail(context, "doesn't say what the address is", result);
+		return fail(context, request, "doesn't say what the address is", result);
 	memory.base = (uintptr_t)base;
 	memory.size_bytes = size;
 	memory.page_size_bytes = properties.page_size_bytes;
@@ -167,7 +171,7 @@ static int export(struct p2pdma_context *context, const struct runtime_request *
 
 	result = export_fd(memory, &fd);
 	if (result || fd < 0)
-		return fail(context,
+		return fail(context, request,
 			    "doesn't export the memory (was it allocated with "
 			    "ze_external_memory_export_desc_t?)",
 			    result);
@@ -175,7 +179,7 @@ static int export(struct p2pdma_context *context, const struct runtime_request *
 	if (result || again < 0) {
 		/* One that it keeps could have been had again: this was ours. */
 		context->sys->close(fd);
-		return fail(context, "exports the memory only once", result);
+		return fail(context, request, "exports the memory only once", result);
 	}
 	if (again != fd)
 		context->sys->close(again);

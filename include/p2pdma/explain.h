@@ -18,9 +18,18 @@ struct p2pdma_context;
 enum p2pdma_operation {
 	P2PDMA_OPERATION_REGISTER = 1, /* a DMABUF: ibv_reg_dmabuf_mr(), the kernel's own method */
 	P2PDMA_OPERATION_REGISTER_MEMORY = 2, /* memory by its address: ibv_reg_mr() */
-	P2PDMA_OPERATION_EXPORT = 3, /* P2PDMA_EXPORT_EXPORT, VFIO_DEVICE_FEATURE_DMA_BUF */
-	P2PDMA_OPERATION_MAP = 4,    /* mmap() of a DMABUF */
-	P2PDMA_OPERATION_ADOPT = 5,  /* taking a descriptor for a DMABUF */
+	P2PDMA_OPERATION_EXPORT = 3,	     /* P2PDMA_EXPORT_EXPORT, VFIO_DEVICE_FEATURE_DMA_BUF */
+	P2PDMA_OPERATION_MAP = 4,	     /* mmap() of a DMABUF */
+	P2PDMA_OPERATION_ADOPT = 5,	     /* taking a descriptor for a DMABUF */
+	P2PDMA_OPERATION_OPEN = 6,	     /* opening a device node, or a file of sysfs */
+	P2PDMA_OPERATION_IOMMUFD_MAP = 7,    /* IOMMU_IOAS_MAP_FILE of a DMABUF */
+	P2PDMA_OPERATION_GEM_QUERY = 8,	     /* a question to a DRM driver */
+	P2PDMA_OPERATION_GEM_ALLOCATE = 9,   /* an object, by its DRM driver's own call */
+	P2PDMA_OPERATION_GEM_EXPORT = 10,    /* DRM_IOCTL_PRIME_HANDLE_TO_FD */
+	P2PDMA_OPERATION_GEM_IMPORT = 11,    /* DRM_IOCTL_PRIME_FD_TO_HANDLE */
+	P2PDMA_OPERATION_POOL_ALLOCATE = 12, /* mmap() of p2pmem/allocate */
+	P2PDMA_OPERATION_MEMORY_ALLOCATE = 13, /* DMA_HEAP_IOCTL_ALLOC, UDMABUF_CREATE */
+	P2PDMA_OPERATION_RUNTIME_EXPORT = 14,  /* memory of a GPU runtime, by its address */
 };
 
 enum p2pdma_cause {
@@ -33,6 +42,10 @@ enum p2pdma_cause {
 	P2PDMA_CAUSE_IOVA = 4,	     /* iova and offset differ below the page size */
 	P2PDMA_CAUSE_ACCESS = 5,     /* access flags that can't be */
 	P2PDMA_CAUSE_READ_ONLY = 6,  /* writing to what is read-only */
+	P2PDMA_CAUSE_NOT_DEVICE = 7, /* a descriptor of another device than such a call is for */
+	P2PDMA_CAUSE_NO_OBJECT = 8,  /* no such address space, no such GEM handle */
+	P2PDMA_CAUSE_IOVA_TAKEN = 9, /* these I/O addresses are in use, or none are left */
+	P2PDMA_CAUSE_ADDRESS = 10,   /* no memory of a GPU runtime that is used here */
 
 	/* The memory. */
 	P2PDMA_CAUSE_REVOKED = 16,
@@ -46,6 +59,9 @@ enum p2pdma_cause {
 	P2PDMA_CAUSE_DEVICE_MAPPING =
 		24,		      /* a CPU mapping of device memory: it has no pages to pin */
 	P2PDMA_CAUSE_NOT_MAPPED = 25, /* nothing is mapped there, or not for writing */
+	P2PDMA_CAUSE_NO_ROOM = 26,    /* the device or the pool hasn't that much left */
+	P2PDMA_CAUSE_FRAGMENTED = 27, /* it has, but not in one piece */
+	P2PDMA_CAUSE_MAKER_REFUSES = 28, /* what its driver or runtime says, nothing says why */
 
 	/* The way from one to the other. */
 	P2PDMA_CAUSE_PATH = 32,	       /* the map type is NOT_SUPPORTED */
@@ -61,6 +77,10 @@ enum p2pdma_cause {
 	P2PDMA_CAUSE_NIC_LIMIT = 53,	/* more than the NIC can do */
 	P2PDMA_CAUSE_NIC_REFUSES = 54,	/* what its driver says, and nothing says why */
 	P2PDMA_CAUSE_DMA_HANDLE = 55,	/* no ibv_reg_mr_ex() */
+	P2PDMA_CAUSE_EXPORTER = 56,	/* it takes DMABUFs of another exporter only */
+	P2PDMA_CAUSE_RANGES = 57,	/* it takes DMABUFs of one range only */
+	P2PDMA_CAUSE_NO_PEER = 58,	/* its driver maps no memory of other devices */
+	P2PDMA_CAUSE_IMPORTER_REFUSES = 59, /* what it says, and nothing says why */
 
 	/* The system, and what this process may do. */
 	P2PDMA_CAUSE_NO_METHOD = 64,	 /* a kernel without the method */
@@ -73,6 +93,8 @@ enum p2pdma_cause {
 	P2PDMA_CAUSE_ADDRESS_SPACE = 71, /* RLIMIT_AS */
 	P2PDMA_CAUSE_CGROUP = 72,	 /* rdma.max */
 	P2PDMA_CAUSE_NO_MEMORY = 73,
+	P2PDMA_CAUSE_SIZE_LIMIT = 74,	 /* udmabuf's size_limit_mb, RLIMIT_FSIZE */
+	P2PDMA_CAUSE_CLOSED_DRIVER = 75, /* kernel modules of NVIDIA's that export nothing */
 };
 
 /* P2PDMA_OPERATION_REGISTER was asked for with a DMA handle. */
@@ -88,12 +110,18 @@ enum p2pdma_cause {
  * @fd:           the DMABUF; -1: none, or that of @buffer
  * @offset_bytes: from the start of the DMABUF, or of the BAR to export
  * @length_bytes: of what was asked for; 0 is an empty range, which is a cause of -EINVAL
- * @iova:         of REGISTER; the address of REGISTER_MEMORY
- * @access:       IBV_ACCESS_*; of MAP P2PDMA_MAP_*
+ * @iova:         of REGISTER and IOMMUFD_MAP; the address of REGISTER_MEMORY and RUNTIME_EXPORT
+ * @access:       IBV_ACCESS_*; of MAP P2PDMA_MAP_*; of IOMMUFD_MAP P2PDMA_IOMMUFD_*
  * @bar:          of EXPORT
  * @pd:           borrowed; NULL: no RDMA device took part, or it isn't looked at
  * @buffer:       borrowed; NULL: the DMABUF isn't one of this library
  * @provider:     whose memory it is: "0000:41:00.0/2". NULL: that of @buffer, or nobody knows
+ * @device_fd:    the descriptor that was called: /dev/iommu, a DRM node, a heap, p2pmem/allocate.
+ *                -1: none, or it isn't looked at
+ * @object:       of @device_fd: an I/O address space, a GEM handle; of RUNTIME_EXPORT enum
+ *                p2pdma_backend
+ * @importer:     borrowed; of IOMMUFD_MAP: the function "0000:81:00.0" that is attached; or NULL
+ * @node:         borrowed; of OPEN: the whole path, "/dev/dri/renderD128"; or NULL
  */
 struct p2pdma_explain_request {
 	uint32_t size_bytes;
@@ -108,11 +136,16 @@ struct p2pdma_explain_request {
 	struct ibv_pd *pd;
 	struct p2pdma_buffer *buffer;
 	const char *provider;
+	int32_t device_fd;
+	uint32_t object;
+	const char *importer;
+	const char *node;
 };
 
 #define P2PDMA_EXPLAIN_REQUEST_INIT                                                                \
 	{                                                                                          \
-		(uint32_t)sizeof(struct p2pdma_explain_request), 0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0  \
+		(uint32_t)sizeof(struct p2pdma_explain_request), 0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, \
+			-1, 0, 0, 0                                                                \
 	}
 
 /* The cause was seen. Without it: what is known of such devices leaves no other. */
@@ -170,7 +203,8 @@ struct p2pdma_explanation {
  *
  * Blocking: as long as a registration takes
  * Threads:  any; not in a forked child
- * Kernel:   fdinfo, sysfs, procfs, UVERBS_METHOD_REG_DMABUF_MR
+ * Kernel:   fdinfo, sysfs, procfs, UVERBS_METHOD_REG_DMABUF_MR, IOMMU_IOAS_IOVA_RANGES,
+ *           DRM_IOCTL_VERSION
  * Since:    0.1
  *
  * Return: 0, also where the cause stays unknown; -EINVAL for NULL, a wrong size, or an unknown

@@ -120,7 +120,8 @@ static void adopt(const struct node *node)
 	}
 	p2pdma_buffer_free(other);
 	r = p2pdma_buffer_new_gem(selftest.context, node->fd, 9999, &options, &other);
-	node_ok(node, r == -ENOENT, "new_gem_without_handle_enoent", r);
+	node_ok(node, r == -ENOENT && says("has no GEM handle 9999"),
+		"new_gem_without_handle_enoent", r);
 }
 
 /* Peer memory: whoever can't reach it or be revoked is refused; who can loses it with the buffer. */
@@ -136,12 +137,34 @@ static void import_bar(const struct node *node)
 	node_ok(node, r ? r == -EOPNOTSUPP || r == -ENODEV : handle != 0, "import_a_bar_or_say_why",
 		r);
 	printf("# %s: %s\n", node->path, r ? p2pdma_context_error(selftest.context) : "imported");
+	if (strstr(p2pdma_buffer_name(node->buffer), "vgem"))
+		node_ok(node, r == -EOPNOTSUPP && says("vgem maps no memory of other devices"),
+			"import_a_bar_by_vgem_no_peer", r);
 	node_ok(node, !p2pdma_buffer_revoke(bar, 0, 1000, NULL), "revoke_the_bar", 0);
 	if (!r)
 		node_ok(node, !p2pdma_gem_close(selftest.context, node->fd, handle),
 			"close_what_was_revoked", 0);
 	r = p2pdma_gem_import(bar, node->fd, &handle);
 	node_ok(node, r == -ESTALE, "import_after_revocation_estale", r);
+	p2pdma_buffer_free(bar);
+}
+
+/* Descriptors that aren't what such calls are for. */
+static void refuse_others(void)
+{
+	struct p2pdma_buffer *bar = new_buffer(0, SLICE, 0), *other = NULL;
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), r;
+	uint32_t handle = 0;
+
+	if (!bar)
+		return;
+	r = p2pdma_gem_import(bar, null_fd, &handle);
+	tap_ok(r == -EINVAL && says("is no DRM device but null"), "import_by_another_device", r);
+	r = p2pdma_buffer_new_drm(selftest.context, null_fd, SLICE, NULL, &other);
+	tap_ok(r == -EINVAL && says("is no DRM device but null"), "new_drm_of_another_device", r);
+	close(null_fd);
+	r = p2pdma_gem_import(bar, null_fd, &handle);
+	tap_ok(r == -EBADF && says("is no open one"), "import_by_a_closed_descriptor", r);
 	p2pdma_buffer_free(bar);
 }
 
@@ -208,6 +231,7 @@ int main(int argc, char **argv)
 		adopt(node);
 		import_bar(node);
 	}
+	refuse_others();
 	for (size_t i = 0; i < nr_nodes; i++)
 		import_others(&nodes[i]);
 	for (size_t i = 0; i < nr_nodes; i++) {

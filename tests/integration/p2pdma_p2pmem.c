@@ -96,6 +96,33 @@ static void take_all(int ready, int end)
 	_exit(0);
 }
 
+static struct p2pdma_buffer *take(uint64_t length_bytes)
+{
+	struct p2pdma_range range = {0, length_bytes};
+	struct p2pdma_buffer *buffer = NULL;
+
+	p2pdma_buffer_new(selftest.context, selftest.provider, &range, 1, NULL, &buffer);
+	return buffer;
+}
+
+/* Two pages are free, with one between them. */
+static void test_pieces(void)
+{
+	struct p2pdma_buffer *pages[3], *rest, *two;
+
+	for (int i = 0; i < 3; i++)
+		pages[i] = take(PAGE);
+	rest = take(available());
+	p2pdma_buffer_free(pages[0]);
+	p2pdma_buffer_free(pages[2]);
+	two = take(2 * PAGE);
+	tap_ok(rest && !two && strstr(p2pdma_context_error(selftest.context), "in one piece"),
+	       "two_pages_apart_are_said_to_be_in_pieces", 0);
+	p2pdma_buffer_free(two);
+	p2pdma_buffer_free(rest);
+	p2pdma_buffer_free(pages[1]);
+}
+
 static void test_contention(void)
 {
 	uint64_t before = available();
@@ -279,6 +306,7 @@ int main(int argc, char **argv)
 	tap_ok(available() == before - SLICE, "new_takes_from_the_pool", (long)available());
 	test_memory(buffer, memory);
 	test_contention();
+	test_pieces();
 	test_sharing(memory);
 	test_revoke();
 	p2pdma_buffer_free(buffer);

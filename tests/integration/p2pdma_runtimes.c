@@ -122,6 +122,26 @@ static void test_system(enum p2pdma_backend backend, const char *exporter)
 	tap_ok(!r && !p2pdma_mr_deregister(mr), name, r);
 }
 
+/* What the kernel or a runtime refuses, in words. */
+static void test_refusals(void)
+{
+	struct p2pdma_buffer_options options = P2PDMA_BUFFER_OPTIONS_INIT;
+	struct p2pdma_buffer *buffer = NULL;
+	uint64_t offset = 0;
+	int r;
+
+	options.backend = P2PDMA_BACKEND_UDMABUF;
+	r = p2pdma_buffer_new_system(selftest.context, 128ULL << 20, &options, &buffer);
+	tap_ok(r == -EINVAL &&
+		       strstr(p2pdma_context_error(selftest.context), "buffers of at most 64 MiB"),
+	       "udmabuf_says_its_limit", r);
+	r = p2pdma_buffer_new_pointer(selftest.context, selftest.pair.host, 4096, NULL, &buffer,
+				      &offset);
+	tap_ok(r == -ENOENT && strstr(p2pdma_context_error(selftest.context),
+				      "is memory of this program, and no address of"),
+	       "an_address_of_the_program_is_known_as_such", r);
+}
+
 struct gpu {
 	enum p2pdma_backend backend;
 	const char *name;
@@ -264,6 +284,7 @@ int main(int argc, char **argv)
 	test_system(P2PDMA_BACKEND_UDMABUF, "udmabuf");
 	for (size_t i = 0; i < sizeof(gpus) / sizeof(gpus[0]); i++)
 		test_gpu(&gpus[i]);
+	test_refusals();
 	selftest_close();
 	left = count_fds() - fds;
 	tap_ok(left == 0, "no_descriptor_is_left", left);

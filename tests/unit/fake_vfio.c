@@ -99,8 +99,17 @@ static int iommufd_ioctl(unsigned long request, void *argument)
 {
 	struct iommufd_abi_ioas_map_file *map = argument;
 	const struct iommufd_abi_ioas_unmap *unmap = argument;
+	struct iommufd_abi_ioas_iova_ranges *ranges = argument;
 
 	switch (request) {
+	case IOMMUFD_ABI_IOAS_IOVA_RANGES:
+		assert_int_equal(ranges->size, sizeof(*ranges));
+		if (ranges->ioas_id != FAKE_IOAS)
+			return -ENOENT;
+		*(struct iommufd_abi_iova_range *)(uintptr_t)ranges->allowed_iovas =
+			(struct iommufd_abi_iova_range){0, FAKE_IOVA_LAST};
+		ranges->num_iovas = 1;
+		return 0;
 	case IOMMUFD_ABI_IOAS_MAP_FILE:
 		assert_int_equal(map->size, sizeof(*map));
 		assert_int_equal(fake.kinds[map->fd], FAKE_DMABUF);

@@ -14,6 +14,7 @@
 /* What the fake iommufd has, and where it puts what may be anywhere. */
 #define FAKE_IOAS	   7U
 #define FAKE_IOVA	   0x123000ULL
+#define FAKE_IOVA_LAST	   0xffffffffffULL
 
 int fake_add_fd(int fd, enum fake_kind kind);
 int fake_make_dmabuf(uint64_t size);

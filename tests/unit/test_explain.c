@@ -26,7 +26,7 @@ static void explain_bad_arguments_einval(void **state)
 	request.operation = 0;
 	assert_int_equal(p2pdma_explain(*state, EINVAL, &request, &explained), -EINVAL);
 	assert_cause("operation 0");
-	request.operation = P2PDMA_OPERATION_ADOPT + 1;
+	request.operation = P2PDMA_OPERATION_RUNTIME_EXPORT + 1;
 	assert_int_equal(p2pdma_explain(*state, EINVAL, &request, &explained), -EINVAL);
 	request.operation = P2PDMA_OPERATION_ADOPT;
 	request.flags = 1U << 31;

@@ -183,7 +183,7 @@ static void descriptors_have_run_out(void **state)
 	struct p2pdma_buffer *buffer = NULL;
 
 	fake.limits[RLIMIT_NOFILE] = 1025;
-	for (uint32_t i = P2PDMA_OPERATION_REGISTER; i <= P2PDMA_OPERATION_ADOPT; i++) {
+	for (uint32_t i = P2PDMA_OPERATION_REGISTER; i <= P2PDMA_OPERATION_RUNTIME_EXPORT; i++) {
 		request.operation = i;
 		assert_explained(-EMFILE, P2PDMA_CAUSE_OPEN_FILES, false, "as it may: 1024");
 		assert_remedy("RLIMIT_NOFILE");

@@ -196,7 +196,7 @@ static void pointer_auto_asks_all(void **state)
 		p2pdma_buffer_free(buffer);
 	}
 	assert_int_equal(runtime_try(NULL, 0x1000, 1, 0), -ENOENT);
-	assert_cause("no GPU runtime that this process has loaded knows");
+	assert_cause("is no address of a GPU runtime that this process has loaded");
 }
 
 /* Each way of CUDA's to say that an address is another's; anything else is a failure. */

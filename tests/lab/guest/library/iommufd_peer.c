@@ -229,6 +229,43 @@ static void both_ways(struct p2pdma_buffer *buffer, unsigned int seed, const cha
 	       pattern_check(host + SLICE, seed, SLICE));
 }
 
+static bool says(const char *text)
+{
+	printf("# %s\n", p2pdma_context_error(context));
+	return strstr(p2pdma_context_error(context), text);
+}
+
+/* Another descriptor, addresses that are taken, and some that the space hasn't. */
+static void addresses(struct p2pdma_buffer *buffer)
+{
+	struct p2pdma_iommufd_attr attr = {
+		.size_bytes = sizeof(attr),
+		.flags = P2PDMA_IOMMUFD_READ | P2PDMA_IOMMUFD_FIXED_IOVA,
+		.iommufd = open("/dev/null", O_RDWR | O_CLOEXEC),
+		.ioas_id = ioas,
+		.length_bytes = SLICE,
+		.iova = BAR_IOVA,
+	};
+	struct p2pdma_iommufd_mapping *mapping = NULL, *again = NULL;
+	int r;
+
+	r = p2pdma_iommufd_map(buffer, &attr, &mapping);
+	tap_ok(r == -EOPNOTSUPP && says("is no iommufd (/dev/iommu) but null"),
+	       "another_descriptor_is_said_to_be_no_iommufd", r);
+	close(attr.iommufd);
+	attr.iommufd = iommufd;
+	attr.iova = 1ULL << 60;
+	r = p2pdma_iommufd_map(buffer, &attr, &mapping);
+	tap_ok(r == -EINVAL && says("are outside the addresses of the space"),
+	       "an_iova_outside_of_the_space_is_said_so", r);
+	attr.iova = BAR_IOVA;
+	must(p2pdma_iommufd_map(buffer, &attr, &mapping), "mapping a slice to read");
+	r = p2pdma_iommufd_map(buffer, &attr, &again);
+	tap_ok(r == -EADDRINUSE && says("is mapped already in"), "an_iova_that_is_taken_is_said_so",
+	       r);
+	must(p2pdma_iommufd_unmap(mapping), "unmapping");
+}
+
 static void refusals(struct p2pdma_provider *other)
 {
 	struct p2pdma_buffer *two = new_buffer(provider, 2), *export = new_buffer(other, 1);
@@ -256,8 +293,9 @@ static void refusals(struct p2pdma_provider *other)
 	p2pdma_buffer_free(two);
 	two = new_buffer(provider, 1);
 	r = map_slice(two, P2PDMA_IOMMUFD_READ, NULL, &mapping);
-	tap_ok(r == -ENOENT, "no_such_address_space_enoent", r);
+	tap_ok(r == -ENOENT && says("has no address space"), "no_such_address_space_enoent", r);
 	ioas -= 1000;
+	addresses(two);
 	p2pdma_buffer_free(two);
 	p2pdma_buffer_free(export);
 }
