@@ -179,6 +179,7 @@ int client_new(struct server *server, int fd)
 {
 	uint64_t hello_ms = policy_settings(server->broker.policy)->hello_ms;
 	struct client *client = calloc(1, sizeof(*client));
+	struct cause why;
 	int r = -ENOMEM;
 
 	if (!client || deadlines_reserve(&server->client_deadlines, server->nr_clients + 1))
@@ -189,16 +190,17 @@ int client_new(struct server *server, int fd)
 	list_init(&client->link_of_monitors);
 	list_init(&client->link_of_intake);
 	list_init(&client->link_of_unread);
+	list_init(&client->link_of_room);
 	client->readable = event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, client);
 	if (!client->readable)
 		goto err_free;
 	r = holder_new(server, fd, &client->holder);
 	if (r)
 		goto err_free;
-	r = fd >= server->last_free_fd &&
-			    !policy_is_admin(server->broker.policy, &client->holder->subject) ?
-		    -EMFILE :
-		    account_charge(&server->broker.accounts, client->holder->account,
+	if (!policy_is_admin(server->broker.policy, &client->holder->subject))
+		r = room_check_fd(&server->room, ROOM_CONNECTION, fd, &why);
+	if (!r)
+		r = account_charge(&server->broker.accounts, client->holder->account,
 				   ACCOUNT_CONNECTIONS, 1);
 	if (r)
 		goto err_account;

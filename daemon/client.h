@@ -17,6 +17,7 @@ struct client {
 	struct porter *porter;	      /* that takes it; NULL: none */
 	struct deferred *deferred;    /* a request that isn't answered yet; NULL: none */
 	struct list link_of_unread;   /* in its account while it has nr_sent_fds */
+	struct list link_of_room;     /* the same of all clients */
 	struct server *server;
 	struct holder *holder;
 	struct event *readable;
@@ -59,12 +60,15 @@ void client_fail(struct client *client, const struct wire_header *request, int e
 /* An event. A peer that doesn't read them is dropped; monitors lose them and are told. */
 void client_event(struct client *client, uint16_t opcode, const void *body, size_t size_bytes);
 
-/* Is it within what its user may have on the way? Else -EDQUOT, and it must read first. */
-int client_may_get_fd(struct client *client);
+/* Is it within what its user, and all of them, may have on the way? Else -EDQUOT, with the cause. */
+int client_may_get_fd(struct client *client, enum room_kind kind, struct cause *cause);
 /* After all there is none to send. */
 void client_fd_unneeded(struct client *client);
 /* Descriptors that it has received count no more. */
 void client_settle_fds(struct client *client);
+/* It has @nr_fds fewer on the way, @nr_texts of them metrics. */
+void client_discharge_fds(struct server *server, struct account *account, uint32_t nr_fds,
+			  uint32_t nr_texts);
 /* What it hasn't read by now it never gets. */
 void client_send_done(struct client *client);
 
@@ -79,8 +83,11 @@ bool dispatch_takes_fd(uint16_t opcode);
 
 int holder_new(struct server *server, int socket_fd, struct holder **ret_holder);
 void holder_free(struct server *server, struct holder *holder);
-/* From now on its death is noticed. -ESRCH: it is dead. */
-int holder_watch(struct server *server, struct holder *holder, int socket_fd);
+/*
+ * From now on its death is noticed. -ESRCH: it is dead. -EDQUOT: that needs a descriptor, and there is
+ * none below @end_fd.
+ */
+int holder_watch(struct server *server, struct holder *holder, int socket_fd, int end_fd);
 /* Its control group, where it isn't known and @policy has rules by it. */
 void holder_learn_cgroup(struct holder *holder, const struct policy *policy);
 

@@ -43,19 +43,35 @@ static void packet_free(struct client *client, struct packet *packet)
 	if (packet->fd >= 0) {
 		close(packet->fd);
 		client->nr_queued_fds--;
-		account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, 1);
+		client_fd_unneeded(client);
 	}
 	list_remove(&packet->link);
 	free(packet);
+}
+
+void client_discharge_fds(struct server *server, struct account *account, uint32_t nr_fds,
+			  uint32_t nr_texts)
+{
+	account_discharge(account, ACCOUNT_UNREAD_FDS, nr_fds);
+	server->room.nr_unread -= nr_fds;
+	server->room.nr_texts -= nr_texts;
+}
+
+static void all_sent_are_settled(struct client *client)
+{
+	client_discharge_fds(client->server, account_of(client), client->nr_sent_fds,
+			     client->nr_texts);
+	client->nr_sent_fds = 0;
+	client->nr_texts = 0;
+	list_remove(&client->link_of_unread);
+	list_remove(&client->link_of_room);
 }
 
 void client_send_done(struct client *client)
 {
 	list_for_each_entry_safe(packet, &client->queue, struct packet, link)
 		packet_free(client, packet);
-	account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, client->nr_sent_fds);
-	client->server->nr_texts -= client->nr_texts;
-	list_remove(&client->link_of_unread);
+	all_sent_are_settled(client);
 	if (client->writable)
 		event_free(client->writable);
 	if (client->retry)
@@ -68,26 +84,21 @@ void client_settle_fds(struct client *client)
 
 	if (!client->nr_sent_fds || ioctl(client->fd, SIOCOUTQ, &unread) < 0 || unread)
 		return;
-	account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, client->nr_sent_fds);
-	client->nr_sent_fds = 0;
-	client->server->nr_texts -= client->nr_texts;
-	client->nr_texts = 0;
-	list_remove(&client->link_of_unread);
+	all_sent_are_settled(client);
 }
 
 static void fd_is_sent(struct client *client)
 {
-	if (!client->nr_sent_fds++)
-		list_append(&account_of(client)->unread_fds, &client->link_of_unread);
+	if (client->nr_sent_fds++)
+		return;
+	list_append(&account_of(client)->unread_fds, &client->link_of_unread);
+	list_append(&client->server->room.unread, &client->link_of_room);
 }
 
-int client_may_get_fd(struct client *client)
+static int charge(struct client *client)
 {
 	const struct accounts *accounts = &client->server->broker.accounts;
 
-	client_settle_fds(client);
-	if (client->nr_sent_fds + client->nr_queued_fds >= FDS_ON_THE_WAY)
-		return -EDQUOT;
 	if (!account_charge(accounts, account_of(client), ACCOUNT_UNREAD_FDS, 1))
 		return 0;
 	/* Other connections of this user may have read theirs meanwhile; each of them has some. */
@@ -97,9 +108,24 @@ int client_may_get_fd(struct client *client)
 	return account_charge(accounts, account_of(client), ACCOUNT_UNREAD_FDS, 1);
 }
 
+int client_may_get_fd(struct client *client, enum room_kind kind, struct cause *cause)
+{
+	struct room *room = &client->server->room;
+
+	client_settle_fds(client);
+	if (room_is_full(room, kind) &&
+	    !policy_is_admin(client->server->broker.policy, &client->holder->subject))
+		return room_refuse(room, kind, cause);
+	if (client->nr_sent_fds + client->nr_queued_fds >= FDS_ON_THE_WAY || charge(client))
+		return cause_fail(cause, -EDQUOT,
+				  "too many descriptors are on their way: read them first");
+	room->nr_unread++;
+	return 0;
+}
+
 void client_fd_unneeded(struct client *client)
 {
-	account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, 1);
+	client_discharge_fds(client->server, account_of(client), 1, 0);
 }
 
 static void stall_begins(struct client *client)
@@ -163,7 +189,7 @@ static int send_packet(struct client *client, const void *bytes, size_t size_byt
 	if (fd >= 0) {
 		close(fd);
 		if (r)
-			account_discharge(account_of(client), ACCOUNT_UNREAD_FDS, 1);
+			client_fd_unneeded(client);
 		else
 			fd_is_sent(client);
 	}

@@ -145,7 +145,7 @@ static int open_pidfd(const struct holder *holder, int socket_fd, int *ret_fd)
 	return 0;
 }
 
-int holder_watch(struct server *server, struct holder *holder, int socket_fd)
+int holder_watch(struct server *server, struct holder *holder, int socket_fd, int end_fd)
 {
 	cleanup_fd int fd = -1;
 	int r;
@@ -157,6 +157,8 @@ int holder_watch(struct server *server, struct holder *holder, int socket_fd)
 		return r;
 	if (is_dead(fd))
 		return -ESRCH;
+	if (fd >= end_fd)
+		return -EDQUOT;
 	holder->death = event_new(server->base, fd, EV_READ | EV_PERSIST, on_death, holder);
 	if (!holder->death || event_add(holder->death, NULL) < 0) {
 		if (holder->death)

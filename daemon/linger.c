@@ -36,8 +36,7 @@ static const struct timeval pause_time = {.tv_usec = EVERY_MS * 1000L};
 
 static void end(struct server *server, struct lingering *lingering)
 {
-	account_discharge(lingering->account, ACCOUNT_UNREAD_FDS, lingering->nr_fds);
-	server->nr_texts -= lingering->nr_texts;
+	client_discharge_fds(server, lingering->account, lingering->nr_fds, lingering->nr_texts);
 	intake_close(server, lingering->fd, lingering->account);
 	account_put(&server->broker.accounts, lingering->account);
 	list_remove(&lingering->link);
@@ -92,6 +91,7 @@ bool linger_take(struct client *client)
 	client->nr_sent_fds = 0;
 	client->nr_texts = 0;
 	list_remove(&client->link_of_unread);
+	list_remove(&client->link_of_room);
 	list_append(&server->lingering, &lingering->link);
 	event_add(server->linger_timer, &pause_time);
 	return true;

@@ -182,8 +182,8 @@ void request_policy_test(struct request *request)
 	/* Whoever has groups told is another process of theirs; that is for administrators. */
 	if (test->uid == self->uid && (!test->nr_groups || !policy_is_admin(policy, self))) {
 		/* What ACQUIRE would know of it; where it isn't to be known, policy has a rule. */
-		if (holder_watch(request->server, request->client->holder, request->client->fd) ==
-		    0)
+		if (holder_watch(request->server, request->client->holder, request->client->fd,
+				 request->server->room.holder) == 0)
 			holder_learn_cgroup(request->client->holder, policy);
 		subject = *self;
 	}

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,15 +81,21 @@ static int load_ranges(struct request *request, struct wire_range *ret_ranges)
 	return 0;
 }
 
-/* Whoever gets a lease is watched from before until after. */
-static int watch_holder(struct request *request)
+/* Whoever gets a lease is watched from before until after. One that is there already may be taken up in any case. */
+static int watch_holder(struct request *request, bool is_new)
 {
-	int r = holder_watch(request->server, request->client->holder, request->client->fd);
+	struct room *room = &request->server->room;
+	struct holder *holder = request->client->holder;
+	bool is_admin = policy_is_admin(request->server->broker.policy, &holder->subject);
+	int end_fd = is_admin || !is_new ? INT_MAX : room->holder;
+	int r = holder_watch(request->server, holder, request->client->fd, end_fd);
 
+	if (r == -EDQUOT)
+		return room_check_fd(room, ROOM_HOLDER, end_fd, &request->cause);
 	if (r)
 		return cause_fail(&request->cause, r, "the process that connected %s",
 				  r == -ESRCH ? "has ended" : "can't be watched now");
-	holder_learn_cgroup(request->client->holder, request->server->broker.policy);
+	holder_learn_cgroup(holder, request->server->broker.policy);
 	return 0;
 }
 
@@ -115,16 +122,15 @@ static int acquire(struct request *request, struct lease **ret_lease, int *ret_f
 		asked.importer = &importer;
 	}
 	if (!r)
-		r = watch_holder(request);
+		r = watch_holder(request, true);
 	if (r)
 		return r;
 	if (!wire->align_bytes)
 		wire->align_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	asked.subject = request->client->holder->subject;
-	r = client_may_get_fd(request->client);
+	r = client_may_get_fd(request->client, ROOM_UNREAD, cause);
 	if (r)
-		return cause_fail(cause, r,
-				  "too many descriptors are on their way: read them first");
+		return r;
 	r = broker_acquire(&request->server->broker, &asked, ret_lease, ret_fd, cause);
 	if (r)
 		client_fd_unneeded(request->client);
@@ -162,7 +168,7 @@ void request_attach(struct request *request)
 	struct lease *lease;
 	int r;
 
-	r = watch_holder(request);
+	r = watch_holder(request, false);
 	if (!r)
 		r = broker_attach(&request->server->broker, request->client->holder,
 				  &request->body.attach, &lease, &request->cause);

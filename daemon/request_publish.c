@@ -3,6 +3,7 @@
  * PUBLISH and UNPUBLISH: a DMABUF of the peer's under a name.
  */
 #include <errno.h>
+#include <limits.h>
 
 #include "common/cleanup.h"
 #include "intake.h"
@@ -15,13 +16,18 @@ static int check_policy(struct request *request)
 {
 	const struct policy *policy = request->server->broker.policy;
 	struct holder *holder = request->client->holder;
+	struct room *room = &request->server->room;
+	bool is_admin = policy_is_admin(policy, &holder->subject);
+	int end_fd = is_admin ? INT_MAX : room->holder;
 	struct policy_decision decision;
 	int r;
 
 	r = publication_check_name(request->body.publish.name, &request->cause);
 	if (r)
 		return r;
-	r = holder_watch(request->server, holder, request->client->fd);
+	r = holder_watch(request->server, holder, request->client->fd, end_fd);
+	if (r == -EDQUOT)
+		return room_check_fd(room, ROOM_PUBLICATION, end_fd, &request->cause);
 	if (r)
 		return cause_fail(&request->cause, r,
 				  "the process that connected can't be watched");
@@ -31,7 +37,9 @@ static int check_policy(struct request *request)
 		return cause_fail(&request->cause, decision.error, "%s", decision.because);
 	if (request->message->fd == INTAKE_NO_DMABUF)
 		return cause_fail(&request->cause, -EINVAL, "the descriptor is no DMABUF");
-	return 0;
+	return is_admin ?
+		       0 :
+		       room_check_fd(room, ROOM_PUBLICATION, request->message->fd, &request->cause);
 }
 
 void request_publish(struct request *request)

@@ -103,23 +103,6 @@ void request_monitor(struct request *request)
 	client_reply(request->client, &request->header, NULL, 0, -1);
 }
 
-/* It has been answered. */
-static bool may_not_get_text(struct request *request, bool is_admin)
-{
-	struct server *server = request->server;
-	int r;
-
-	client_settle_fds(request->client);
-	if (!is_admin && server->nr_texts >= server->most_texts) {
-		request_refuse(request, -EBUSY, "too many metrics are on their way to others");
-		return true;
-	}
-	r = client_may_get_fd(request->client);
-	if (r)
-		request_refuse(request, r, "read the descriptors that were sent first");
-	return r != 0;
-}
-
 void request_stats(struct request *request)
 {
 	const struct wire_stats *stats = &request->body.stats;
@@ -137,8 +120,11 @@ void request_stats(struct request *request)
 		request_refuse(request, -EPERM, "the whole state is for administrators");
 		return;
 	}
-	if (may_not_get_text(request, is_admin))
+	r = client_may_get_fd(request->client, ROOM_METRICS, &request->cause);
+	if (r) {
+		request_failed(request, r);
 		return;
+	}
 	r = is_dump ? stats_dump(request->server, &fd, &reply.size_bytes) :
 		      stats_metrics(request->server, &fd, &reply.size_bytes);
 	if (r) {
@@ -147,6 +133,6 @@ void request_stats(struct request *request)
 		return;
 	}
 	request->client->nr_texts++;
-	request->server->nr_texts++;
+	request->server->room.nr_texts++;
 	client_reply(request->client, &request->header, &reply, sizeof(reply), fd);
 }

@@ -6,7 +6,6 @@
  * that touch nothing else and say through a pipe when it is done.
  */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,8 +245,7 @@ int server_init(struct server *server, struct policy *policy)
 
 	memset(server, 0, sizeof(*server));
 	server->started_ns = clock_now_ns();
-	server->last_free_fd = INT_MAX;
-	server->most_texts = UINT32_MAX;
+	room_init(&server->room);
 	server->listener.fd = server->lock_fd = server->told.fd = -1;
 	list_init(&server->clients);
 	list_init(&server->monitors);

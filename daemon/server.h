@@ -7,6 +7,7 @@
 #include "audit.h"
 #include "broker.h"
 #include "common/clock.h"
+#include "room.h"
 
 struct discovery;
 struct intake;
@@ -21,10 +22,8 @@ struct server {
 	struct list clients;
 	struct list monitors; /* those of them that want to hear of everything */
 	uint32_t nr_clients;
-	int last_free_fd;    /* from there on a connection is for administrators only */
-	uint32_t nr_texts;   /* metrics on their way to clients, or not known to be read */
-	uint32_t most_texts; /* from there on they are for administrators only */
-	struct list doomed;  /* clients that are freed when the stack is empty */
+	struct room room;
+	struct list doomed; /* clients that are freed when the stack is empty */
 	struct event *reaper;
 	struct list lingering; /* connections of clients that are freed */
 	struct event *linger_timer;

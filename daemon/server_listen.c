@@ -5,16 +5,9 @@
  * When this process has no descriptor left, accept() fails while the connection stays
  * in the queue and the listening socket stays readable: listening pauses for a moment
  * instead of spinning.
- *
- * Users have a limit each, but somebody with a range of user namespaces' uids is as many users as they
- * like. So the last descriptors are for no connection but administrators', who can end that,
- * and for what those need that are there: leases. The kernel lets as many be in flight as there may be;
- * metrics, which anybody may ask for, are no more than half of these.
  */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,7 +19,6 @@
 #include "log.h"
 
 #define BACKLOG	 256
-#define RESERVED 16 /* one of so many descriptors */
 #define PAUSE_MS 100
 
 static void on_pause_over(evutil_socket_t fd, short what, void *data)
@@ -71,22 +63,10 @@ static void on_connection(evutil_socket_t fd, short what, void *data)
 	}
 }
 
-/* Of the table, whatever its size. */
-static void reserve(struct server *server)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
-		return;
-	server->last_free_fd = (int)(limit.rlim_cur - limit.rlim_cur / RESERVED);
-	server->most_texts = (uint32_t)limit.rlim_cur / 2;
-}
-
 int server_listen(struct server *server, int fd, const char *unlink_path)
 {
 	struct listener *listener = &server->listener;
 
-	reserve(server);
 	listener->fd = fd;
 	listener->unlink_path = unlink_path;
 	evutil_make_socket_nonblocking(fd);

@@ -107,6 +107,21 @@ static void put_accounts(FILE *out, const struct accounts *accounts)
 		put_used(out, OTHERS, of_others);
 }
 
+static void put_room(FILE *out, const struct room *room)
+{
+	put_one(out, "descriptors_most", "gauge", "Descriptors that p2pd may have",
+		(uint64_t)room->nofile);
+	put_one(out, "descriptors_unread", "gauge", "Descriptors on their way to clients",
+		room->nr_unread);
+	put_one(out, "descriptors_unread_most", "gauge", "How many may be, of users",
+		room->most_unread);
+	head(out, "refused_for_room_total", "counter",
+	     "Requests of users that p2pd as a whole had no room for");
+	for (int kind = 0; kind < ROOM_NR_KINDS; kind++)
+		fprintf(out, "p2pd_refused_for_room_total{kind=\"%s\"} %" PRIu64 "\n",
+			room_kind_name((enum room_kind)kind), room->nr_refused[kind]);
+}
+
 static void write_metrics(FILE *out, const struct server *server)
 {
 	const struct broker *broker = &server->broker;
@@ -136,6 +151,7 @@ static void write_metrics(FILE *out, const struct server *server)
 		broker->policy_refused != 0);
 	put_one(out, "policy_reloads_failed_total", "counter", "Reloads that had faults",
 		c->policies_refused);
+	put_room(out, &server->room);
 	put_providers(out, broker, SIZE, "provider_bytes", "Size of a provider");
 	put_providers(out, broker, FREE, "provider_free_bytes", "Free bytes of a provider");
 	put_providers(out, broker, LARGEST, "provider_largest_free_bytes",
