@@ -4,27 +4,18 @@
  *
  * Every pair is computed, and told twice: by provider, in one finding that counts, and by port, because
  * the port is what somebody has to change. A port is a problem where it blocks a pair, a warning
- * where it only takes the straight way from it. What is to be done is the same for all ports below one
- * switch: the remedy is that of all pairs whose reason is there. State is kept for one examination, no
- * locks.
+ * where it only takes the straight way from it. The remedy is one parameter of the kernel for all ports
+ * of the machine that are a problem, and for warnings one that has these and all others: of several
+ * parameters the kernel would take the last. State is kept for one examination, no locks.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
 
 #include "doctor.h"
-
-/* Pairs with the same reason at the same place, and so one remedy. */
-struct site {
-	uint32_t reason;
-	char place[24];
-	struct p2pdma_pair *pairs;
-	size_t nr_pairs;
-	size_t room;
-};
+#include "path.h"
 
 /* What is known of a port that redirects. */
 struct port {
@@ -32,7 +23,6 @@ struct port {
 	size_t nr_redirected;
 	size_t nr_blocked;
 	char example[96];
-	size_t site; /* of the example */
 };
 
 struct survey {
@@ -41,10 +31,7 @@ struct survey {
 	size_t nr_importers;
 	struct port *ports;
 	size_t nr_ports;
-	size_t port_room;
-	struct site *sites;
-	size_t nr_sites;
-	size_t site_room;
+	size_t room;
 };
 
 /* One provider's pairs, counted. */
@@ -56,67 +43,29 @@ struct tally {
 	struct p2pdma_path worst; /* of those blocked, else unknown */
 };
 
-/* An array with room for one more, which is zeroed; NULL: no memory, and it is as it was. */
-static void *grow(void *elements, size_t count, size_t *room, size_t size)
-{
-	if (count == *room) {
-		size_t wanted = *room ? *room * 2 : 16;
-
-		elements = reallocarray(elements, wanted, size);
-		if (!elements)
-			return NULL;
-		*room = wanted;
-	}
-	memset((char *)elements + count * size, 0, size);
-	return elements;
-}
-
 static struct port *find_port(struct survey *survey, const char *name)
 {
-	struct port *ports;
+	struct port *grown;
 
 	for (size_t i = 0; i < survey->nr_ports; i++)
 		if (!strcmp(survey->ports[i].name, name))
 			return &survey->ports[i];
-	ports = grow(survey->ports, survey->nr_ports, &survey->port_room, sizeof(*ports));
-	if (!ports)
-		return NULL;
-	survey->ports = ports;
-	snprintf(ports[survey->nr_ports].name, sizeof(ports->name), "%s", name);
-	return &ports[survey->nr_ports++];
-}
+	if (survey->nr_ports == survey->room) {
+		size_t room = survey->room ? survey->room * 2 : 16;
 
-/* Adds the pair to its site; that one's index, or -ENOMEM. */
-static ssize_t note_pair(struct survey *survey, const struct p2pdma_path *path,
-			 const struct p2pdma_pair *pair)
-{
-	struct p2pdma_pair *pairs;
-	struct site *sites;
-	size_t i = 0;
-
-	while (i < survey->nr_sites && (survey->sites[i].reason != path->reason ||
-					strcmp(survey->sites[i].place, path->place) != 0))
-		i++;
-	if (i == survey->nr_sites) {
-		sites = grow(survey->sites, i, &survey->site_room, sizeof(*sites));
-		if (!sites)
-			return -ENOMEM;
-		survey->sites = sites;
-		sites[i].reason = path->reason;
-		memcpy(sites[i].place, path->place, sizeof(path->place));
-		survey->nr_sites++;
+		grown = reallocarray(survey->ports, room, sizeof(*grown));
+		if (!grown)
+			return NULL;
+		survey->ports = grown;
+		survey->room = room;
 	}
-	sites = &survey->sites[i];
-	pairs = grow(sites->pairs, sites->nr_pairs, &sites->room, sizeof(*pairs));
-	if (!pairs)
-		return -ENOMEM;
-	sites->pairs = pairs;
-	pairs[sites->nr_pairs++] = *pair;
-	return (ssize_t)i;
+	grown = &survey->ports[survey->nr_ports++];
+	memset(grown, 0, sizeof(*grown));
+	snprintf(grown->name, sizeof(grown->name), "%s", name);
+	return grown;
 }
 
-static void note_port(struct port *port, const struct p2pdma_path *path, size_t site,
-		      const char *pair)
+static void note_port(struct port *port, const struct p2pdma_path *path, const char *pair)
 {
 	if (path->reason == P2PDMA_PATH_ACS_BLOCKED) {
 		/* The one to quote is a pair that doesn't work. */
@@ -125,15 +74,12 @@ static void note_port(struct port *port, const struct p2pdma_path *path, size_t 
 	} else {
 		port->nr_redirected++;
 	}
-	if (*port->example)
-		return;
-	snprintf(port->example, sizeof(port->example), "%s", pair);
-	port->site = site;
+	if (!*port->example)
+		snprintf(port->example, sizeof(port->example), "%s", pair);
 }
 
 /* Of what is at and below the port above both: higher up nothing is redirected any more. */
-static int note_ports(struct survey *survey, const struct p2pdma_path *path, size_t site,
-		      const char *pair)
+static void note_ports(struct survey *survey, const struct p2pdma_path *path, const char *pair)
 {
 	uint32_t up = 0, down = path->nr_hops;
 
@@ -147,25 +93,12 @@ static int note_ports(struct survey *survey, const struct p2pdma_path *path, siz
 		if (!(path->hops[i].flags & P2PDMA_NODE_REDIRECTS) || (i > up && i < down))
 			continue;
 		port = find_port(survey, path->hops[i].name);
-		if (!port)
-			return -ENOMEM;
-		note_port(port, path, site, pair);
+		if (!port) {
+			doctor_fail(survey->doctor, -ENOMEM);
+			return;
+		}
+		note_port(port, path, pair);
 	}
-	return 0;
-}
-
-static void note_acs(struct survey *survey, const char *subject, const struct p2pdma_path *path,
-		     const struct p2pdma_pair *pair)
-{
-	ssize_t site = note_pair(survey, path, pair);
-	char text[96];
-	int r = (int)site;
-
-	snprintf(text, sizeof(text), "%s to %s", subject, path->importer);
-	if (site >= 0)
-		r = note_ports(survey, path, (size_t)site, text);
-	if (r < 0)
-		doctor_fail(survey->doctor, r);
 }
 
 static void count(struct tally *tally, const struct p2pdma_path *path)
@@ -218,30 +151,58 @@ static void check_provider(struct survey *survey, size_t index, const struct p2p
 	const struct p2pdma_topology *topology = survey->doctor->topology;
 	struct p2pdma_path path = P2PDMA_PATH_INIT;
 	struct tally tally = {.nr_straight = 0};
-	char subject[40];
+	char subject[40], pair[96];
 
 	snprintf(subject, sizeof(subject), "%s/%" PRIu32, node->name, node->bar);
 	for (size_t k = 0; k < survey->nr_importers; k++) {
-		const struct p2pdma_pair pair = {index, survey->importers[k]};
-
-		if (pair.importer == index ||
-		    p2pdma_topology_path(topology, index, pair.importer, &path))
+		if (survey->importers[k] == index ||
+		    p2pdma_topology_path(topology, index, survey->importers[k], &path))
 			continue;
 		count(&tally, &path);
-		if (path.reason == P2PDMA_PATH_ACS || path.reason == P2PDMA_PATH_ACS_BLOCKED)
-			note_acs(survey, subject, &path, &pair);
+		if (path.reason != P2PDMA_PATH_ACS && path.reason != P2PDMA_PATH_ACS_BLOCKED)
+			continue;
+		snprintf(pair, sizeof(pair), "%s to %s", subject, path.importer);
+		note_ports(survey, &path, pair);
 	}
 	tell_provider(survey->doctor, subject, &tally);
 }
 
+static int compare(const void *a, const void *b)
+{
+	const struct port *one = a, *other = b;
+
+	return strcmp(one->name, other->name);
+}
+
+/* What to do about those that block, or about all. */
+static void advise(const struct survey *survey, bool is_blocked, char *text, size_t size)
+{
+	const char **names = calloc(survey->nr_ports + 1, sizeof(*names));
+	size_t nr_names = 0;
+
+	text[0] = '\0';
+	if (!names) {
+		doctor_fail(survey->doctor, -ENOMEM);
+		return;
+	}
+	for (size_t i = 0; i < survey->nr_ports; i++)
+		if (!is_blocked || survey->ports[i].nr_blocked)
+			names[nr_names++] = survey->ports[i].name;
+	topology_advise_acs(survey->doctor->topology, names, nr_names, text, size);
+	free(names);
+}
+
 static void tell_ports(const struct survey *survey)
 {
-	struct p2pdma_path path = P2PDMA_PATH_INIT;
+	char blocked_advice[1024], advice[1024];
 	struct doctor *doctor = survey->doctor;
 
+	if (survey->nr_ports)
+		qsort(survey->ports, survey->nr_ports, sizeof(*survey->ports), compare);
+	advise(survey, true, blocked_advice, sizeof(blocked_advice));
+	advise(survey, false, advice, sizeof(advice));
 	for (size_t i = 0; i < survey->nr_ports; i++) {
 		const struct port *port = &survey->ports[i];
-		const struct site *site = &survey->sites[port->site];
 
 		if (port->nr_blocked)
 			doctor_add(
@@ -255,8 +216,10 @@ static void tell_ports(const struct survey *survey)
 				"ACS redirects requests between peers: %zu pairs go up to the host "
 				"bridge, such as %s",
 				port->nr_redirected, port->example);
-		if (!p2pdma_topology_advise(doctor->topology, site->pairs, site->nr_pairs, &path))
-			doctor_advise(doctor, "%s", path.advice);
+		if (port->nr_blocked)
+			doctor_advise(doctor, "%s", blocked_advice);
+		else
+			doctor_advise(doctor, "for the direct way %s", advice);
 	}
 	if (!survey->nr_ports)
 		doctor_add(
@@ -298,7 +261,4 @@ void doctor_check_paths(struct doctor *doctor)
 	}
 	free(survey.importers);
 	free(survey.ports);
-	for (size_t i = 0; i < survey.nr_sites; i++)
-		free(survey.sites[i].pairs);
-	free(survey.sites);
 }

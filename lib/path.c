@@ -57,9 +57,11 @@ static void publish_hop(const struct pci_node *node, struct p2pdma_path_hop *hop
 	hop->link_width = node->config.link.width;
 }
 
-void path_publish(const struct pci_tree *tree, const struct path *path, int32_t provider,
-		  int32_t importer, struct p2pdma_path *ret_path)
+void path_publish(const struct pci_tree *tree, const struct path *path,
+		  const struct path_boot *boot, struct p2pdma_path *ret_path)
 {
+	const struct pci_node *provider = &tree->nodes[path->hops[0]];
+	const struct pci_node *importer = &tree->nodes[path->hops[path->nr_hops - 1]];
 	struct p2pdma_path *out = ret_path;
 	int32_t place = path_place(path);
 
@@ -69,12 +71,12 @@ void path_publish(const struct pci_tree *tree, const struct path *path, int32_t 
 	out->reason = path->reason;
 	if (path->is_possible == PATH_YES)
 		out->flags |= P2PDMA_PATH_POSSIBLE;
-	out->iommu = tree->nodes[importer].iommu;
+	out->iommu = importer->iommu;
 	out->link_generation = path->link.generation;
 	out->link_width = path->link.width;
 	out->bytes_per_second = path->bytes_per_second;
-	memcpy(out->provider, tree->nodes[provider].name, sizeof(out->provider));
-	memcpy(out->importer, tree->nodes[importer].name, sizeof(out->importer));
+	memcpy(out->provider, provider->name, sizeof(out->provider));
+	memcpy(out->importer, importer->name, sizeof(out->importer));
 	if (path->narrowest >= 0)
 		memcpy(out->narrowest, tree->nodes[path->narrowest].name, sizeof(out->narrowest));
 	if (place >= 0)
@@ -88,7 +90,7 @@ void path_publish(const struct pci_tree *tree, const struct path *path, int32_t 
 		out->nr_hops++;
 	}
 	path_explain(tree, path, out->why, sizeof(out->why));
-	path_advise(tree, path, out->advice, sizeof(out->advice));
+	path_advise(tree, path, boot, out->advice, sizeof(out->advice));
 }
 
 static int look(struct p2pdma_context *context, struct pci_tree *tree,
@@ -111,6 +113,7 @@ static int compute(struct p2pdma_context *context, const struct p2pdma_provider 
 {
 	const struct pci_function *function = &provider->function;
 	int32_t from = -1, to = -1;
+	struct path_boot boot;
 	struct pci_tree tree;
 	struct path path;
 	int r;
@@ -127,7 +130,9 @@ static int compute(struct p2pdma_context *context, const struct p2pdma_provider 
 		r = look(context, &tree, importer, &to);
 	if (!r) {
 		path_compute(&tree, path_context_cpu(context), from, to, &path);
-		path_publish(&tree, &path, from, to, ret_path);
+		if (path.nr_redirects)
+			path_boot_query(context->root, &boot);
+		path_publish(&tree, &path, &boot, ret_path);
 	}
 	pci_tree_done(&tree);
 	return r;

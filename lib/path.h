@@ -10,9 +10,9 @@
 /* Asked once for each context. */
 enum path_answer path_context_cpu(struct p2pdma_context *context);
 
-/* Fills all but what only the kernel knows, and size_bytes. */
-void path_publish(const struct pci_tree *tree, const struct path *path, int32_t provider,
-		  int32_t importer, struct p2pdma_path *ret_path);
+/* Fills all but what only the kernel knows, and size_bytes. @boot: asked where ACS redirects. */
+void path_publish(const struct pci_tree *tree, const struct path *path,
+		  const struct path_boot *boot, struct p2pdma_path *ret_path);
 
 /*
  * P2PDMA_EXPORT_PATH of the provider's node. -EOPNOTSUPP: it can't be asked. @ret_map_type is
@@ -25,6 +25,10 @@ int path_ask_kernel(const struct p2pdma_context *context, const struct pci_addre
 /* The kernel's answer beside what was computed. */
 void path_take_answer(const struct p2pdma_context *context, uint32_t map_type, int32_t distance,
 		      struct p2pdma_path *path);
+
+/* How these ports of it are kept from redirecting. */
+void topology_advise_acs(const struct p2pdma_topology *topology, const char *const *ports,
+			 size_t nr_ports, char *ret_text, size_t size);
 
 /* ret_path->size_bytes as the first published one. */
 #define PATH_FIRST_SIZE sizeof(struct p2pdma_path)

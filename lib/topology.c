@@ -30,6 +30,7 @@ struct extra {
 struct p2pdma_topology {
 	struct pci_tree tree;
 	enum path_answer cpu;
+	struct path_boot boot;
 	struct extra *extras;
 };
 
@@ -121,6 +122,7 @@ int p2pdma_topology_query(struct p2pdma_context *context, struct p2pdma_topology
 		return context_fail(context, -ENOMEM, "no memory for a topology");
 	pci_tree_init(&topology->tree);
 	topology->cpu = path_context_cpu(context);
+	path_boot_query(context->root, &topology->boot);
 	r = pci_tree_add_all(&topology->tree, context->sysfs_fd);
 	if (!r) {
 		topology->extras = calloc(topology->tree.count + 1, sizeof(*topology->extras));
@@ -222,7 +224,7 @@ int p2pdma_topology_path(const struct p2pdma_topology *topology, size_t provider
 	    options_check_output(ret_path, PATH_FIRST_SIZE))
 		return -EINVAL;
 	path_compute(&topology->tree, topology->cpu, (int32_t)provider, (int32_t)importer, &path);
-	path_publish(&topology->tree, &path, (int32_t)provider, (int32_t)importer, &out);
+	path_publish(&topology->tree, &path, &topology->boot, &out);
 	options_store(ret_path, &out, sizeof(out));
 	return 0;
 }
@@ -246,8 +248,13 @@ int p2pdma_topology_advise(const struct p2pdma_topology *topology, const struct 
 		else if (!path_join(&other, &path))
 			return -EINVAL;
 	}
-	path_publish(&topology->tree, &path, (int32_t)pairs[0].provider, (int32_t)pairs[0].importer,
-		     &out);
+	path_publish(&topology->tree, &path, &topology->boot, &out);
 	options_store(ret_path, &out, sizeof(out));
 	return 0;
+}
+
+void topology_advise_acs(const struct p2pdma_topology *topology, const char *const *ports,
+			 size_t nr_ports, char *ret_text, size_t size)
+{
+	path_advise_acs(&topology->boot, ports, nr_ports, ret_text, size);
 }

@@ -37,7 +37,7 @@ struct p2pdma_finding {
 	char check[32];
 	char subject[80];
 	char evidence[384];
-	char remedy[512];
+	char remedy[1024];
 	char reference[64];
 };
 

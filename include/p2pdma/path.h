@@ -123,7 +123,8 @@ struct p2pdma_path_hop {
  *                     that decided ("pci0000:40"). Pairs with the same reason at the same place
  *                     have one remedy: p2pdma_topology_advise()
  * @why:               the reason in one sentence
- * @advice:            what to change: a parameter, a slot; "" where there is nothing
+ * @advice:            what to change: a parameter, a slot; "" where there is nothing. A parameter
+ *                     of the kernel has in it what the running kernel was booted with
  * @hops:              from the provider to the importer
  */
 struct p2pdma_path {
@@ -145,7 +146,7 @@ struct p2pdma_path {
 	char narrowest[24];
 	char place[24];
 	char why[384];
-	char advice[512];
+	char advice[1024];
 	struct p2pdma_path_hop hops[P2PDMA_PATH_MAX_HOPS];
 };
 
@@ -175,7 +176,7 @@ struct p2pdma_path {
  *
  * Blocking: no
  * Threads:  any
- * Kernel:   sysfs, /proc/cpuinfo, P2PDMA_EXPORT_PATH
+ * Kernel:   sysfs, /proc/cpuinfo, /proc/cmdline, P2PDMA_EXPORT_PATH
  * Since:    0.1
  *
  * Return: 0, also where the answer is "no"; -EINVAL when @importer is no name or an argument is
@@ -258,7 +259,7 @@ struct p2pdma_node {
  *
  * Blocking: no
  * Threads:  any
- * Kernel:   sysfs, /proc/cpuinfo
+ * Kernel:   sysfs, /proc/cpuinfo, /proc/cmdline
  * Since:    0.1
  *
  * Return: 0, or -EINVAL for NULL; -ENOENT when the machine has no PCI; -EMFILE, -ENFILE, -ENOMEM
@@ -316,18 +317,20 @@ struct p2pdma_pair {
 /**
  * p2pdma_topology_advise() - one reason and one remedy for several pairs
  * @topology: borrowed
- * @pairs:    of functions, whose paths have the same reason at the same place; borrowed
+ * @pairs:    of functions, whose paths have the same reason, and unless that is ACS, the same
+ *            place; borrowed
  * @nr_pairs: one or more
  * @ret_path: size_bytes set by the caller
  *
- * As p2pdma_topology_path() of the first pair, but why and advice speak of all: below a switch whose
- * ports redirect by ACS they name every port that is in the way of one of them, so that one
- * parameter of the kernel helps them all.
+ * As p2pdma_topology_path() of the first pair, but why and advice speak of all: where ports redirect
+ * by ACS they name every port that is in the way of one of them, so that one parameter of the
+ * kernel helps them all. Of several such parameters the kernel takes the last alone: pairs below different
+ * switches are asked for together; their place is "".
  *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
  * Return: 0, or -EINVAL for NULL, a wrong size_bytes, no pairs, an index that isn't a function's, or
- * pairs with several reasons or places
+ * pairs with several reasons, or with several places of another one than ACS
  */
 P2PDMA_API int p2pdma_topology_advise(const struct p2pdma_topology *topology,
 				      const struct p2pdma_pair *pairs, size_t nr_pairs,

@@ -57,7 +57,7 @@ struct path {
 	size_t nr_hidden; /* functions whose ACS can't be seen */
 	int32_t hidden[PATH_MAX_HOPS];
 
-	int32_t host;		   /* the host bridge that decided; -1 */
+	int32_t host; /* the host bridge that decided; -1: none, or several (path_join()) */
 	int32_t provider_host;	   /* -1: of several (path_join()) */
 	bool is_by_cpu;		   /* the processor did */
 	int32_t narrowest;	   /* the hop with the least; -1: no link is known */
@@ -73,8 +73,9 @@ void path_compute(const struct pci_tree *tree, enum path_answer cpu, int32_t pro
 int32_t path_place(const struct path *path);
 
 /*
- * Another pair with the same reason at the same place: @path is the first's still, and has what
- * redirects or is hidden on the way of either. False, and untouched: it has another one.
+ * Another pair with the same reason at the same place, or whose ports redirect wherever they are: @path is
+ * the first's still, and has what redirects or is hidden on the way of either. False, and untouched:
+ * it has another reason or place.
  */
 bool path_join(const struct path *other, struct path *path);
 
@@ -88,8 +89,28 @@ int path_distance_query(int sysfs_fd, enum path_answer cpu, const struct pci_add
 /* One sentence without a full stop. */
 void path_explain(const struct pci_tree *tree, const struct path *path, char *ret_text,
 		  size_t size);
-/* What to change; "" where nothing must be. */
-void path_advise(const struct pci_tree *tree, const struct path *path, char *ret_text, size_t size);
+
+#define PATH_BOOT_SIZE 4096
+
+/* What the kernel was booted with that says of ACS. */
+struct path_boot {
+	bool is_known;		   /* its command line could be read */
+	bool has_config;	   /* pci=config_acs=, which is applied last */
+	char list[PATH_BOOT_SIZE]; /* of the last pci=disable_acs_redir=; "" */
+};
+
+/* @command_line: as /proc/cmdline */
+void path_boot_parse(const char *command_line, struct path_boot *ret_boot);
+/* @root: "/", below which is proc */
+void path_boot_query(const char *root, struct path_boot *ret_boot);
+
+/* How these ports are kept from redirecting. */
+void path_advise_acs(const struct path_boot *boot, const char *const *ports, size_t nr_ports,
+		     char *ret_text, size_t size);
+
+/* What to change; "" where nothing must be. @boot: asked where ACS redirects. */
+void path_advise(const struct pci_tree *tree, const struct path *path, const struct path_boot *boot,
+		 char *ret_text, size_t size);
 
 /* The version of the kernel whose rules these are. */
 extern const char *const path_kernel;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Several paths as one: pairs whose paths have the same reason at the same place are helped by the same
- * remedy, if it names all ports that are in the way of any of them.
+ * remedy, if it names all ports that are in the way of any of them. Where ACS redirects they are helped by
+ * one wherever they are: of several parameters the kernel takes the last.
  *
  * Ports are kept in the tree's order, which is that of their addresses, so that the sentences don't depend on
  * which pair came first. Pure functions.
@@ -53,8 +54,17 @@ static void unite(const int32_t *other, size_t nr_other, int32_t *indices, size_
 
 bool path_join(const struct path *other, struct path *path)
 {
-	if (path->reason != other->reason || path_place(path) != path_place(other))
+	bool is_acs = path->reason == PATH_REASON_ACS || path->reason == PATH_REASON_ACS_BLOCKED;
+
+	if (path->reason != other->reason)
 		return false;
+	if (path_place(path) != path_place(other)) {
+		if (!is_acs)
+			return false;
+		path->common = -1;
+	}
+	if (path->host != other->host)
+		path->host = -1;
 	unite(other->redirects, other->nr_redirects, path->redirects, &path->nr_redirects);
 	unite(other->hidden, other->nr_hidden, path->hidden, &path->nr_hidden);
 	if (path->provider_host != other->provider_host)

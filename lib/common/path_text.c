@@ -2,8 +2,7 @@
 /*
  * What a path means in words: why it is as it is, and what to change.
  *
- * The parameter of the kernel's command line must be exact, since people paste it: where
- * the ports don't fit, they are referred to and none is named. Pure functions.
+ * The parameter of the kernel's command line is in path_acs.c. Pure functions.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -46,10 +45,16 @@ static void add_names(struct text *text, const struct pci_tree *tree, const int3
 		add(text, " and others");
 }
 
+/* @host: -1: several. */
 static void add_host(struct text *text, const struct pci_tree *tree, int32_t host)
 {
-	const struct pci_node *node = &tree->nodes[host];
+	const struct pci_node *node;
 
+	if (host < 0) {
+		add(text, "host bridges");
+		return;
+	}
+	node = &tree->nodes[host];
 	add(text, "host bridge %s", node->name);
 	if (node->root.has_first)
 		add(text, " (%04x:%04x)", node->root.first.vendor_id, node->root.first.device_id);
@@ -62,7 +67,9 @@ static void add_forwarding(struct text *text, const struct pci_tree *tree, const
 	const struct pci_node *importer =
 		&tree->nodes[tree->nodes[path->hops[path->nr_hops - 1]].host];
 
-	if (provider == importer)
+	if (path->host < 0)
+		add(text, "host bridges, which forward them");
+	else if (provider == importer)
 		add(text, "host bridge %s, which forwards them", provider->name);
 	else
 		add(text, "host bridges %s and %s, which forward them", provider->name,
@@ -107,7 +114,8 @@ static void explain_blocked(struct text *text, const struct pci_tree *tree, cons
 		add_names(text, tree, path->redirects, path->nr_redirects);
 		add(text, " redirects requests to ");
 		add_host(text, tree, path->host);
-		add(text, ", which the kernel doesn't know to forward them");
+		add(text, "%s the kernel doesn't know to forward them",
+		    path->host < 0 ? " that" : ", which");
 		break;
 	case PATH_REASON_DIFFERENT_HOSTS:
 		add_host(text, tree, path->host);
@@ -163,34 +171,29 @@ void path_explain(const struct pci_tree *tree, const struct path *path, char *re
 }
 
 static void advise_acs(struct text *text, const struct pci_tree *tree, const struct path *path,
-		       const char *purpose)
+		       const struct path_boot *boot)
 {
-	char ports[256];
-	struct text list = {ports, sizeof(ports), 0};
+	const char *ports[PATH_MAX_HOPS];
 
-	ports[0] = '\0';
 	for (size_t i = 0; i < path->nr_redirects; i++)
-		add(&list, "%s%s", i ? ";" : "", tree->nodes[path->redirects[i]].name);
-	if (list.length == sizeof(ports) - 1)
-		add(text, "%sboot with pci=disable_acs_redir= and the redirecting hops", purpose);
-	else
-		add(text, "%sboot with \"pci=disable_acs_redir=%s\"", purpose, ports);
-	add(text,
-	    ", or switch ACS off in the firmware's PCIe settings (\"ACS Control\" or "
-	    "\"ACS Enable\"); devices below these ports then reach each other past the IOMMU");
+		ports[i] = tree->nodes[path->redirects[i]].name;
+	path_advise_acs(boot, ports, path->nr_redirects, text->to + text->length,
+			text->size - text->length);
 }
 
-void path_advise(const struct pci_tree *tree, const struct path *path, char *ret_text, size_t size)
+void path_advise(const struct pci_tree *tree, const struct path *path, const struct path_boot *boot,
+		 char *ret_text, size_t size)
 {
 	struct text text = {ret_text, size, 0};
 
 	ret_text[0] = '\0';
 	switch (path->reason) {
 	case PATH_REASON_ACS:
-		advise_acs(&text, tree, path, "for the direct way ");
+		add(&text, "for the direct way ");
+		advise_acs(&text, tree, path, boot);
 		break;
 	case PATH_REASON_ACS_BLOCKED:
-		advise_acs(&text, tree, path, "");
+		advise_acs(&text, tree, path, boot);
 		break;
 	case PATH_REASON_DIFFERENT_HOSTS:
 		add(&text, "move the importer to a slot below %s, or both below one PCIe switch",

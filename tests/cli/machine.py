@@ -5,6 +5,7 @@
 
     server      two sockets, four switches, two GPUs and two NICs below each
     blocked     the same with ACS on one switch, and host bridges that the kernel doesn't know
+    isolated    the same with ACS on every switch
     thousand    a thousand functions below 25 switches
 """
 
@@ -24,8 +25,15 @@ class Machine:
         self.devices = self.sys / "bus/pci/devices"
         self.devices.mkdir(parents=True)
         self.places: dict[str, str] = {}
+        (where / "root/proc").mkdir(parents=True, exist_ok=True)
+        self.boot(where, "root=/dev/vda1 quiet")
         (self.sys / "cpuinfo").write_text(
             f"processor\t: 0\nvendor_id\t: {cpu[0]}\ncpu family\t: {cpu[1]}\n")
+
+    @staticmethod
+    def boot(where: Path, command_line: str) -> None:
+        """With what the kernel was started."""
+        (where / "root/proc/cmdline").write_text(command_line + "\n")
 
     def host(self, name: str, vendor: int = 0x8086, device: int = 0x09a2, node: int = 0) -> None:
         """A root bus, with its first function."""
@@ -110,6 +118,12 @@ def blocked(where: Path) -> None:
                        host=(0x8086, 0x09a2) if index in (0, 2) else (0x8086, 0x3420))
 
 
+def isolated(where: Path) -> None:
+    machine = Machine(where)
+    for index, bus in enumerate((0x16, 0x40, 0x80, 0xc0)):
+        machine.switch(bus, index // 2, index * 2, acs=0x1d, host=(0x8086, 0x3420))
+
+
 def thousand(where: Path) -> None:
     """25 domains, of 40 nodes each; sixteen RDMA devices in all."""
     machine = Machine(where)
@@ -127,7 +141,7 @@ def thousand(where: Path) -> None:
                              rdma=f"mlx5_{index}" if nic is not None else "")
 
 
-MACHINES = {"server": server, "blocked": blocked, "thousand": thousand}
+MACHINES = {"server": server, "blocked": blocked, "isolated": isolated, "thousand": thousand}
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in MACHINES:

@@ -179,13 +179,32 @@ class Blocked(Case):
         self.assertEqual(sorted(ports), [f"0000:42:0{number}.0" for number in range(4)])
         for port in ports.values():
             self.assertEqual(port["severity"], "problem")
-            # One parameter for all of them, so that one reboot is enough.
-            self.assertIn(f'"pci=disable_acs_redir={";".join(sorted(ports))}"', port["remedy"])
+            # One parameter for all of them, with what is there: one reboot is enough.
+            self.assertIn(f'"pci=disable_acs_redir={";".join(sorted(ports))};0000:17:00.0"',
+                          port["remedy"])
         text = self.run_it(NOT_POSSIBLE, "doctor").stdout
         self.assertEqual(text.count("pci=disable_acs_redir="), 1)
         blocked = {finding["subject"] for finding in findings
                    if finding["check"] == "provider.path" and finding["severity"] == "problem"}
         self.assertEqual(blocked, {"0000:43:00.0/2", "0000:44:00.0/2"})
+
+
+class Isolated(Case):
+    MACHINE = "isolated"
+
+    def test_one_parameter_for_all_switches(self) -> None:
+        """Of several the kernel takes the last alone."""
+        ports = [finding for finding in self.findings(NOT_POSSIBLE)
+                 if finding["check"] == "acs.port"]
+        self.assertEqual(len(ports), 16)
+        names = [port["subject"] for port in ports]
+        parameters = {re.search('"pci=disable_acs_redir=([^"]*)"', port["remedy"]).group(1)
+                      for port in ports}
+        self.assertEqual(parameters, {";".join([*sorted(names), "0000:17:00.0"])})
+        self.put("proc/cmdline", f"quiet pci=disable_acs_redir={parameters.pop()}")
+        for finding in self.findings(NOT_POSSIBLE):
+            if finding["check"] == "acs.port":
+                self.assertNotIn("boot with", finding["remedy"])
 
 
 class Bundle(Case):

@@ -40,7 +40,8 @@ class Case(unittest.TestCase):
         cls.folder.cleanup()
 
     def run_it(self, code: int, *arguments: str) -> subprocess.CompletedProcess:
-        env = dict(os.environ, P2PCTL_SYSFS=f"{self.folder.name}/sys", P2PDMA_SOCKET="/nonexistent")
+        env = dict(os.environ, P2PCTL_SYSFS=f"{self.folder.name}/sys",
+                   P2PCTL_TEST_ROOT=f"{self.folder.name}/root", P2PDMA_SOCKET="/nonexistent")
         done = subprocess.run([str(BUILD / "cli/p2pctl_test"), *arguments], env=env,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                               encoding="utf-8", errors="surrogateescape", check=False)
@@ -216,6 +217,16 @@ class Blocked(Case):
         self.assertEqual((path["works"], path["distance"]), ("no", -1))
         self.assertIn("pci0000:40 (8086:3420)", path["why"])
         self.assertIn("one PCIe switch", path["advice"])
+
+    def test_check_keeps_what_the_kernel_was_booted_with(self) -> None:
+        place = Path(self.folder.name)
+        self.addCleanup(machine.Machine.boot, place, "quiet")
+        machine.Machine.boot(place, "pci=disable_acs_redir=pci:8086:1234 quiet "
+                             "pci=realloc,disable_acs_redir=0000:17:00.0;42:02.0,noaer")
+        path = self.json("paths", NOT_POSSIBLE, "check", GPUS[2], "mlx5_2")["paths"][0]
+        self.assertIn('"pci=disable_acs_redir=0000:42:00.0;0000:42:02.0;0000:17:00.0" ',
+                      path["advice"])
+        self.assertIn("in place of the one that is there", path["advice"])
 
     def test_best_where_nothing_works(self) -> None:
         self.run_it(NOT_POSSIBLE, "best", GPUS[2])

@@ -422,6 +422,44 @@ static void acs_above_the_switch_isnt_blamed(void **state)
 	assert_none("acs.port", "0000:00:03.0");
 }
 
+/* The parameter of a problem is whole by itself, and that of a warning has it in it. */
+static void acs_one_parameter_for_all_ports(void **state)
+{
+	static const char *const ports[] = {"0000:21:00.0", "0000:21:01.0"};
+
+	(void)state;
+	add_switch(0x001d, false);
+	fake_write("proc/cmdline", "quiet pci=disable_acs_redir=0000:01:00.0\n");
+	fake_cpu_set("GenuineIntel", 6);
+	/* A second root bus whose host bridge forwards, and a switch of two ports below it. */
+	fake_host_add("pci0000:80", 0x8086, 0x09a2);
+	fake_pci_add(&(struct fake_pci){
+		.address = "0000:80:01.0", .above = "pci0000:80", .type = PCI_CONFIG_ROOT_PORT});
+	fake_pci_add(&(struct fake_pci){.address = "0000:81:00.0",
+					.above = "0000:80:01.0",
+					.type = PCI_CONFIG_UPSTREAM_PORT});
+	for (int i = 0; i < 2; i++) {
+		fake_pci_add(&(struct fake_pci){.address = i ? "0000:82:01.0" : "0000:82:00.0",
+						.above = "0000:81:00.0",
+						.type = PCI_CONFIG_DOWNSTREAM_PORT,
+						.has_acs = true,
+						.acs_control = i ? 0x0004 : 0});
+		fake_pci_add(&(struct fake_pci){.address = i ? "0000:84:00.0" : "0000:83:00.0",
+						.above = i ? "0000:82:01.0" : "0000:82:00.0",
+						.class_code = i ? 0x020000 : 0x030200});
+	}
+	fake_rdma_add("mlx5_2", "0000:84:00.0");
+	examine();
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
+		assert_finding("acs.port", ports[i], PROBLEM, "don't work",
+			       "boot with \"pci=disable_acs_redir=0000:21:00.0;0000:21:01.0;"
+			       "0000:01:00.0\"");
+	assert_finding("acs.port", "0000:82:01.0", WARNING, "go up to the host bridge",
+		       "for the direct way boot with \"pci=disable_acs_redir=0000:21:00.0;"
+		       "0000:21:01.0;0000:82:01.0;0000:01:00.0\"");
+	assert_none("acs.port", "0000:82:00.0");
+}
+
 static void acs_hidden_is_unknown(void **state)
 {
 	(void)state;
@@ -520,6 +558,7 @@ int main(void)
 		CASE(acs_redirects_warns),
 		CASE(acs_blocks_is_a_problem),
 		CASE(acs_above_the_switch_isnt_blamed),
+		CASE(acs_one_parameter_for_all_ports),
 		CASE(acs_hidden_is_unknown),
 		CASE(vfio_needs_an_iommu),
 		CASE(try_asks_vfio),

@@ -20,7 +20,8 @@
 
 static struct pci_tree tree;
 static struct path path;
-static char why[384], advice[512];
+static char why[384], advice[1024];
+static const char *const command_line = "quiet iommu=pt\n";
 
 static int32_t look(const char *name)
 {
@@ -39,6 +40,7 @@ static int32_t look(const char *name)
 
 static void query(const char *provider, const char *importer, enum path_answer cpu)
 {
+	struct path_boot boot;
 	int32_t from, to;
 
 	pci_tree_done(&tree);
@@ -46,7 +48,8 @@ static void query(const char *provider, const char *importer, enum path_answer c
 	to = look(importer);
 	path_compute(&tree, cpu, from, to, &path);
 	path_explain(&tree, &path, why, sizeof(why));
-	path_advise(&tree, &path, advice, sizeof(advice));
+	path_boot_parse(command_line, &boot);
+	path_advise(&tree, &path, &boot, advice, sizeof(advice));
 	assert_int_not_equal(*why, '\0');
 }
 

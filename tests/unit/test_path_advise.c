@@ -144,6 +144,47 @@ static void advise_pairs_of_a_host_bridge(void **state)
 	assert_non_null(strstr(path.why, "pci0000:16 (8086:3420)"));
 }
 
+/* Of several parameters the kernel takes the last: one for the ports of all switches. */
+static void advise_pairs_of_two_switches_names_every_port(void **state)
+{
+	(void)state;
+	fake_server_add(UNLISTED);
+	fake_mkdir("proc");
+	fake_write("proc/cmdline", "quiet pci=disable_acs_redir=0000:82:02.0;0000:01:00.0\n");
+	set_acs(0x001d);
+	fake_acs_set("0000:82:00.0", 0x0004);
+	look();
+	add_pair(fake_server_gpu(2), fake_server_nic(3));
+	add_pair(fake_server_gpu(4), fake_server_nic(4));
+	assert_int_equal(advise(), 0);
+	assert_string_equal(path.place, "");
+	assert_string_equal(path.why, "ACS at 0000:42:00.0, 0000:42:03.0, 0000:82:00.0 redirects "
+				      "requests to host bridges that the kernel doesn't know to "
+				      "forward them");
+	assert_non_null(strstr(path.advice, "\"pci=disable_acs_redir=0000:42:00.0;0000:42:03.0;"
+					    "0000:82:00.0;0000:82:02.0;0000:01:00.0\""));
+	/* A third below one of them. */
+	add_pair(fake_server_gpu(3), fake_server_nic(3));
+	assert_int_equal(advise(), 0);
+	assert_non_null(
+		strstr(path.why, "ACS at 0000:42:00.0, 0000:42:01.0, 0000:42:03.0, 0000:82"));
+}
+
+static void advise_detours_of_two_switches(void **state)
+{
+	(void)state;
+	fake_server_add(LISTED);
+	set_acs(0x0004);
+	fake_acs_set("0000:82:00.0", 0x0004);
+	look();
+	add_pair(fake_server_gpu(2), fake_server_nic(2));
+	add_pair(fake_server_gpu(4), fake_server_nic(4));
+	assert_int_equal(advise(), 0);
+	assert_non_null(strstr(path.why, "0000:82:00.0 redirects requests to host bridges, which "
+					 "forward them, as the kernel's list says"));
+	assert_non_null(strstr(path.advice, "=0000:42:00.0;0000:42:02.0;0000:82:00.0\""));
+}
+
 /* Where the providers' host bridges differ none of them is named as the place to go to. */
 static void advise_several_hosts_names_none(void **state)
 {
@@ -270,6 +311,8 @@ int main(void)
 		CASE(advise_pairs_of_a_switch_names_every_port),
 		CASE(advise_one_pair_says_what_its_path_says),
 		CASE(advise_detours_names_every_port),
+		CASE(advise_pairs_of_two_switches_names_every_port),
+		CASE(advise_detours_of_two_switches),
 		CASE(advise_pairs_of_a_host_bridge),
 		CASE(advise_several_hosts_names_none),
 		CASE(advise_hidden_names_every_function),

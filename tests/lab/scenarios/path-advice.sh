@@ -5,10 +5,11 @@
 #: iommu = on
 #: modules = p2pdma_export
 #: needs = p2pctl explain_register mr_data rdma_link
-#: for cmdline = quiet, pci=disable_acs_redir=0000:00:01.0
+#: for cmdline = pci=disable_acs_redir=0000:00:01.0 pci=disable_acs_redir=0000:00:1f.2, pci=disable_acs_redir=0000:00:01.0;0000:00:1f.2
 exporter=$(bdf_of exporter)
 nic=$(bdf_of nic)
-advice=pci=disable_acs_redir=$(bdf_of port0)
+# Of the two in the first boot the kernel takes the last: what it has of them stays.
+advice="pci=disable_acs_redir=$(bdf_of port0);0000:00:1f.2"
 says_of_check() {
 	p2pctl check "$exporter/2" "$nic" | tee /tmp/check
 	grep -qF -e "$1" /tmp/check
