@@ -41,6 +41,8 @@ static void check_release(struct doctor *doctor)
 	doctor_add(doctor, DOCTOR_KERNEL_RELEASE,
 		   *release ? P2PDMA_SEVERITY_OK : P2PDMA_SEVERITY_UNKNOWN, "kernel", "Linux %s",
 		   *release ? release : "of a version that /proc doesn't say");
+	if (!*release)
+		doctor_advise(doctor, "mount /proc; `uname -r` says it, too");
 }
 
 static void check_module(struct doctor *doctor)

@@ -25,14 +25,23 @@
 /* The kernel's default, which few programs pass. */
 #define MAP_COUNT_ENOUGH  65530
 
+static void tell_unreadable(struct doctor *doctor, enum doctor_check check, int error, char option)
+{
+	doctor_add(doctor, check, P2PDMA_SEVERITY_UNKNOWN, "process", "the limit can't be had: %s",
+		   error_name(error));
+	doctor_advise(doctor,
+		      "`ulimit -%c` outside of this sandbox: its filter of system calls has to let "
+		      "prlimit64() through",
+		      option);
+}
+
 static void check_memlock(struct doctor *doctor)
 {
 	uint64_t limit;
 	int r = doctor->context->sys->limit(RLIMIT_MEMLOCK, &limit);
 
 	if (r) {
-		doctor_add(doctor, DOCTOR_LIMIT_MEMLOCK, P2PDMA_SEVERITY_UNKNOWN, "process",
-			   "the limit can't be had: %s", error_name(r));
+		tell_unreadable(doctor, DOCTOR_LIMIT_MEMLOCK, r, 'l');
 	} else if (limit == UINT64_MAX) {
 		doctor_add(doctor, DOCTOR_LIMIT_MEMLOCK, P2PDMA_SEVERITY_OK, "process",
 			   "unlimited");
@@ -61,8 +70,7 @@ static void check_nofile(struct doctor *doctor)
 	int r = doctor->context->sys->limit(RLIMIT_NOFILE, &limit);
 
 	if (r) {
-		doctor_add(doctor, DOCTOR_LIMIT_NOFILE, P2PDMA_SEVERITY_UNKNOWN, "process",
-			   "the limit can't be had: %s", error_name(r));
+		tell_unreadable(doctor, DOCTOR_LIMIT_NOFILE, r, 'n');
 		return;
 	}
 	if (limit == UINT64_MAX) {
@@ -86,6 +94,7 @@ static void check_map_count(struct doctor *doctor)
 	if (sysfs_read_u64(doctor->root_fd, "proc/sys/vm/max_map_count", &count)) {
 		doctor_add(doctor, DOCTOR_LIMIT_MAP_COUNT, P2PDMA_SEVERITY_UNKNOWN,
 			   "vm.max_map_count", "/proc/sys/vm/max_map_count can't be read");
+		doctor_advise(doctor, "mount /proc; `sysctl vm.max_map_count` should say a number");
 		return;
 	}
 	doctor_add(doctor, DOCTOR_LIMIT_MAP_COUNT,

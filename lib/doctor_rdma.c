@@ -99,18 +99,27 @@ static void check_iommu(struct doctor *doctor, const char *name, const char *fun
 	static const struct {
 		uint32_t severity;
 		const char *evidence;
+		const char *remedy;
 	} modes[] = {
-		[P2PDMA_IOMMU_UNKNOWN] = {P2PDMA_SEVERITY_UNKNOWN,
-					  "what the IOMMU makes of %s's addresses can't be seen"},
-		[P2PDMA_IOMMU_NONE] = {P2PDMA_SEVERITY_OK, "no IOMMU translates for %s"},
+		[P2PDMA_IOMMU_UNKNOWN] =
+			{P2PDMA_SEVERITY_UNKNOWN,
+			 "what the IOMMU makes of %s's addresses can't be seen",
+			 "`cat /sys/kernel/iommu_groups/*/type` says it; please report "
+			 "a word there that this version doesn't know"},
+		[P2PDMA_IOMMU_NONE] = {P2PDMA_SEVERITY_OK, "no IOMMU translates for %s", NULL},
 		[P2PDMA_IOMMU_IDENTITY] = {P2PDMA_SEVERITY_OK,
-					   "the IOMMU passes the addresses of %s through"},
+					   "the IOMMU passes the addresses of %s through", NULL},
 		[P2PDMA_IOMMU_TRANSLATED] = {P2PDMA_SEVERITY_OK,
 					     "the IOMMU translates for %s: paths through the host "
-					     "bridge cost a translation, straight ones don't"},
+					     "bridge cost a translation, straight ones don't",
+					     NULL},
 		[P2PDMA_IOMMU_UNMANAGED] = {P2PDMA_SEVERITY_WARNING,
-					    "%s has the mappings of a VFIO user, not the kernel's"},
-		[P2PDMA_IOMMU_BLOCKED] = {P2PDMA_SEVERITY_PROBLEM, "the IOMMU blocks %s"},
+					    "%s has the mappings of a VFIO user, not the kernel's",
+					    "end who has its group (`fuser -v /dev/vfio/*`), then "
+					    "bind its own driver to it"},
+		[P2PDMA_IOMMU_BLOCKED] = {P2PDMA_SEVERITY_PROBLEM, "the IOMMU blocks %s",
+					  "bind its own driver to it; the domain's type is in "
+					  "/sys/kernel/iommu_groups"},
 	};
 
 	for (size_t i = 0; i < p2pdma_topology_count(doctor->topology); i++) {
@@ -121,9 +130,8 @@ static void check_iommu(struct doctor *doctor, const char *name, const char *fun
 			continue;
 		doctor_add(doctor, DOCTOR_RDMA_IOMMU, modes[node.iommu].severity, name,
 			   modes[node.iommu].evidence, function);
-		if (modes[node.iommu].severity == P2PDMA_SEVERITY_PROBLEM)
-			doctor_advise(doctor, "bind its own driver to it; the domain's type is in "
-					      "/sys/kernel/iommu_groups");
+		if (modes[node.iommu].remedy)
+			doctor_advise(doctor, "%s", modes[node.iommu].remedy);
 		return;
 	}
 }

@@ -161,6 +161,10 @@ static void check_odp(struct doctor *doctor, const struct doctor_rdma *rdma)
 	if (r) {
 		doctor_add(doctor, DOCTOR_RDMA_ODP, P2PDMA_SEVERITY_UNKNOWN, rdma->name,
 			   "the device doesn't say what it can do: %s", error_name(r));
+		doctor_advise(doctor,
+			      "`ibv_devinfo -v -d %s` asks the same; the kernel's log may say why "
+			      "it fails",
+			      rdma->name);
 		return;
 	}
 	doctor_add(doctor, DOCTOR_RDMA_ODP,

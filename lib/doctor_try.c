@@ -74,7 +74,7 @@ static void try_register(struct doctor *doctor, struct p2pdma_buffer *buffer, co
 		      provider, rdma->name);
 }
 
-static void try_provider(struct doctor *doctor, const char *name)
+static void try_provider(struct doctor *doctor, const struct p2pdma_node *node, const char *name)
 {
 	struct p2pdma_buffer_options options = P2PDMA_BUFFER_OPTIONS_INIT;
 	struct p2pdma_context *context = doctor->context;
@@ -91,6 +91,11 @@ static void try_provider(struct doctor *doctor, const char *name)
 	if (r) {
 		doctor_add(doctor, DOCTOR_TRY_REGISTER, P2PDMA_SEVERITY_PROBLEM, name, "%s",
 			   p2pdma_context_error(context));
+		doctor_advise(
+			doctor,
+			"the kernel's log may have more; `p2pctl unbind %s`, then `p2pctl bind "
+			"%s`, begins anew and ends every lease of it",
+			node->name, node->name);
 		return;
 	}
 	list_for_each_entry(rdma, &doctor->rdmas, struct doctor_rdma, link)
@@ -112,7 +117,7 @@ static void try_one(struct doctor *doctor, const struct p2pdma_node *node)
 	if (vfio_is_bound(&function))
 		try_vfio(doctor, name, &function);
 	else if (!doctor->context->sys->access_at(doctor->context->dev_fd, path, R_OK | W_OK))
-		try_provider(doctor, name);
+		try_provider(doctor, node, name);
 }
 
 void doctor_try(struct doctor *doctor)

@@ -28,7 +28,7 @@ enum p2pdma_severity {
  * @check:      "rdma.register"; names are never given another meaning
  * @subject:    a device ("mlx5_0"), a function ("0000:41:00.0"), a file, or "kernel", "process"
  * @evidence:   what was seen, in a sentence without a full stop
- * @remedy:     what to do; "" where nothing must be
+ * @remedy:     what to do; never "" where the severity isn't P2PDMA_SEVERITY_OK
  * @reference:  where it is explained: "libp2pdma(7) IOMMU", a page and its section
  */
 struct p2pdma_finding {

@@ -13,11 +13,30 @@
 
 static struct p2pdma_doctor *doctor;
 
-static inline void examine_with(uint32_t flags)
+/* Whoever is told that something isn't well is told what to do: of every fixture. */
+static inline void assert_remedies(void)
+{
+	for (size_t i = 0; i < p2pdma_doctor_count(doctor); i++) {
+		struct p2pdma_finding finding = P2PDMA_FINDING_INIT;
+
+		assert_int_equal(p2pdma_doctor_finding(doctor, i, &finding), 0);
+		if (finding.severity != P2PDMA_SEVERITY_OK && !*finding.remedy)
+			fail_msg("%s of %s has no remedy: \"%s\"", finding.check, finding.subject,
+				 finding.evidence);
+	}
+}
+
+static inline void examine_as(struct p2pdma_context *context, uint32_t flags)
 {
 	p2pdma_doctor_free(doctor);
 	doctor = NULL;
-	assert_int_equal(p2pdma_doctor_query(fake_context(), flags, &doctor), 0);
+	assert_int_equal(p2pdma_doctor_query(context, flags, &doctor), 0);
+	assert_remedies();
+}
+
+static inline void examine_with(uint32_t flags)
+{
+	examine_as(fake_context(), flags);
 }
 
 static inline void examine(void)

@@ -107,6 +107,7 @@ struct fake {
 	const char *exporter;
 
 	uint64_t limits[16]; /* RLIMIT_*, plus one; 0: none */
+	int rlimit_error;    /* of asking for them */
 
 	int access_errors; /* of access_at() for every node, a -errno */
 	uint64_t fs_type;  /* of a descriptor that isn't a DMABUF */

@@ -448,6 +448,8 @@ static int sys_access_mode(int fd)
 
 static int sys_limit(int resource, uint64_t *ret_limit)
 {
+	if (fake.rlimit_error)
+		return fake.rlimit_error;
 	*ret_limit = fake.limits[resource] ? fake.limits[resource] - 1 : UINT64_MAX;
 	return 0;
 }

@@ -24,9 +24,7 @@ static int teardown(void **state)
 
 static void ask(void)
 {
-	p2pdma_doctor_free(doctor);
-	doctor = NULL;
-	assert_int_equal(p2pdma_doctor_query(p2pd_context(), 0, &doctor), 0);
+	examine_as(p2pd_context(), 0);
 }
 
 static void broker_answers(void **state)
@@ -91,7 +89,7 @@ static void broker_is_left_out_of_direct_contexts(void **state)
 		fake_open_context(P2PDMA_CONTEXT_DIRECT | P2PDMA_CONTEXT_NO_HOTPLUG);
 
 	(void)state;
-	assert_int_equal(p2pdma_doctor_query(direct, 0, &doctor), 0);
+	examine_as(direct, 0);
 	assert_none("p2pd.socket", NULL);
 	assert_int_equal(p2pd_count(WIRE_STATUS), 0);
 	p2pdma_context_close(direct);

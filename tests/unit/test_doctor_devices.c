@@ -143,7 +143,7 @@ static void rdma_revocation_by_driver(void **state)
 	assert_finding("rdma.revoke", "mlx5_0", WARNING, "driver rxe", "allow_unrevocable");
 	fake.limits_error = -EIO;
 	examine();
-	assert_finding("rdma.odp", "mlx5_0", UNKNOWN, "EIO", "");
+	assert_finding("rdma.odp", "mlx5_0", UNKNOWN, "EIO", "ibv_devinfo -v");
 }
 
 static void rdma_device_that_cannot_be_opened(void **state)
@@ -210,9 +210,9 @@ static void rdma_every_iommu(void **state)
 	} types[] = {
 		{"identity\n", OK, "passes", ""},
 		{"DMA-FQ\n", OK, "translates", ""},
-		{"unmanaged\n", WARNING, "VFIO user", ""},
+		{"unmanaged\n", WARNING, "VFIO user", "fuser"},
 		{"blocked\n", PROBLEM, "blocks", "its own driver"},
-		{"new\n", UNKNOWN, "can't be seen", ""},
+		{"new\n", UNKNOWN, "can't be seen", "iommu_groups"},
 	};
 
 	(void)state;
@@ -531,7 +531,7 @@ static void try_registers_a_page(void **state)
 		       "p2pctl check " GPU "/2 mlx5_0");
 	fake_fail(P2PDMA_EXPORT_EXPORT, -EBUSY, 0);
 	examine_with(P2PDMA_DOCTOR_TRY);
-	assert_finding("try.register", GPU "/2", PROBLEM, "reset or suspended", "");
+	assert_finding("try.register", GPU "/2", PROBLEM, "reset or suspended", "p2pctl bind");
 }
 
 #undef CASE
