@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * RDMA devices: which there are, whether their nodes may be opened and libibverbs opens them, and
- * what sysfs says of their ports and of the function behind them.
+ * what sysfs says of their ports and of the function behind them, without which nothing can be mapped.
  *
  * What they can do is asked of the open device by doctor_rdma_probe.c. One that can't be opened is told
  * and left alone. Devices stay open until the examination ends. No locks.
@@ -141,9 +141,17 @@ static void check_function(struct doctor *doctor, const char *name)
 	char function[PCI_ADDRESS_SIZE];
 	struct pci_address address;
 
-	if (pci_importer_query(doctor->context->sysfs_fd, name, &address))
+	if (pci_importer_query(doctor->context->sysfs_fd, name, &address)) {
+		doctor_add(doctor, DOCTOR_RDMA_FUNCTION, P2PDMA_SEVERITY_PROBLEM, name,
+			   "is on no PCI function: no peer's memory can be mapped for it");
+		doctor_advise(doctor, "make soft-RoCE on the network interface of a PCI card "
+				      "(`rdma link add NAME type rxe netdev INTERFACE`), or name a "
+				      "function in rdma_rxe's parameter dmabuf_device");
 		return;
+	}
 	pci_address_format(&address, function);
+	doctor_add(doctor, DOCTOR_RDMA_FUNCTION, P2PDMA_SEVERITY_OK, name,
+		   "peers' memory is mapped for %s", function);
 	check_iommu(doctor, name, function);
 	check_ordering(doctor, name, function);
 }

@@ -59,6 +59,7 @@ static void rdma_device_that_can_all(void **state)
 	examine();
 	assert_finding("rdma.devices", "machine", OK, "1 RDMA devices", "");
 	assert_finding("rdma.port", "mlx5_0", OK, "port 1 is 4: ACTIVE", "");
+	assert_finding("rdma.function", "mlx5_0", OK, "mapped for " NIC, "");
 	assert_finding("rdma.iommu", "mlx5_0", OK, "no IOMMU translates for " NIC, "");
 	assert_finding("rdma.ordering", "mlx5_0", OK, "loosely", "");
 	assert_finding("rdma.register", "mlx5_0", OK, "driver mlx5 registers DMABUFs", "");
@@ -188,6 +189,23 @@ static void one_bad_device_hides_no_other(void **state)
 	assert_finding("rdma.node", "zombie_0", PROBLEM, "no node", "modprobe");
 	assert_finding("rdma.register", "mlx5_0", OK, "registers", "");
 	assert_finding("rdma.devices", "machine", OK, "3 RDMA devices", "");
+}
+
+/* Soft-RoCE on an interface that is no card's. */
+static void rdma_without_a_function_is_a_problem(void **state)
+{
+	(void)state;
+	fake_mkdir("sys/devices/virtual/net/dummy0");
+	fake_mkdir("sys/class/net");
+	fake_link("../../devices/virtual/net/dummy0", "sys/class/net/dummy0");
+	fake_mkdir("sys/devices/virtual/infiniband/rxe0");
+	fake_write("sys/devices/virtual/infiniband/rxe0/parent", "dummy0\n");
+	fake_link("../../devices/virtual/infiniband/rxe0", "sys/class/infiniband/rxe0");
+	examine();
+	assert_finding("rdma.function", "rxe0", PROBLEM, "is on no PCI function", "rdma link add");
+	assert_none("rdma.iommu", "rxe0");
+	assert_none("rdma.ordering", "rxe0");
+	assert_finding("rdma.function", "mlx5_0", OK, NIC, "");
 }
 
 static void rdma_no_devices_warns(void **state)
@@ -546,6 +564,7 @@ int main(void)
 		CASE(rdma_revocation_by_driver),
 		CASE(rdma_device_that_cannot_be_opened),
 		CASE(one_bad_device_hides_no_other),
+		CASE(rdma_without_a_function_is_a_problem),
 		CASE(rdma_no_devices_warns),
 		CASE(rdma_every_iommu),
 		CASE(rdma_ordering_hidden_or_off),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #: title = p2pctl doctor finds nothing wrong where nothing is, and each thing that is made wrong
 #: iommu = on
-#: modules = p2pdma_export
+#: modules = p2pdma_export dummy
 #: needs = p2pctl rdma_link
 #: device = ivshmem-plain,id=second,bus=spare0,memdev=spare
 #: timeout = 120
@@ -44,6 +44,13 @@ ok "it lets itself be revoked" finds ok rdma.revoke "driver rxe"
 ok "the IOMMU is seen" finds ok rdma.iommu "the IOMMU translates"
 ok "a page was registered" finds ok try.register "was registered, and can be taken back"
 ok "nothing is worse than unknown" sh -c "! grep -E '^(warning|problem) ' /tmp/doctor"
+
+ip link add dummy0 type dummy && ip link set dummy0 up
+ok "soft-RoCE comes up on an interface without a card" rdma_link add rxe1 rxe dummy0
+ok "an RDMA device without a function is a problem" doctor 6
+ok "it is told" finds problem rdma.function "is on no PCI function"
+ok "of that device alone" finds ok rdma.function "peers' memory is mapped for $(bdf_of nic)"
+ok "it goes away" rdma_link del rxe1
 
 ok "a user with little room has problems" little
 tells cat /tmp/doctor
