@@ -137,7 +137,7 @@ static void print_folded(const char *text)
 static void print_note(const struct topo *topo, const struct topo_group *group, size_t number)
 {
 	const char *colour = topo_legend[group->code].colour;
-	char pairs[512], change[1024];
+	char pairs[512], change[sizeof("change: ") + sizeof(group->path.advice)];
 
 	topo_group_format(topo, group, pairs, sizeof(pairs));
 	printf("  \"note %zu\" [shape=note, style=filled, fillcolor=white, color=\"%s\", "

@@ -324,7 +324,7 @@ static int draw_group(const struct picture *picture, const struct topo_group *gr
 		      bool is_drawn)
 {
 	struct svg_block block = {LEFT + INDENT, y, NOTE, 0};
-	char text[1024];
+	char text[sizeof("Change: ") + sizeof(group->path.advice)];
 
 	block.width = (size_t)(picture->width - block.x - LEFT) / NOTE_CHAR;
 	if (is_drawn)
