@@ -3,7 +3,8 @@
  * Providers: `list` and `show`.
  *
  * A provider that can't be exported from now is a line with its cause, never a reason to leave
- * out the others. `list --direct` looks at sysfs itself, where there is no p2pd.
+ * out the others. `list --direct` looks at sysfs itself, where there is no p2pd, and asks the drivers of
+ * GPUs how much memory these have, which few tell there. What nobody tells is unknown, not 0.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,6 +43,15 @@ static void add_state(struct table *table, const struct p2pdma_broker_provider *
 	table_text(table, provider->cause);
 }
 
+/* Of vram 0 is that nobody tells. */
+static void add_size(struct table *table, uint64_t size_bytes, bool is_vram)
+{
+	if (size_bytes || !is_vram)
+		table_bytes(table, size_bytes);
+	else
+		table_unknown(table);
+}
+
 static void add_provider(struct table *table, const struct p2pdma_broker_provider *provider)
 {
 	char id[24], class[16];
@@ -49,7 +59,7 @@ static void add_provider(struct table *table, const struct p2pdma_broker_provide
 	table_row(table);
 	table_text(table, provider->name);
 	table_text(table, backend_name(provider->backend));
-	table_bytes(table, provider->length_bytes);
+	add_size(table, provider->length_bytes, provider->backend == P2PDMA_BACKEND_DRM);
 	table_bytes(table, provider->free_bytes);
 	table_bytes(table, provider->largest_free_bytes);
 	table_number(table, provider->nr_leases);
@@ -64,6 +74,21 @@ static void add_provider(struct table *table, const struct p2pdma_broker_provide
 	table_number(table, provider->nr_free_extents);
 	table_number(table, provider->publisher_uid);
 	add_state(table, provider);
+}
+
+/* A list asks no driver; who looks for one by name has it asked, where its node may be opened. */
+static void add_size_direct(const struct cli *cli, struct table *table,
+			    const struct p2pdma_provider *listed)
+{
+	bool is_vram = p2pdma_provider_kind(listed) == P2PDMA_PROVIDER_KIND_VRAM;
+	uint64_t size_bytes = p2pdma_provider_size_bytes(listed);
+	struct p2pdma_provider *provider = NULL;
+
+	if (is_vram && !size_bytes &&
+	    !p2pdma_provider_find(cli->context, p2pdma_provider_unique_name(listed), &provider))
+		size_bytes = p2pdma_provider_size_bytes(provider);
+	p2pdma_provider_unref(provider);
+	add_size(table, size_bytes, is_vram);
 }
 
 static int list_direct(struct cli *cli)
@@ -93,7 +118,7 @@ static int list_direct(struct cli *cli)
 
 		table_row(table);
 		table_text(table, p2pdma_provider_unique_name(provider));
-		table_bytes(table, p2pdma_provider_size_bytes(provider));
+		add_size_direct(cli, table, provider);
 		snprintf(id, sizeof(id), "%04" PRIx32 ":%04" PRIx32,
 			 p2pdma_provider_vendor_id(provider), p2pdma_provider_device_id(provider));
 		table_text(table, id);

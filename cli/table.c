@@ -117,6 +117,11 @@ void table_both(struct table *table, uint64_t number, const char *text)
 	add_number(table, json, text);
 }
 
+void table_unknown(struct table *table)
+{
+	add_number(table, "null", "unknown");
+}
+
 void table_number(struct table *table, uint64_t number)
 {
 	char json[24];

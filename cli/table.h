@@ -29,6 +29,8 @@ void table_text(struct table *table, const char *text); /* NULL: none */
 void table_number(struct table *table, uint64_t number);
 void table_signed(struct table *table, int64_t number);
 void table_bytes(struct table *table, uint64_t bytes);
+/* A number that nobody tells: null, which is no 0. */
+void table_unknown(struct table *table);
 /* A number for programs, text for people. */
 void table_both(struct table *table, uint64_t number, const char *text);
 /* Colours the last cell where colours are wanted: "red", "yellow", "green". */

@@ -89,13 +89,14 @@ static void tell_provider(const struct p2pdma_provider *provider)
 {
 	const char *driver = p2pdma_provider_driver(provider);
 
+	uint64_t bytes = p2pdma_provider_size_bytes(provider);
 	char bar[16] = "memory";
 
 	if (p2pdma_provider_kind(provider) == P2PDMA_PROVIDER_KIND_BAR)
 		snprintf(bar, sizeof(bar), "BAR %u", p2pdma_provider_bar(provider));
 	story_tell("%s: %s of device %04x:%04x, %s, bound to %s", p2pdma_provider_name(provider),
 		   bar, p2pdma_provider_vendor_id(provider), p2pdma_provider_device_id(provider),
-		   story_size(p2pdma_provider_size_bytes(provider)),
+		   bytes ? story_size(bytes) : "of a size that nobody tells",
 		   *driver ? driver : "no driver");
 }
 

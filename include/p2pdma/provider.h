@@ -250,10 +250,14 @@ P2PDMA_API uint32_t p2pdma_provider_bar(const struct p2pdma_provider *provider);
  * p2pdma_provider_size_bytes() - the size of the BAR, or all of the vram or p2pmem
  * @provider: borrowed
  *
+ * 0 of vram isn't that there is nothing: nobody told. p2pdma_provider_list_query() asks no driver, and
+ * has the size of vram only where sysfs tells it (amdgpu). p2pdma_provider_find() asks (xe, i915,
+ * nouveau), and leaves 0 where the render node may not be opened, and of a GPU whose driver doesn't tell
+ * or that uses system memory alone.
+ *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
- * Return: bytes; 0 for vram of a driver that doesn't tell, or wasn't asked, see
- * p2pdma_provider_find()
+ * Return: bytes; 0 for vram whose size isn't known
  */
 P2PDMA_API uint64_t p2pdma_provider_size_bytes(const struct p2pdma_provider *provider);
 
