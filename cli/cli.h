@@ -43,6 +43,12 @@ struct command {
 	int (*run)(struct cli *cli, int argc, char **argv);
 };
 
+/* main.c; the last one has no name. */
+extern const struct command commands[];
+
+/* help.c: of cli->command, or of all where there is none. @options: what the parser takes. */
+void help_print(const struct cli *cli, const struct option *options, const char *letters);
+
 int command_status(struct cli *cli, int argc, char **argv);
 int command_list(struct cli *cli, int argc, char **argv);
 int command_show(struct cli *cli, int argc, char **argv);

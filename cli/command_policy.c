@@ -159,18 +159,19 @@ static int parse(struct cli *cli, int argc, char **argv, struct question *questi
 		{"ttl", required_argument, NULL, OPTION_TTL},
 		{0},
 	};
+	bool is_test = argc > 1 && !strcmp(argv[1], "test");
 	int option;
 
-	if (argc < 2 || strcmp(argv[1], "test"))
-		return cli_usage(cli, "policy test is all there is");
-	argc--;
-	argv++;
+	argc -= is_test;
+	argv += is_test;
 	lease_options_init(&question->lease);
 	question->lease.request.length_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	while ((option = cli_option(cli, argc, argv, "l:", options)) != -1) {
 		if (!take_option(cli, option, question))
 			return EXIT_USAGE;
 	}
+	if (!is_test)
+		return cli_usage(cli, "policy test is all there is");
 	if (optind < argc && !question->what.selector)
 		question->what.selector = argv[optind++];
 	if (optind != argc || !question->what.selector == !question->what.publish)

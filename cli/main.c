@@ -15,18 +15,20 @@
 
 #include "cli.h"
 
-static const struct command commands[] = {
+const struct command commands[] = {
 	{"status", "", "how p2pd is", command_status},
 	{"list", "[--direct] [SELECTOR]", "the providers", command_list},
 	{"show", "PROVIDER...", "one provider and its leases", command_show},
 	{"acquire", "[OPTION...] [SELECTOR] [-- COMMAND [ARGUMENT...]]",
 	 "hold a lease while COMMAND runs", command_acquire},
 	{"leases", "[--user USER] [SELECTOR]", "the leases", command_leases},
-	{"revoke", "LEASE... | --provider SELECTOR | --user USER | --all", "take leases back",
-	 command_revoke},
-	{"drain", "[--undo] SELECTOR", "end leases and grant no new ones", command_drain},
+	{"revoke", "[OPTION...] LEASE... | --provider SELECTOR | --user USER | --all",
+	 "take leases back", command_revoke},
+	{"drain", "[--deadline TIME] [--undo] SELECTOR", "end leases and grant no new ones",
+	 command_drain},
 	{"monitor", "", "follow what p2pd does", command_monitor},
-	{"policy", "test [OPTION...] PROVIDER", "which rule would decide", command_policy},
+	{"policy", "test [OPTION...] PROVIDER | --publish NAME", "which rule would decide",
+	 command_policy},
 	{"stats", "[--dump]", "p2pd's metrics", command_stats},
 	{"bind", "[--force] FUNCTION [DRIVER]", "give a PCI function to p2pdma_export",
 	 command_bind},
@@ -38,26 +40,8 @@ static const struct command commands[] = {
 	{"doctor", "[--all] [--direct] [--try] [--bundle FILE]",
 	 "what of this machine is in the way, and what to do", command_doctor},
 	{"bench", "[OPTION...] [SELECTOR]", "how fast leases are granted", command_bench},
+	{NULL, NULL, NULL, NULL},
 };
-
-#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-static void print_help(void)
-{
-	puts("usage: p2pctl [OPTION...] COMMAND [ARGUMENT...]\n\ncommands:");
-	for (size_t i = 0; i < NR_COMMANDS; i++)
-		printf("  %-10s %s\n             %s\n", commands[i].name, commands[i].arguments,
-		       commands[i].summary);
-	puts("\noptions of all commands:\n"
-	     "  -J, --json         JSON with a schema name and version in it\n"
-	     "      --no-headings  tables without their first line\n"
-	     "  -b, --bytes        sizes in bytes\n"
-	     "      --timeout T    how long to wait for p2pd (5s)\n"
-	     "  -h, --help         this\n"
-	     "  -V, --version      the version\n\n"
-	     "exit codes: 0 ok, 1 failure, 2 usage, 3 p2pd unreachable, 4 denied, 5 not found,\n"
-	     "6 not possible, 7 timeout, 8 partial. See p2pctl(1).");
-}
 
 int cli_exit_code(int error)
 {
@@ -134,7 +118,7 @@ int cli_usage(const struct cli *cli, const char *format, ...)
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
 	fputc('\n', stderr);
-	for (size_t i = 0; cli->command && i < NR_COMMANDS; i++) {
+	for (size_t i = 0; cli->command && commands[i].name; i++) {
 		if (!strcmp(commands[i].name, cli->command))
 			fprintf(stderr, "usage: p2pctl %s %s\n", cli->command,
 				commands[i].arguments);
@@ -206,9 +190,6 @@ static bool take_common(struct cli *cli, int option, bool *ret_is_wrong)
 		else
 			cli->timeout_ms = (uint32_t)ms;
 		return true;
-	case 'h':
-		print_help();
-		exit(EXIT_OK);
 	default:
 		return false;
 	}
@@ -231,6 +212,10 @@ int cli_option(struct cli *cli, int argc, char **argv, const char *letters,
 	for (;;) {
 		int option = getopt_long(argc, argv, short_options, all, NULL);
 
+		if (option == 'h') {
+			help_print(cli, all, short_options);
+			exit(EXIT_OK);
+		}
 		if (!take_common(cli, option, &is_wrong)) {
 			if (option == '?')
 				cli_usage(cli, "the options are in p2pctl(1)");
@@ -243,7 +228,7 @@ int cli_option(struct cli *cli, int argc, char **argv, const char *letters,
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-	for (size_t i = 0; i < NR_COMMANDS; i++) {
+	for (size_t i = 0; commands[i].name; i++) {
 		if (strcmp(commands[i].name, argv[0]))
 			continue;
 		cli->command = commands[i].name;
