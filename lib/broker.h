@@ -52,7 +52,7 @@ struct broker {
 	/* Under context->lock. */
 	bool is_waiting;     /* in poll(): wake_fd may be written */
 	bool is_woken;	     /* it was */
-	bool is_called;	     /* some thread has the request: broker_begin() .. broker_end() */
+	bool is_called;	     /* some thread has the request: broker_ask() .. broker_end() */
 	pthread_cond_t idle; /* none has it any more */
 	enum broker_state state;
 	struct event_source socket;
@@ -156,18 +156,23 @@ void broker_lost_all(struct broker *broker);
 
 /* broker_call.c: block, with no lock held. */
 
-/* Whose request it is: -ETIMEDOUT when others take too long. Then broker_request(), and end. */
-int broker_begin(struct broker *broker, uint64_t *ret_deadline_ns);
 /*
- * @header: opcode and the body's size. 0: it is answered, and not refused; else the cause is told.
- * *ret_reply is given back by message_done() in any case.
+ * @header: opcode and the body's size. 0: it is answered, and not refused; then the caller has the one
+ * request, and with it what was heard since, until broker_answered() or broker_end(). Else the
+ * cause is told, and nothing is left to give back.
  */
-int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wire_header *header,
-		   const void *body, int fd_to_send, struct message *ret_reply);
+int broker_ask(struct broker *broker, const struct wire_header *header, const void *body,
+	       int fd_to_send, struct message *ret_reply);
+/* Of a reply that comes without a descriptor; -EPROTO with the cause. */
+int broker_load(struct broker *broker, const struct message *reply, void *ret_body,
+		size_t known_bytes);
+/* Gives the reply back, with what it may have brought, and the request. */
+void broker_answered(struct broker *broker, struct message *reply);
+/* The request alone; message_done() the reply. */
 void broker_end(struct broker *broker);
-/* All three, for no request: until there is a connection. */
+/* Until there is a connection. */
 int broker_wait_up(struct broker *broker);
-/* All three, for requests whose reply has a body of known size and no descriptor. */
+/* All of it, for requests whose reply has a body of known size and no descriptor. */
 int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *body,
 		size_t body_bytes, void *ret_body, size_t known_bytes);
 /* The context's, or -EOPNOTSUPP for a direct one. */
@@ -181,7 +186,7 @@ int broker_lied(struct broker *broker, const char *what);
 int broker_pool_check(struct broker *broker, int fd);
 /* How much a request is for; its ranges follow it. */
 uint64_t broker_pool_wanted(const struct wire_acquire *wanted);
-/* The buffer gets its memory out of the pool that @fd is of. Without broker_begin(). */
+/* The buffer gets its memory out of the pool that @fd is of. Behind broker_end(). */
 int broker_pool_allocate(struct p2pdma_buffer *buffer, int fd);
 
 /* broker_lease.c */

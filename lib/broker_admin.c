@@ -251,10 +251,9 @@ int p2pdma_broker_text(struct p2pdma_context *context, uint32_t what, char **ret
 {
 	struct wire_header header = {.opcode = WIRE_STATS, .size_bytes = sizeof(struct wire_stats)};
 	struct wire_stats wire = {.what = what};
-	struct message reply = {.fd = -1};
 	struct wire_stats_reply body;
+	struct message reply;
 	struct broker *broker;
-	uint64_t deadline;
 	int r;
 
 	if (!context)
@@ -264,15 +263,13 @@ int p2pdma_broker_text(struct p2pdma_context *context, uint32_t what, char **ret
 				    "unknown text %" PRIu32 ", or no place for it", what);
 	r = broker_of(context, &broker);
 	if (!r)
-		r = broker_begin(broker, &deadline);
+		r = broker_ask(broker, &header, &wire, -1, &reply);
 	if (r)
 		return r;
-	r = broker_request(broker, deadline, &header, &wire, -1, &reply);
-	if (!r && (reply.fd < 0 || wire_load(&reply, &body, sizeof(body), sizeof(body), 0)))
+	if (reply.fd < 0 || wire_load(&reply, &body, sizeof(body), sizeof(body), 0))
 		r = broker_lied(broker, "a text without its file");
-	if (!r)
+	else
 		r = read_text(context, reply.fd, body.size_bytes, ret_text);
-	message_done(&reply);
-	broker_end(broker);
+	broker_answered(broker, &reply);
 	return r;
 }

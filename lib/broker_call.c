@@ -2,8 +2,8 @@
 /*
  * Asking p2pd and waiting for the answer.
  *
- * Requests of different threads follow each other: between broker_begin() and broker_end() a
- * thread owns the one struct broker_request. context->lock is only held between waits, which are
+ * Requests of different threads follow each other: from broker_ask() to broker_end() a thread owns
+ * the one struct broker_request. context->lock is only held between waits, which are
  * polls of the socket and of an eventfd: any thread, such as one in p2pdma_next_event(), may be the
  * one that reads the reply, and it then wakes the caller.
  *
@@ -46,7 +46,8 @@ int broker_of(struct p2pdma_context *context, struct broker **ret_broker)
 	return 0;
 }
 
-int broker_begin(struct broker *broker, uint64_t *ret_deadline_ns)
+/* Whose request it is: -ETIMEDOUT when others take too long. */
+static int begin(struct broker *broker, uint64_t *ret_deadline_ns)
 {
 	uint64_t deadline = clock_now_ns() + broker->timeout_ms * NS_PER_MS;
 	struct timespec until = clock_timespec(deadline);
@@ -256,37 +257,63 @@ static int refused(const struct p2pdma_context *context, const struct message *r
 	return context_fail(context, error, "%s", failure.cause);
 }
 
-int broker_request(struct broker *broker, uint64_t deadline_ns, const struct wire_header *header,
-		   const void *body, int fd_to_send, struct message *ret_reply)
+/* Between begin() and broker_end(). */
+static int request(struct broker *broker, struct attempt *attempt, struct message *ret_reply)
 {
-	struct attempt attempt = {
-		.deadline_ns = deadline_ns,
-		.header = header,
-		.body = body,
-		.fd = fd_to_send,
-	};
 	int r;
 
-	r = wait_for(broker, &attempt, ret_reply);
-	if (r || !header->opcode)
+	r = wait_for(broker, attempt, ret_reply);
+	if (r || !attempt->header->opcode)
 		return r;
-	if (ret_reply->header.opcode != (header->opcode | WIRE_REPLY))
+	if (ret_reply->header.opcode != (attempt->header->opcode | WIRE_REPLY))
 		return broker_lied(broker, "it is to another question");
 	if (ret_reply->header.error && ret_reply->fd >= 0)
 		return broker_lied(broker, "a descriptor came with a refusal");
 	return ret_reply->header.error ? refused(broker->context, ret_reply) : 0;
 }
 
-int broker_wait_up(struct broker *broker)
+int broker_ask(struct broker *broker, const struct wire_header *header, const void *body,
+	       int fd_to_send, struct message *ret_reply)
 {
-	struct wire_header none = {.opcode = 0};
-	uint64_t deadline;
+	struct attempt attempt = {.header = header, .body = body, .fd = fd_to_send};
 	int r;
 
-	r = broker_begin(broker, &deadline);
+	ret_reply->fd = -1;
+	r = begin(broker, &attempt.deadline_ns);
 	if (r)
 		return r;
-	r = broker_request(broker, deadline, &none, NULL, -1, NULL);
+	r = request(broker, &attempt, ret_reply);
+	if (r)
+		broker_answered(broker, ret_reply);
+	return r;
+}
+
+int broker_load(struct broker *broker, const struct message *reply, void *ret_body,
+		size_t known_bytes)
+{
+	if (reply->fd >= 0)
+		return broker_lied(broker, "a descriptor came with it");
+	if (known_bytes && wire_load(reply, ret_body, known_bytes, known_bytes, 0))
+		return broker_lied(broker, "it is too short");
+	return 0;
+}
+
+void broker_answered(struct broker *broker, struct message *reply)
+{
+	message_done(reply);
+	broker_end(broker);
+}
+
+int broker_wait_up(struct broker *broker)
+{
+	static const struct wire_header none = {.opcode = 0};
+	struct attempt attempt = {.header = &none, .fd = -1};
+	int r;
+
+	r = begin(broker, &attempt.deadline_ns);
+	if (r)
+		return r;
+	r = request(broker, &attempt, NULL);
 	broker_end(broker);
 	return r;
 }
@@ -295,24 +322,17 @@ int broker_call(struct p2pdma_context *context, uint16_t opcode, const void *bod
 		size_t body_bytes, void *ret_body, size_t known_bytes)
 {
 	struct wire_header header = {.opcode = opcode, .size_bytes = (uint32_t)body_bytes};
-	struct message reply = {.fd = -1};
+	struct message reply;
 	struct broker *broker;
-	uint64_t deadline;
 	int r;
 
 	r = broker_of(context, &broker);
+	if (!r)
+		r = broker_ask(broker, &header, body, -1, &reply);
 	if (r)
 		return r;
-	r = broker_begin(broker, &deadline);
-	if (r)
-		return r;
-	r = broker_request(broker, deadline, &header, body, -1, &reply);
-	if (!r && reply.fd >= 0)
-		r = broker_lied(broker, "a descriptor came with it");
-	else if (!r && known_bytes && wire_load(&reply, ret_body, known_bytes, known_bytes, 0))
-		r = broker_lied(broker, "it is too short");
-	message_done(&reply);
-	broker_end(broker);
+	r = broker_load(broker, &reply, ret_body, known_bytes);
+	broker_answered(broker, &reply);
 	return r;
 }
 

@@ -169,7 +169,7 @@ static void set_device(struct broker_lease *lease, struct broker *broker,
 	lease->is_attached = true;
 }
 
-/* Between begin and end: events that came early are still there. */
+/* While the request is this thread's: events that came early are still there. */
 static void publish(struct broker_lease *lease, struct p2pdma_buffer *buffer, uint32_t connection,
 		    struct broker_function **spare)
 {
@@ -264,22 +264,18 @@ int broker_acquire(struct p2pdma_context *context, const struct wire_acquire *re
 		.size_bytes = (uint32_t)(sizeof(*request) +
 					 request->nr_ranges * sizeof(struct wire_range)),
 	};
-	struct message reply = {.fd = -1};
 	struct p2pdma_buffer *buffer = NULL;
+	struct message reply;
 	struct wire_lease wire;
 	struct broker *broker;
-	uint64_t deadline;
 	int r;
 
 	r = broker_of(context, &broker);
-	if (r)
-		return r;
-	r = broker_begin(broker, &deadline);
-	if (r)
-		return r;
-	r = broker_request(broker, deadline, &header, request, -1, &reply);
 	if (!r)
-		r = check_reply(broker, &reply, &wire);
+		r = broker_ask(broker, &header, request, -1, &reply);
+	if (r)
+		return r;
+	r = check_reply(broker, &reply, &wire);
 	if (!r)
 		r = make_buffer(broker, &wire, request, &reply, user_data, &buffer);
 	broker_end(broker);

@@ -99,9 +99,11 @@ static int take_page(struct p2pdma_context *context, struct p2pdma_broker_list *
 	size_t known = list->is_leases ? sizeof(struct wire_lease) : sizeof(struct wire_provider);
 	size_t head = sizeof(struct wire_header) + sizeof(struct wire_list_reply);
 	struct wire_list_reply page;
+	int r;
 
-	if (wire_load(reply, &page, sizeof(page), sizeof(page), 0))
-		return broker_lied(context->broker, "it is too short");
+	r = broker_load(context->broker, reply, &page, sizeof(page));
+	if (r)
+		return r;
 	if (page.nr_records && (page.record_bytes < known ||
 				page.nr_records > (reply->size_bytes - head) / page.record_bytes))
 		return broker_lied(context->broker, "its records pass its end");
@@ -128,20 +130,14 @@ static int ask_page(struct p2pdma_context *context, struct p2pdma_broker_list *l
 		.opcode = list->is_leases ? WIRE_LEASES : WIRE_PROVIDERS,
 		.size_bytes = sizeof(*wire),
 	};
-	struct message reply = {.fd = -1};
-	uint64_t deadline;
+	struct message reply;
 	int r;
 
-	r = broker_begin(context->broker, &deadline);
+	r = broker_ask(context->broker, &header, wire, -1, &reply);
 	if (r)
 		return r;
-	r = broker_request(context->broker, deadline, &header, wire, -1, &reply);
-	if (!r && reply.fd >= 0)
-		r = broker_lied(context->broker, "a descriptor came with it");
-	else if (!r)
-		r = take_page(context, list, &reply, &wire->cursor);
-	message_done(&reply);
-	broker_end(context->broker);
+	r = take_page(context, list, &reply, &wire->cursor);
+	broker_answered(context->broker, &reply);
 	return r;
 }
 

@@ -45,7 +45,7 @@ static int load_options(const struct p2pdma_context *context,
 			       "name of the publication");
 }
 
-/* Between begin and end. */
+/* While the request is this thread's. */
 static void publish(struct p2pdma_publication *publication, uint64_t id, uint32_t connection)
 {
 	struct broker *broker = publication->broker;
@@ -65,23 +65,17 @@ static int ask(struct broker *broker, struct p2pdma_publication *publication)
 {
 	struct wire_header header = {.opcode = WIRE_PUBLISH,
 				     .size_bytes = sizeof(publication->wire)};
-	struct message reply = {.fd = -1};
 	struct wire_publish_reply body;
-	uint64_t deadline;
+	struct message reply;
 	int r;
 
-	r = broker_begin(broker, &deadline);
+	r = broker_ask(broker, &header, &publication->wire, publication->fd, &reply);
 	if (r)
 		return r;
-	r = broker_request(broker, deadline, &header, &publication->wire, publication->fd, &reply);
-	if (!r && reply.fd >= 0)
-		r = broker_lied(broker, "a descriptor came with it");
-	else if (!r && wire_load(&reply, &body, sizeof(body), sizeof(body), 0))
-		r = broker_lied(broker, "it is too short");
+	r = broker_load(broker, &reply, &body, sizeof(body));
 	if (!r)
 		publish(publication, body.id, broker->request.connection);
-	message_done(&reply);
-	broker_end(broker);
+	broker_answered(broker, &reply);
 	return r;
 }
 
