@@ -114,6 +114,8 @@ static void print_path(const char *provider, const char *importer, const struct 
 	printf("\n  why    %s\n", path->why);
 	if (*path->advice)
 		printf("  change %s\n", path->advice);
+	if (path->reason == P2PDMA_PATH_NOT_PCI)
+		return;
 	printf("  kernel %s\n", path->flags & P2PDMA_PATH_DISAGREES ? "DISAGREES: see above" :
 				path->flags & P2PDMA_PATH_ASKED	    ? "asked, says the same" :
 								      "not asked: p2pdma_export "
@@ -159,7 +161,7 @@ static void add_path(struct table *table, const char *provider, const char *impo
 	table_row(table);
 	table_text(table, provider);
 	table_text(table, importer);
-	table_text(table, path->importer);
+	table_text(table, *path->importer ? path->importer : NULL);
 	table_text(table, answer(path));
 	if (legend->shade)
 		table_colour(table, legend->shade);

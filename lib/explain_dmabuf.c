@@ -273,7 +273,8 @@ bool explain_path(struct explain *explain)
 		return false;
 	r = p2pdma_path_query(explain->context, provider, importer, &path);
 	p2pdma_provider_unref(provider);
-	if (r || path.flags & P2PDMA_PATH_POSSIBLE)
+	/* That it is on no function is another cause. */
+	if (r || path.flags & P2PDMA_PATH_POSSIBLE || path.reason == P2PDMA_PATH_NOT_PCI)
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_PATH,
 		    path.map_type == P2PDMA_MAP_NOT_SUPPORTED ? P2PDMA_EXPLANATION_SEEN : 0,

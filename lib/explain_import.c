@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <infiniband/verbs.h>
 
@@ -93,15 +92,6 @@ bool explain_library(struct explain *explain)
 	return true;
 }
 
-static bool is_rdma_device(const struct explain *explain)
-{
-	char path[96];
-	struct stat status;
-
-	snprintf(path, sizeof(path), "class/infiniband/%s", explain->nic);
-	return !fstatat(explain->context->sysfs_fd, path, &status, 0);
-}
-
 bool explain_function(struct explain *explain)
 {
 	struct pci_function function;
@@ -113,7 +103,7 @@ bool explain_function(struct explain *explain)
 		return false;
 	explain_nic_importer(explain, importer, sizeof(importer));
 	r = pci_importer_query(explain->context->sysfs_fd, importer, &address);
-	if (r == -ENODEV && is_rdma_device(explain)) {
+	if (r == -ENXIO) {
 		explain_say(explain->out, P2PDMA_CAUSE_NIC_FUNCTION, P2PDMA_EXPLANATION_SEEN,
 			    "%s is on no PCI function, and peer memory is mapped for one",
 			    explain->nic);

@@ -8,9 +8,11 @@
  * topology. Any thread, no locks.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "options.h"
 #include "path.h"
@@ -108,10 +110,26 @@ static int look(struct p2pdma_context *context, struct pci_tree *tree,
 	return context_fail(context, r, "can't make sense of %s in sysfs: %s", name, error_name(r));
 }
 
+/* The provider's, which must be the one that was found once. */
+static int look_at_provider(struct p2pdma_context *context, struct pci_tree *tree,
+			    const struct p2pdma_provider *provider, int32_t *ret_index)
+{
+	const struct pci_function *function = &provider->function;
+	int r;
+
+	r = look(context, tree, &function->address, ret_index);
+	if (r || tree->nodes[*ret_index].generation == function->generation)
+		return r;
+	return context_fail(context, -ESTALE,
+			    "%s is arrival %" PRIu64 ", not %" PRIu64
+			    ": the device was exchanged or plugged in again",
+			    provider->function_name, tree->nodes[*ret_index].generation,
+			    function->generation);
+}
+
 static int compute(struct p2pdma_context *context, const struct p2pdma_provider *provider,
 		   const struct pci_address *importer, struct p2pdma_path *ret_path)
 {
-	const struct pci_function *function = &provider->function;
 	int32_t from = -1, to = -1;
 	struct path_boot boot;
 	struct pci_tree tree;
@@ -119,13 +137,7 @@ static int compute(struct p2pdma_context *context, const struct p2pdma_provider 
 	int r;
 
 	pci_tree_init(&tree);
-	r = look(context, &tree, &function->address, &from);
-	if (!r && tree.nodes[from].generation != function->generation)
-		r = context_fail(context, -ESTALE,
-				 "%s is arrival %" PRIu64 ", not %" PRIu64
-				 ": the device was exchanged or plugged in again",
-				 provider->function_name, tree.nodes[from].generation,
-				 function->generation);
+	r = look_at_provider(context, &tree, provider, &from);
 	if (!r)
 		r = look(context, &tree, importer, &to);
 	if (!r) {
@@ -138,13 +150,65 @@ static int compute(struct p2pdma_context *context, const struct p2pdma_provider 
 	return r;
 }
 
+void path_advise_function(int sysfs_fd, const char *importer, char *ret_text, size_t size)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "class/infiniband/%s/parent", importer);
+	if (!faccessat(sysfs_fd, path, F_OK, 0))
+		snprintf(ret_text, size,
+			 "put rxe on a PCI network card, or name a function in "
+			 "/sys/" PCI_RXE_FUNCTION);
+	else
+		snprintf(ret_text, size, "take an importer that is a PCI device");
+}
+
+/* To an importer without a function, by the kernel's rule for these. */
+static int refuse(struct p2pdma_context *context, const struct p2pdma_provider *provider,
+		  const char *importer, struct p2pdma_path *ret_path)
+{
+	struct p2pdma_path *out = ret_path;
+	struct pci_tree tree;
+	int32_t from = -1;
+	int r;
+
+	pci_tree_init(&tree);
+	r = look_at_provider(context, &tree, provider, &from);
+	pci_tree_done(&tree);
+	if (r)
+		return r;
+	memset(out, 0, sizeof(*out));
+	out->map_type = out->computed_map_type = P2PDMA_MAP_NOT_SUPPORTED;
+	out->distance = out->computed_distance = -1;
+	out->reason = P2PDMA_PATH_NOT_PCI;
+	memcpy(out->provider, provider->function_name, sizeof(out->provider));
+	snprintf(out->why, sizeof(out->why),
+		 "%.64s is on no PCI function, and peer memory is mapped for one", importer);
+	path_advise_function(context->sysfs_fd, importer, out->advice, sizeof(out->advice));
+	return 0;
+}
+
+/* By the function, and by what the kernel says to it. */
+static int answer(struct p2pdma_context *context, const struct p2pdma_provider *provider,
+		  const struct pci_address *importer, struct p2pdma_path *ret_path)
+{
+	uint32_t map_type;
+	int32_t distance;
+	int r;
+
+	r = compute(context, provider, importer, ret_path);
+	if (r)
+		return r;
+	if (!path_ask_kernel(context, &provider->function.address, importer, &map_type, &distance))
+		path_take_answer(context, map_type, distance, ret_path);
+	return 0;
+}
+
 int p2pdma_path_query(struct p2pdma_context *context, const struct p2pdma_provider *provider,
 		      const char *importer, struct p2pdma_path *ret_path)
 {
 	struct p2pdma_path path;
 	struct pci_address address;
-	uint32_t map_type;
-	int32_t distance;
 	int r;
 
 	if (!context)
@@ -154,19 +218,21 @@ int p2pdma_path_query(struct p2pdma_context *context, const struct p2pdma_provid
 	if (options_check_output(ret_path, PATH_FIRST_SIZE))
 		return context_fail(context, -EINVAL, "the path has a wrong size, or isn't there");
 	r = pci_importer_query(context->sysfs_fd, importer, &address);
-	if (r == -EINVAL)
-		return context_fail(context, r,
-				    "\"%.80s\" is no name of an importer: it looks like mlx5_0 or "
-				    "0000:81:00.0",
-				    importer);
-	if (r)
-		return context_fail(context, r,
-				    "there is no importer \"%.80s\" with a PCI function", importer);
-	r = compute(context, provider, &address, &path);
-	if (r)
-		return r;
-	if (!path_ask_kernel(context, &provider->function.address, &address, &map_type, &distance))
-		path_take_answer(context, map_type, distance, &path);
-	options_store(ret_path, &path, sizeof(path));
-	return 0;
+	if (!r)
+		r = answer(context, provider, &address, &path);
+	else if (r == -ENXIO)
+		r = refuse(context, provider, importer, &path);
+	else if (r == -EINVAL)
+		context_fail(context, r,
+			     "\"%.80s\" is no name of an importer: it looks like mlx5_0 or "
+			     "0000:81:00.0",
+			     importer);
+	else if (r == -ENODEV)
+		context_fail(context, r, "there is no importer \"%.80s\"", importer);
+	else
+		context_fail(context, r, "can't look for the importer \"%.80s\": %s", importer,
+			     error_name(r));
+	if (!r)
+		options_store(ret_path, &path, sizeof(path));
+	return r;
 }

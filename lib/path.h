@@ -22,6 +22,9 @@ int path_ask_kernel(const struct p2pdma_context *context, const struct pci_addre
 		    const struct pci_address *importer, uint32_t *ret_map_type,
 		    int32_t *ret_distance);
 
+/* What to do about an importer that is on no PCI function. */
+void path_advise_function(int sysfs_fd, const char *importer, char *ret_text, size_t size);
+
 /* The kernel's answer beside what was computed. */
 void path_take_answer(const struct p2pdma_context *context, uint32_t map_type, int32_t distance,
 		      struct p2pdma_path *path);

@@ -173,7 +173,7 @@ struct p2pdma_explanation {
 	char exporter[32];
 	char driver[32];
 	char sentence[512];
-	char remedy[512];
+	char remedy[1024];
 	char section[48];
 };
 

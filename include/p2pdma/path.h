@@ -32,6 +32,7 @@ enum p2pdma_path_reason {
 	P2PDMA_PATH_ACS_UNKNOWN = 9,	 /* ACS can only be seen with CAP_SYS_ADMIN */
 	P2PDMA_PATH_HOST_UNKNOWN = 10,	 /* so can what the host bridge is */
 	P2PDMA_PATH_KERNEL = 11,	 /* only the kernel module could tell */
+	P2PDMA_PATH_NOT_PCI = 12,	 /* the importer is on no PCI function */
 };
 
 /* Who translates the addresses that an importer sends. */
@@ -117,7 +118,7 @@ struct p2pdma_path_hop {
  * @bytes_per_second:  what that link carries at most, its encoding taken off: no transfer is
  *                     faster. 0: no link is known
  * @provider:          the function "0000:41:00.0"
- * @importer:          the function
+ * @importer:          the function; "" where it is on none
  * @narrowest:         the hop with that link
  * @place:             where the reason is: the port above both ("0000:41:00.0"), or the host bridge
  *                     that decided ("pci0000:40"). Pairs with the same reason at the same place
@@ -166,13 +167,16 @@ struct p2pdma_path {
  * @context:  borrowed
  * @provider: borrowed
  * @importer: an RDMA device ("mlx5_0"), a DRM device ("card1"), a disk ("nvme0n1") or a PCI function
- *            ("0000:81:00.0"). Soft-RoCE means the function of its network card.
+ *            ("0000:81:00.0"). Soft-RoCE means the function that its module's parameter
+ *            dmabuf_device names, else that of its network card.
  * @ret_path: size_bytes set by the caller
  *
  * Computes what the kernel will decide, by its own rules. Where the provider is bound to
  * p2pdma_export and its node may be opened, the kernel is asked, too, and its answer wins.
  * Capabilities in configuration space are only shown to CAP_SYS_ADMIN: without it and without the
- * module a map type may be P2PDMA_MAP_UNKNOWN, and the path says what is unknown.
+ * module a map type may be P2PDMA_MAP_UNKNOWN, and the path says what is unknown. An importer that is on no
+ * PCI function (soft-RoCE on a dummy interface, a loop device) is P2PDMA_MAP_NOT_SUPPORTED: the kernel
+ * maps peer memory for PCI functions only.
  *
  * Blocking: no
  * Threads:  any
@@ -180,8 +184,7 @@ struct p2pdma_path {
  * Since:    0.1
  *
  * Return: 0, also where the answer is "no"; -EINVAL when @importer is no name or an argument is
- * NULL; -ENODEV when there is no such importer, none with a PCI function, or one of the functions has
- * gone; -ESTALE when another function is in the provider's slot; -EIO when sysfs can't be made
+ * NULL; -ENODEV when there is no such importer, or one of the functions has gone; -ESTALE when another function is in the provider's slot; -EIO when sysfs can't be made
  * sense of; -EMFILE, -ENFILE, -ENOMEM
  */
 P2PDMA_API int p2pdma_path_query(struct p2pdma_context *context,

@@ -78,10 +78,14 @@ struct pci_chain {
 int pci_chain_parse(const char *link, struct pci_chain *ret_chain);
 
 /*
- * The PCI function behind the name of an importer: a function's own address, an RDMA device (that
- * of its network card where it has none), a DRM device. -EINVAL: no name; -ENODEV: no function.
+ * The PCI function behind the name of an importer: a function's own address, an RDMA device (rxe: the
+ * function that it imports for), a DRM device, a disk. -EINVAL: no name; -ENODEV: there is no such
+ * importer; -ENXIO: it is on no function.
  */
 int pci_importer_query(int sysfs_fd, const char *name, struct pci_address *ret_address);
+
+/* What soft-RoCE imports for, relative to sysfs: a parameter of its module. */
+#define PCI_RXE_FUNCTION "module/rdma_rxe/parameters/dmabuf_device"
 
 /* The last PCI function on the way to which a link leads, relative to @sysfs_fd. -ENODEV: none. */
 int pci_function_above(int sysfs_fd, const char *path, struct pci_address *ret_address);

@@ -56,7 +56,124 @@ static void query_disk_finds_its_controller(void **state)
 	assert_int_equal(p2pdma_path_query(*state, provider, "nvme0n1", &path), 0);
 	assert_string_equal(path.importer, NIC);
 	assert_int_equal(path.map_type, P2PDMA_MAP_THRU_HOST_BRIDGE);
+}
+
+static void assert_not_pci(struct p2pdma_context *context, const char *importer, const char *advice)
+{
+	char text[160];
+
+	memset(&path, 0, sizeof(path));
+	path.size_bytes = sizeof(path);
+	assert_int_equal(p2pdma_path_query(context, provider, importer, &path), 0);
+	assert_int_equal(path.map_type, P2PDMA_MAP_NOT_SUPPORTED);
+	assert_int_equal(path.computed_map_type, P2PDMA_MAP_NOT_SUPPORTED);
+	assert_int_equal(path.reason, P2PDMA_PATH_NOT_PCI);
+	assert_int_equal(path.distance, -1);
+	assert_int_equal(path.flags, 0);
+	assert_int_equal(path.nr_hops, 0);
+	assert_string_equal(path.provider, GPU);
+	assert_string_equal(path.importer, "");
+	snprintf(text, sizeof(text), "%s is on no PCI function", importer);
+	assert_non_null(strstr(path.why, text));
+	assert_non_null(strstr(path.advice, advice));
+}
+
+/* The kernel maps peer memory for PCI functions only; nothing is asked of it. */
+static void query_no_pci_function_not_supported(void **state)
+{
+	fake_cpu_set("AuthenticAMD", 25);
+	fake_write("dev/p2pdma/" GPU, "");
+	fake.has_path = true;
+	fake_mkdir("sys/class/block");
+	fake_mkdir("sys/class/drm");
+	fake_link("../../devices/virtual/block/loop0", "sys/class/block/loop0");
+	fake_link("../../devices/platform/vgem/drm/card7", "sys/class/drm/card7");
+	fake_link("../../devices/virtual/infiniband/siw0", "sys/class/infiniband/siw0");
+	assert_not_pci(*state, "loop0", "take an importer that is a PCI device");
+	assert_not_pci(*state, "card7", "take an importer that is a PCI device");
+	assert_not_pci(*state, "siw0", "take an importer that is a PCI device");
+	fake_mkdir("sys/class/infiniband/rxe0");
+	fake_write("sys/class/infiniband/rxe0/parent", "dummy0\n");
+	assert_not_pci(*state, "rxe0", "name a function in /sys/module/rdma_rxe");
+	fake_mkdir("sys/class/net/dummy0");
+	assert_not_pci(*state, "rxe0", "put rxe on a PCI network card");
+	assert_int_equal(fake.nr_opens, 0);
+	/* Who isn't there is told apart from who is on no function. */
+	assert_int_equal(p2pdma_path_query(*state, provider, "rxe1", &path), -ENODEV);
+	assert_non_null(strstr(p2pdma_context_error(*state), "there is no importer \"rxe1\""));
+	/* So is a provider that has gone. */
+	fake_remove_function(GPU);
 	assert_int_equal(p2pdma_path_query(*state, provider, "loop0", &path), -ENODEV);
+}
+
+/* What rxe's module lends to its devices is before their own network cards. */
+static void query_rxe_lent_function(void **state)
+{
+	fake_cpu_set("AuthenticAMD", 25);
+	fake_mkdir("sys/class/net");
+	fake_link("../../devices/pci0000:00/0000:00:02.0/" NIC "/net/eth0", "sys/class/net/eth0");
+	fake_mkdir("sys/class/infiniband/rxe0");
+	fake_write("sys/class/infiniband/rxe0/parent", "eth0\n");
+	assert_int_equal(p2pdma_path_query(*state, provider, "rxe0", &path), 0);
+	assert_string_equal(path.importer, NIC);
+	fake_mkdir("sys/module/rdma_rxe/parameters");
+	fake_write("sys/module/rdma_rxe/parameters/dmabuf_device", "0000:00:01.0\n");
+	assert_int_equal(p2pdma_path_query(*state, provider, "rxe0", &path), 0);
+	assert_string_equal(path.importer, "0000:00:01.0");
+	assert_int_equal(path.map_type, P2PDMA_MAP_BUS_ADDR);
+	/* An RDMA device with a function of its own has nothing lent to it. */
+	assert_int_equal(p2pdma_path_query(*state, provider, "mlx5_0", &path), 0);
+	assert_string_equal(path.importer, NIC);
+	/* For one that isn't there nothing is mapped. */
+	fake_write("sys/module/rdma_rxe/parameters/dmabuf_device", "0000:77:00.0\n");
+	assert_not_pci(*state, "rxe0", "dmabuf_device");
+	/* None is lent. */
+	fake_write("sys/module/rdma_rxe/parameters/dmabuf_device", "\n");
+	assert_int_equal(p2pdma_path_query(*state, provider, "rxe0", &path), 0);
+	assert_string_equal(path.importer, NIC);
+}
+
+static void add_interface(const char *name, const char *index, const char *lower)
+{
+	char file[96];
+
+	snprintf(file, sizeof(file), "sys/class/net/%s", name);
+	fake_mkdir(file);
+	snprintf(file, sizeof(file), "sys/class/net/%s/ifindex", name);
+	fake_write(file, index);
+	if (!lower)
+		return;
+	snprintf(file, sizeof(file), "sys/class/net/%s/lower_%s", name, lower);
+	fake_link("../anything", file);
+}
+
+/* A VLAN on a bond of two cards; and interfaces that are above each other in a ring, as no kernel has. */
+static void query_rxe_below_interfaces(void **state)
+{
+	static const char nics[] = "../../devices/pci0000:00/0000:00:02.0/" NIC "/net/";
+	char target[96];
+
+	fake_mkdir("sys/devices/pci0000:00/0000:00:02.0/" NIC "/net/eth1");
+	fake_mkdir("sys/devices/pci0000:00/0000:00:01.0/" GPU "/net/eth0");
+	fake_write("sys/devices/pci0000:00/0000:00:02.0/" NIC "/net/eth1/ifindex", "2\n");
+	fake_write("sys/devices/pci0000:00/0000:00:01.0/" GPU "/net/eth0/ifindex", "3\n");
+	add_interface("vlan0", "9\n", "bond0");
+	add_interface("bond0", "8\n", "eth0");
+	snprintf(target, sizeof(target), "%seth1", nics);
+	fake_link(target, "sys/class/net/eth1");
+	fake_link("../../devices/pci0000:00/0000:00:01.0/" GPU "/net/eth0", "sys/class/net/eth0");
+	fake_mkdir("sys/class/infiniband/rxe0");
+	fake_write("sys/class/infiniband/rxe0/parent", "vlan0\n");
+	assert_int_equal(p2pdma_path_query(*state, provider, "rxe0", &path), 0);
+	assert_string_equal(path.importer, GPU);
+	/* The older of two. */
+	fake_link("../anything", "sys/class/net/bond0/lower_eth1");
+	assert_int_equal(p2pdma_path_query(*state, provider, "rxe0", &path), 0);
+	assert_string_equal(path.importer, NIC);
+	add_interface("a", "10\n", "b");
+	add_interface("b", "11\n", "a");
+	fake_write("sys/class/infiniband/rxe0/parent", "a\n");
+	assert_not_pci(*state, "rxe0", "network card");
 }
 
 static void query_rdma_device_tells_everything(void **state)
@@ -425,6 +542,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(query_rdma_device_tells_everything),
 		CASE(query_disk_finds_its_controller),
+		CASE(query_no_pci_function_not_supported),
+		CASE(query_rxe_lent_function),
+		CASE(query_rxe_below_interfaces),
 		CASE(query_not_supported_says_what_to_change),
 		CASE(query_every_iommu),
 		CASE(kernel_agrees),
