@@ -5,6 +5,7 @@
  * An examination is a row of checks, a file each. A check looks at one concern, adds what it finds and
  * never fails: what it can't see is a finding, too. So a device that answers nonsense, or a privilege that
  * is missing, hides nothing else. The only failures are those of this process: no memory, no descriptors.
+ * Then there is no report at all, because one that leaves out what couldn't be opened would be wrong.
  *
  * Checks ask by calls that change nothing; those that take something for a moment are in
  * doctor_try.c and run only when the caller wants them.
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "doctor.h"
@@ -106,6 +108,27 @@ void doctor_fail(struct doctor *doctor, int error)
 	doctor->report->error = error;
 }
 
+bool doctor_is_unseen(struct doctor *doctor, enum doctor_check check, const char *subject,
+		      const char *path, int error)
+{
+	switch (error) {
+	case 0:
+	case -ENODEV:
+	case -ENOENT:
+		return false;
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+		doctor_fail(doctor, error);
+		return true;
+	default:
+		doctor_add(doctor, check, P2PDMA_SEVERITY_UNKNOWN, subject,
+			   "%s can't be looked at: %s", path, error_name(error));
+		doctor_advise(doctor, "ask as root, and outside of the container");
+		return true;
+	}
+}
+
 static void close_rdmas(struct doctor *doctor)
 {
 	const struct verbs_ops *verbs = doctor->context->verbs;
@@ -119,6 +142,37 @@ static void close_rdmas(struct doctor *doctor)
 	}
 }
 
+/* What one look has open at a time, with room for what libraries open. */
+#define ROOM 8
+
+/*
+ * Most looks take what can't be opened for what isn't there. So that this is never for want of a
+ * descriptor, there must be room for some before each.
+ */
+static int check_room(const struct doctor *doctor)
+{
+	int fds[ROOM], count = 0, r = 0;
+
+	while (!r && count < ROOM) {
+		fds[count] = fcntl(doctor->root_fd, F_DUPFD_CLOEXEC, 0);
+		if (fds[count] < 0)
+			r = -errno;
+		else
+			count++;
+	}
+	while (count)
+		close(fds[--count]);
+	return r;
+}
+
+/* In this order: each leaves something for those behind it. */
+static void (*const examinations[])(struct doctor *doctor) = {
+	doctor_check_process,  doctor_check_rdma,   doctor_check_providers,
+	doctor_check_paths,    doctor_check_broker, doctor_check_kernel,
+	doctor_check_nodes,    doctor_check_limits, doctor_check_drivers,
+	doctor_check_runtimes, doctor_try,
+};
+
 /* 0, or why there is no answer at all. */
 static int examine(struct doctor *doctor)
 {
@@ -128,21 +182,20 @@ static int examine(struct doctor *doctor)
 	/* Without PCI there is still something to say. */
 	if (r && r != -ENOENT)
 		return r;
-	doctor_check_process(doctor);
-	doctor_check_rdma(doctor);
-	doctor_check_providers(doctor);
-	doctor_check_paths(doctor);
-	doctor_check_broker(doctor);
-	doctor_check_kernel(doctor);
-	doctor_check_nodes(doctor);
-	doctor_check_limits(doctor);
-	doctor_check_drivers(doctor);
-	doctor_check_runtimes(doctor);
-	if (doctor->flags & P2PDMA_DOCTOR_TRY)
-		doctor_try(doctor);
-	if (doctor->report->error)
-		return context_fail(doctor->context, doctor->report->error,
-				    "no memory for what was found");
+	r = 0;
+	for (size_t i = 0; !r && i < sizeof(examinations) / sizeof(*examinations); i++) {
+		if (examinations[i] == doctor_try && !(doctor->flags & P2PDMA_DOCTOR_TRY))
+			continue;
+		r = check_room(doctor);
+		if (!r)
+			examinations[i](doctor);
+	}
+	if (!r)
+		r = doctor->report->error;
+	if (r)
+		return context_fail(doctor->context, r, "%s",
+				    r == -ENOMEM ? "no memory for what was found" :
+						   "not all of the machine can be looked at");
 	return 0;
 }
 

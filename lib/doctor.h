@@ -57,8 +57,14 @@ struct doctor {
 /* Adds a finding; the lack of memory for it is what the query ends with. */
 void doctor_add(struct doctor *doctor, enum doctor_check check, uint32_t severity,
 		const char *subject, const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* There was no memory for something: what the query ends with. */
+/* This process lacks something, memory or descriptors: what the query ends with. */
 void doctor_fail(struct doctor *doctor, int error);
+/*
+ * @path couldn't be looked at. False: because it isn't there. Else that is told as unknown, or, where
+ * this process lacks memory or descriptors, what the query ends with.
+ */
+bool doctor_is_unseen(struct doctor *doctor, enum doctor_check check, const char *subject,
+		      const char *path, int error);
 /* What to do about the one added last. */
 void doctor_advise(struct doctor *doctor, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -20,17 +20,22 @@ static bool has(const struct doctor *doctor, const char *path)
 	return !faccessat(doctor->context->sysfs_fd, path, F_OK, 0);
 }
 
-static size_t count_entries(const struct doctor *doctor, const char *path)
+/* False: it can't be looked at, which is told. */
+static bool count_entries(struct doctor *doctor, enum doctor_check check, const char *subject,
+			  const char *path, size_t *ret_count)
 {
 	cleanup_dir DIR *dir = NULL;
 	struct dirent *entry;
-	size_t count = 0;
+	char full[64];
 
-	if (sysfs_list(doctor->context->sysfs_fd, path, &dir))
-		return 0;
-	while ((entry = readdir(dir)))
-		count += entry->d_name[0] != '.';
-	return count;
+	*ret_count = 0;
+	snprintf(full, sizeof(full), "/sys/%s", path);
+	if (doctor_is_unseen(doctor, check, subject, full,
+			     sysfs_list(doctor->context->sysfs_fd, path, &dir)))
+		return false;
+	while (dir && (entry = readdir(dir)))
+		*ret_count += entry->d_name[0] != '.';
+	return true;
 }
 
 static void check_release(struct doctor *doctor)
@@ -47,8 +52,11 @@ static void check_release(struct doctor *doctor)
 
 static void check_module(struct doctor *doctor)
 {
-	size_t nr_bound = count_entries(doctor, "class/p2pdma_export");
+	size_t nr_bound;
 
+	if (!count_entries(doctor, DOCTOR_KERNEL_MODULE, "p2pdma_export", "class/p2pdma_export",
+			   &nr_bound))
+		return;
 	if (has(doctor, "module/p2pdma_export") || nr_bound) {
 		doctor_add(doctor, DOCTOR_KERNEL_MODULE, P2PDMA_SEVERITY_OK, "p2pdma_export",
 			   "loaded, with %zu functions bound to it", nr_bound);
@@ -100,12 +108,16 @@ static void check_p2pdma(struct doctor *doctor)
 static void check_vfio(struct doctor *doctor)
 {
 	bool is_there = has(doctor, "module/vfio_pci") || has(doctor, "bus/pci/drivers/vfio-pci");
+	size_t nr_groups;
 
 	if (!doctor->has_vfio) {
 		doctor_add(doctor, DOCTOR_KERNEL_VFIO, P2PDMA_SEVERITY_OK, "vfio-pci",
 			   is_there ? "there, with no function that has memory to lend" :
 				      "not loaded");
-	} else if (!count_entries(doctor, "kernel/iommu_groups")) {
+	} else if (!count_entries(doctor, DOCTOR_KERNEL_VFIO, "vfio-pci", "kernel/iommu_groups",
+				  &nr_groups)) {
+		return;
+	} else if (!nr_groups) {
 		doctor_add(doctor, DOCTOR_KERNEL_VFIO, P2PDMA_SEVERITY_PROBLEM, "vfio-pci",
 			   "a function is bound to it, but there is no IOMMU, without which it "
 			   "opens nothing");
@@ -148,9 +160,12 @@ static void check_lockdown(struct doctor *doctor)
 
 static void check_iommu(struct doctor *doctor)
 {
-	size_t nr_units = count_entries(doctor, "class/iommu");
-	size_t nr_groups = count_entries(doctor, "kernel/iommu_groups");
+	size_t nr_units, nr_groups;
 
+	if (!count_entries(doctor, DOCTOR_KERNEL_IOMMU, "kernel", "class/iommu", &nr_units) ||
+	    !count_entries(doctor, DOCTOR_KERNEL_IOMMU, "kernel", "kernel/iommu_groups",
+			   &nr_groups))
+		return;
 	doctor_add(doctor, DOCTOR_KERNEL_IOMMU, P2PDMA_SEVERITY_OK, "kernel",
 		   nr_groups ? "an IOMMU is on: %zu units, %zu groups" :
 			       "no IOMMU is on (%zu units, %zu groups)",

@@ -112,9 +112,10 @@ static void check_directory(struct doctor *doctor, const char *directory,
 	struct dirent *entry;
 	char path[320];
 
-	if (sysfs_list(doctor->context->dev_fd, directory, &dir))
-		return;
-	while ((entry = readdir(dir))) {
+	snprintf(path, sizeof(path), "/dev/%s", directory);
+	doctor_is_unseen(doctor, DOCTOR_PERMISSION_NODE, path, path,
+			 sysfs_list(doctor->context->dev_fd, directory, &dir));
+	while (dir && (entry = readdir(dir))) {
 		if (!is_wanted(entry->d_name))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);

@@ -146,10 +146,14 @@ static void check_bar(struct doctor *doctor, int function_fd, const struct p2pdm
 {
 	struct pci_extra extra = {.is_resizable_known = false};
 	struct pci_memory vram = {.size_bytes = 0};
+	int r;
 
 	/* 0 of a driver that doesn't tell, and of what isn't a GPU. */
 	pci_memory_query(function_fd, PCI_MEMORY_VRAM, &vram);
-	if (pci_config_query_extra(function_fd, &extra))
+	r = pci_config_query_extra(function_fd, &extra);
+	/* Without a word where it has left since. */
+	if (doctor_is_unseen(doctor, DOCTOR_PROVIDER_BAR, subject, "its configuration space", r) ||
+	    r)
 		return;
 	if (!extra.is_resizable_known &&
 	    !read_sizes(function_fd, node->bar, &extra.bars[node->bar]) && !vram.size_bytes) {

@@ -49,9 +49,9 @@ static void check_ports(struct doctor *doctor, const char *name)
 	char path[400], state[64];
 
 	snprintf(path, sizeof(path), "class/infiniband/%s/ports", name);
-	if (sysfs_list(doctor->context->sysfs_fd, path, &dir))
-		return;
-	while ((entry = readdir(dir))) {
+	doctor_is_unseen(doctor, DOCTOR_RDMA_PORT, name, "what its ports are",
+			 sysfs_list(doctor->context->sysfs_fd, path, &dir));
+	while (dir && (entry = readdir(dir))) {
 		bool is_active;
 
 		if (entry->d_name[0] == '.')
@@ -163,7 +163,10 @@ static bool check_node(struct doctor *doctor, const char *name)
 	char node[64], mode[96];
 	int r;
 
-	if (find_node(context->sysfs_fd, name, node, sizeof(node))) {
+	r = find_node(context->sysfs_fd, name, node, sizeof(node));
+	if (doctor_is_unseen(doctor, DOCTOR_RDMA_NODE, name, "/sys/class/infiniband_verbs", r))
+		return false;
+	if (r) {
 		doctor_add(doctor, DOCTOR_RDMA_NODE, P2PDMA_SEVERITY_PROBLEM, name,
 			   "has no node for programs");
 		doctor_advise(doctor, "`modprobe ib_uverbs`");
@@ -240,7 +243,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Names of all devices, sorted; the caller frees each, and the array. */
-static size_t list_devices(struct doctor *doctor, char ***ret_names)
+static size_t list_devices(struct doctor *doctor, char ***ret_names, bool *ret_is_unseen)
 {
 	cleanup_dir DIR *dir = NULL;
 	size_t count = 0, room = 0;
@@ -248,7 +251,10 @@ static size_t list_devices(struct doctor *doctor, char ***ret_names)
 	char **names = NULL;
 
 	*ret_names = NULL;
-	if (sysfs_list(doctor->context->sysfs_fd, "class/infiniband", &dir))
+	*ret_is_unseen =
+		doctor_is_unseen(doctor, DOCTOR_RDMA_DEVICES, "machine", "/sys/class/infiniband",
+				 sysfs_list(doctor->context->sysfs_fd, "class/infiniband", &dir));
+	if (!dir)
 		return 0;
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= 64)
@@ -276,7 +282,8 @@ static size_t list_devices(struct doctor *doctor, char ***ret_names)
 void doctor_check_rdma(struct doctor *doctor)
 {
 	char **names;
-	size_t count = list_devices(doctor, &names);
+	bool is_unseen;
+	size_t count = list_devices(doctor, &names, &is_unseen);
 
 	for (size_t i = 0; i < count; i++) {
 		check_one(doctor, names[i]);
@@ -288,6 +295,8 @@ void doctor_check_rdma(struct doctor *doctor)
 			   "%zu RDMA devices", count);
 		return;
 	}
+	if (is_unseen)
+		return;
 	doctor_add(doctor, DOCTOR_RDMA_DEVICES, P2PDMA_SEVERITY_WARNING, "machine",
 		   "no RDMA device: only DRM devices and functions of VFIO could import");
 	doctor_advise(doctor, "load the adapter's driver; without an adapter, soft-RoCE "

@@ -83,7 +83,8 @@ struct fake {
 	unsigned int dereg_us; /* how long deregistering takes */
 	int nr_mrs;
 	uint32_t last_access;
-	int open_error; /* of an RDMA device "mlx5_0", the only one that libibverbs knows */
+	int open_error;	       /* of an RDMA device "mlx5_0", the only one that libibverbs knows */
+	void (*on_open)(void); /* as that is opened; NULL: nothing happens */
 	int pd_error;
 	int nr_verbs; /* devices and protection domains that are open */
 	int limits_error;

@@ -496,6 +496,8 @@ static int verbs_open(const char *name, struct ibv_context **ret_verbs)
 {
 	if (fake.open_error || strcmp(name, "mlx5_0"))
 		return fake.open_error ? fake.open_error : -ENODEV;
+	if (fake.on_open)
+		fake.on_open();
 	fake.nr_verbs++;
 	*ret_verbs = fake_pd()->context;
 	return 0;
