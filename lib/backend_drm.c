@@ -12,8 +12,8 @@
  * other processes got they keep.
  *
  * Where the bytes are is looked at when the buffer is made, and after each registration, since
- * attaching may have moved them. A revocation may come meanwhile: the object is under
- * open_lock. CPU mappings are made without DMA_BUF_IOCTL_SYNC, which would move the object to
+ * attaching may have moved them. A revocation may come meanwhile: the object has a lock of its
+ * own, so that a question waits for no other device that is being opened. CPU mappings are made without DMA_BUF_IOCTL_SYNC, which would move the object to
  * system memory with some drivers.
  */
 #include <errno.h>
@@ -111,9 +111,16 @@ int drm_device_new(struct p2pdma_context *context, const struct pci_function *fu
 		drm->binding = binding_of(context, function);
 	else
 		*drm->device.name = '\0';
+	pthread_mutex_init(&drm->lock, NULL);
 	drm->object = *object;
 	*ret_device = drm;
 	return 0;
+}
+
+void drm_device_free(struct drm_device *drm)
+{
+	pthread_mutex_destroy(&drm->lock);
+	free(drm);
 }
 
 static int open_node(struct p2pdma_context *context, const struct pci_function *function,
@@ -176,7 +183,7 @@ static void close_device(struct device *device)
 	struct drm_device *drm = drm_device_of(device);
 
 	drm_object_done(&drm->object);
-	free(drm);
+	drm_device_free(drm);
 }
 
 static int export_object(struct device *device, const struct export_request *request,
@@ -214,6 +221,16 @@ static bool has_left(const struct device *device)
 	return binding_of(device->context, &device->function) != drm->binding;
 }
 
+bool drm_device_has_left(const struct drm_device *drm)
+{
+	const struct device *device = &drm->device;
+	uint64_t generation;
+
+	return pci_generation_query(device->context->sysfs_fd, &device->function.address,
+				    &generation) ||
+	       generation != device->function.generation || has_left(device);
+}
+
 static uint32_t wait_for_mrs(struct p2pdma_buffer *buffer, uint64_t deadline_ns)
 {
 	static const struct timespec pause = {.tv_nsec = POLL_NS};
@@ -232,6 +249,7 @@ static uint32_t wait_for_mrs(struct p2pdma_buffer *buffer, uint64_t deadline_ns)
 static int revoke_buffer(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
 			 struct p2pdma_revoke_result *result)
 {
+	struct drm_device *drm = drm_device_of(buffer->device);
 	struct p2pdma_context *context = buffer->context;
 
 	result->nr_remaining = wait_for_mrs(buffer, clock_now_ns() + timeout_ms * NS_PER_MS);
@@ -243,9 +261,9 @@ static int revoke_buffer(struct p2pdma_buffer *buffer, uint32_t timeout_ms,
 				    "%s is revoked, but DRM can't take it from its holders, and "
 				    "%" PRIu32 " memory regions of this process still have it",
 				    buffer->name, result->nr_remaining);
-	pthread_mutex_lock(&context->open_lock);
-	drm_object_done(&drm_device_of(buffer->device)->object);
-	pthread_mutex_unlock(&context->open_lock);
+	pthread_mutex_lock(&drm->lock);
+	drm_object_done(&drm->object);
+	pthread_mutex_unlock(&drm->lock);
 	pthread_mutex_lock(&context->lock);
 	buffer_revoked(buffer, P2PDMA_REASON_OWNER, 0);
 	pthread_mutex_unlock(&context->lock);
@@ -257,10 +275,10 @@ static void query(struct p2pdma_buffer *buffer, struct p2pdma_buffer_status *sta
 	struct drm_device *drm = drm_device_of(buffer->device);
 	enum drm_place place = DRM_PLACE_UNKNOWN;
 
-	pthread_mutex_lock(&buffer->context->open_lock);
+	pthread_mutex_lock(&drm->lock);
 	if (drm->object.handle)
 		drm_object_place(&drm->object, &place);
-	pthread_mutex_unlock(&buffer->context->open_lock);
+	pthread_mutex_unlock(&drm->lock);
 	if (place != DRM_PLACE_UNKNOWN)
 		status->flags |= P2PDMA_STATUS_PLACED;
 	if (place == DRM_PLACE_SYSTEM)
@@ -272,11 +290,11 @@ static int check(struct p2pdma_buffer *buffer)
 	struct drm_device *drm = drm_device_of(buffer->device);
 	int r = 0;
 
-	pthread_mutex_lock(&buffer->context->open_lock);
+	pthread_mutex_lock(&drm->lock);
 	/* Revoked meanwhile: whoever asks is told that. */
 	if (drm->object.handle)
 		r = drm_object_check(&drm->object, buffer->flags);
-	pthread_mutex_unlock(&buffer->context->open_lock);
+	pthread_mutex_unlock(&drm->lock);
 	return r;
 }
 

@@ -56,7 +56,7 @@ static int create(struct p2pdma_context *context, const struct drm_object *objec
 		return r;
 	r = buffer_create(context, &backend_drm, &request, result, &buffer);
 	if (r) {
-		free(drm);
+		drm_device_free(drm);
 		return r;
 	}
 	snprintf(buffer->name, sizeof(buffer->name), "drm:%s:%" PRIu64,
@@ -67,6 +67,9 @@ static int create(struct p2pdma_context *context, const struct drm_object *objec
 	list_append(&drm->device.buffers, &buffer->link);
 	if (drm->is_listed)
 		list_append(&context->devices, &drm->device.link);
+	/* Whoever left while the function was looked at told nobody. */
+	if (drm->is_listed && drm_device_has_left(drm))
+		device_mark_gone(&drm->device, P2PDMA_REASON_REMOVE);
 	pthread_mutex_unlock(&context->lock);
 	*ret_buffer = buffer;
 	return 0;

@@ -206,6 +206,27 @@ int drm_object_allocate(struct drm_object *object, uint64_t length_bytes, uint32
 	return object->driver->allocate(object, length_bytes, is_system_allowed);
 }
 
+/*
+ * An object has one DMABUF, whose file the first export has opened: later ones get it as it is,
+ * whatever they ask for.
+ */
+static int check_mode(struct p2pdma_context *context, int fd, uint32_t flags)
+{
+	bool is_read_only = flags & P2PDMA_BUFFER_READ_ONLY;
+	int mode = context->sys->access_mode(fd);
+
+	if (mode < 0)
+		return dmabuf_query_failed(context, fd, mode);
+	if (is_read_only == (mode == O_RDONLY))
+		return 0;
+	return context_fail(context, -EOPNOTSUPP,
+			    is_read_only ?
+				    "the object was exported for writing before, and its "
+				    "DMABUF stays so: leave P2PDMA_BUFFER_READ_ONLY out" :
+				    "the object was exported read-only before, and its DMABUF "
+				    "stays so: set P2PDMA_BUFFER_READ_ONLY");
+}
+
 int drm_object_export(struct drm_object *object, uint32_t flags, int *ret_fd)
 {
 	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
@@ -215,13 +236,18 @@ int drm_object_export(struct drm_object *object, uint32_t flags, int *ret_fd)
 
 	prime.flags = DRM_CLOEXEC | (flags & P2PDMA_BUFFER_READ_ONLY ? 0 : DRM_RDWR);
 	r = drm_ioctl(context, object->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime);
-	if (!r) {
-		*ret_fd = prime.fd;
-		return 0;
+	if (r) {
+		request.operation = P2PDMA_OPERATION_GEM_EXPORT;
+		request.object = object->handle;
+		return object_failed(object, &request, "doesn't export the object", r);
 	}
-	request.operation = P2PDMA_OPERATION_GEM_EXPORT;
-	request.object = object->handle;
-	return object_failed(object, &request, "doesn't export the object", r);
+	r = check_mode(context, prime.fd, flags);
+	if (r) {
+		context->sys->close(prime.fd);
+		return r;
+	}
+	*ret_fd = prime.fd;
+	return 0;
 }
 
 int drm_object_import(struct drm_object *object, int dmabuf_fd)

@@ -53,6 +53,9 @@ P2PDMA_API int p2pdma_buffer_new_drm(struct p2pdma_context *context, int drm_fd,
  * @options:    borrowed; NULL means P2PDMA_BUFFER_OPTIONS_INIT
  * @ret_buffer: the buffer, owned by the caller; p2pdma_buffer_free()
  *
+ * An object has one DMABUF for as long as anybody holds it: whether that can be written through its first
+ * export has decided, and a buffer that asks for the other is refused.
+ *
  * For what a graphics or compute library has allocated. Any DRM driver that exports; where the
  * object is, and that it isn't in system memory unless P2PDMA_BUFFER_ALLOW_SYSTEM is set, is found
  * out as in p2pdma_buffer_new_drm(), and the rest is the same, too.
@@ -63,7 +66,7 @@ P2PDMA_API int p2pdma_buffer_new_drm(struct p2pdma_context *context, int drm_fd,
  * Since:    0.1
  *
  * Return: 0, or -ENOENT when @drm_fd has no such handle; -EPERM when the object may not be
- * shared; else as p2pdma_buffer_new_drm()
+ * shared; -EOPNOTSUPP when it was exported before, read-only or not, and @options want the other; else as p2pdma_buffer_new_drm()
  */
 P2PDMA_API int p2pdma_buffer_new_gem(struct p2pdma_context *context, int drm_fd, uint32_t handle,
 				     const struct p2pdma_buffer_options *options,

@@ -49,7 +49,8 @@ struct fake_export {
 struct fake_failure {
 	unsigned long request;
 	int error;
-	int countdown; /* fails when it reaches 0 */
+	int countdown;	       /* fails when it reaches 0 */
+	void (*happens)(void); /* instead of an error */
 };
 
 struct fake {
@@ -121,6 +122,8 @@ extern const struct verbs_ops fake_verbs;
 
 /* The next-but-@countdown call of this ioctl (or FAKE_OPEN, ...) answers @error. */
 void fake_fail(unsigned long request, int error, int countdown);
+/* During that call @happens is called. */
+void fake_happen(unsigned long request, void (*happens)(void), int countdown);
 #define FAKE_OPEN   1UL
 #define FAKE_MAP    2UL
 #define FAKE_STAT   3UL

@@ -120,6 +120,18 @@ static int gem_close(int fd, uint32_t handle)
 	return -EINVAL;
 }
 
+static int reopen_read_only(int fd)
+{
+	char path[32];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = fake_add_fd(open(path, O_RDONLY | O_CLOEXEC), FAKE_DMABUF);
+	fake.kinds[fd] = FAKE_NONE;
+	close(fd);
+	return again;
+}
+
 static int handle_to_fd(int fd, struct drm_prime_handle *prime)
 {
 	struct fake_gem *object = fake_drm_find(fd, prime->handle);
@@ -132,7 +144,12 @@ static int handle_to_fd(int fd, struct drm_prime_handle *prime)
 	if (object->is_unshareable)
 		return -EPERM;
 	assert_true(prime->flags & DRM_CLOEXEC);
+	/* An object has one DMABUF: how that is open the first export has decided. */
+	if (!object->inode)
+		object->is_read_only = !(prime->flags & DRM_RDWR);
 	prime->fd = fake_make_dmabuf(object->size_bytes);
+	if (object->is_read_only)
+		prime->fd = reopen_read_only(prime->fd);
 	assert_int_equal(fstat(prime->fd, &status), 0);
 	object->inode = status.st_ino;
 	return 0;

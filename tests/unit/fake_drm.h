@@ -30,6 +30,7 @@ struct fake_gem {
 	bool is_made;	     /* it has pages */
 	bool is_unshareable; /* EPERM */
 	uint64_t inode;	     /* of its DMABUF; 0: none yet */
+	bool is_read_only;   /* its DMABUF, by who exported it first */
 	uint32_t nr_handles;
 };
 

@@ -44,27 +44,38 @@ static pthread_mutex_t *lock(void)
 /* Until the end of the scope. */
 #define HOLD_LOCK pthread_mutex_t *held __attribute__((cleanup(unlock), unused)) = lock()
 
-void fake_fail(unsigned long request, int error, int countdown)
+static void add_failure(const struct fake_failure *failure)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fake.failures); i++) {
-		if (fake.failures[i].error)
+		if (fake.failures[i].request)
 			continue;
-		fake.failures[i] = (struct fake_failure){request, error, countdown};
+		fake.failures[i] = *failure;
 		return;
 	}
 	fail_msg("too many failures at once");
 }
 
+void fake_fail(unsigned long request, int error, int countdown)
+{
+	add_failure(&(struct fake_failure){request, error, countdown, NULL});
+}
+
+void fake_happen(unsigned long request, void (*happens)(void), int countdown)
+{
+	add_failure(&(struct fake_failure){request, 0, countdown, happens});
+}
+
 int fake_take_failure(unsigned long request)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fake.failures); i++) {
-		struct fake_failure *failure = &fake.failures[i];
-		int error = failure->error;
+		struct fake_failure failure = fake.failures[i];
 
-		if (!error || failure->request != request || failure->countdown--)
+		if (!failure.request || failure.request != request || fake.failures[i].countdown--)
 			continue;
-		failure->error = 0;
-		return error;
+		fake.failures[i].request = 0;
+		if (failure.happens)
+			failure.happens();
+		return failure.error;
 	}
 	return 0;
 }
