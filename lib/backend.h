@@ -108,6 +108,12 @@ extern const struct backend backend_adopt;
 int drm_memory_query(struct p2pdma_context *context, const struct pci_function *function,
 		     uint64_t *ret_size_bytes);
 
+/*
+ * Why no other device gets at what the function's DRM driver exports, as far as its sources tell; NULL:
+ * nothing is known against it. @ret_is_system: then, that it is no memory of the device at all.
+ */
+const char *drm_why_unreachable(const struct pci_function *function, bool *ret_is_system);
+
 /* In the order in which AUTO tries them; ends with NULL. */
 extern const struct backend *const backends[];
 

@@ -83,6 +83,14 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 	return true;
 }
 
+const char *drm_why_unreachable(const struct pci_function *function, bool *ret_is_system)
+{
+	const struct drm_driver *driver = drm_driver_of(function->driver);
+
+	*ret_is_system = driver->system_cause;
+	return driver->system_cause ? driver->system_cause : driver->caveat;
+}
+
 /* The number of the directory that the driver made when it was bound; 0: there is none. */
 static uint64_t binding_of(const struct p2pdma_context *context,
 			   const struct pci_function *function)

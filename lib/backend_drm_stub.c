@@ -39,6 +39,13 @@ int drm_memory_query(struct p2pdma_context *context, const struct pci_function *
 	return context_fail(context, -EOPNOTSUPP, "%s", why);
 }
 
+const char *drm_why_unreachable(const struct pci_function *function, bool *ret_is_system)
+{
+	(void)function;
+	*ret_is_system = false;
+	return NULL;
+}
+
 const struct backend backend_drm = {
 	.name = "drm",
 	.id = P2PDMA_BACKEND_DRM,

@@ -222,6 +222,7 @@ int p2pdma_doctor_query(struct p2pdma_context *context, uint32_t flags,
 	else
 		r = examine(&doctor);
 	close_rdmas(&doctor);
+	free(doctor.providers);
 	p2pdma_topology_free(doctor.topology);
 	cleanup_close(&doctor.root_fd);
 	if (r)

@@ -38,6 +38,14 @@ struct doctor_rdma {
 	bool has_dmabuf;
 };
 
+/* A function that lends memory. */
+struct doctor_provider {
+	size_t index;	   /* of the topology */
+	uint32_t memories; /* a bit for each BAR and PCI_MEMORY_* */
+	char function[PCI_ADDRESS_SIZE];
+	char name[PCI_PROVIDER_NAME_SIZE]; /* of its largest BAR, else of its other memory */
+};
+
 /* One examination. Every check gets it, adds its findings and goes on whatever fails. */
 struct doctor {
 	struct p2pdma_context *context;
@@ -46,10 +54,13 @@ struct doctor {
 	struct doctor_user user;
 	struct p2pdma_topology *topology; /* NULL: no PCI */
 	struct list rdmas;
+	struct doctor_provider *providers;
+	size_t nr_providers;
 	struct p2pdma_doctor *report;
 
 	/* What one check leaves for another. */
 	size_t nr_exportable; /* providers that this process can export */
+	bool has_p2pmem;      /* a function has struct pages of its memory */
 	size_t nr_leased_out; /* providers that p2pd offers */
 	bool has_vfio;	      /* a function belongs to a VFIO driver */
 };
@@ -87,8 +98,12 @@ void doctor_probe_rdma(struct doctor *doctor, struct doctor_rdma *rdma);
 
 /* CAP_*: does this process have it in effect? */
 bool doctor_has_capability(const struct doctor *doctor, unsigned int capability);
-/* A provider's row of the topology: its largest BAR is worth lending. */
-bool doctor_is_provider(const struct p2pdma_node *node);
+/* What the BARs of a function show; @bars: a bit for each. @vram_bytes: 0 where nobody tells. */
+void doctor_check_sizes(struct doctor *doctor, int function_fd, const struct pci_function *function,
+			uint32_t bars, uint64_t vram_bytes);
+#define DOCTOR_SIZE_SIZE 24
+/* "16 GiB" */
+void doctor_format_size(uint64_t bytes, char text[DOCTOR_SIZE_SIZE]);
 /* The whole of a file, ended by a NUL; the caller frees *ret_text. -EFBIG beyond 16 MiB. */
 int doctor_load(int dir_fd, const char *path, char **ret_text, size_t *ret_length);
 /* "crw-rw---- root:render" of a file below @dir_fd; "" where it can't be seen. */

@@ -74,26 +74,12 @@ static void check_module(struct doctor *doctor)
 			      "p2pdma_export`");
 }
 
-static bool has_p2pmem(const struct doctor *doctor)
-{
-	for (size_t i = 0; i < p2pdma_topology_count(doctor->topology); i++) {
-		struct p2pdma_node node = P2PDMA_NODE_INIT;
-		char path[80];
-
-		p2pdma_topology_node(doctor->topology, i, &node);
-		snprintf(path, sizeof(path), "bus/pci/devices/%s/p2pmem", node.name);
-		if (has(doctor, path))
-			return true;
-	}
-	return false;
-}
-
 static void check_p2pdma(struct doctor *doctor)
 {
 	if (has(doctor, "class/p2pdma_export")) {
 		doctor_add(doctor, DOCTOR_KERNEL_P2PDMA, P2PDMA_SEVERITY_OK, "kernel",
 			   "it does PCI peer-to-peer DMA, as p2pdma_export is in it");
-	} else if (has_p2pmem(doctor)) {
+	} else if (doctor->has_p2pmem) {
 		doctor_add(doctor, DOCTOR_KERNEL_P2PDMA, P2PDMA_SEVERITY_OK, "kernel",
 			   "it does PCI peer-to-peer DMA, as a device has p2pmem");
 	} else {

@@ -9,7 +9,6 @@
  * parameters the kernel would take the last. State is kept for one examination, no locks.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,25 +145,24 @@ static void tell_provider(struct doctor *doctor, const char *subject, const stru
 	doctor_advise(doctor, "%s", tally->worst.advice);
 }
 
-static void check_provider(struct survey *survey, size_t index, const struct p2pdma_node *node)
+static void check_provider(struct survey *survey, const struct doctor_provider *provider)
 {
 	const struct p2pdma_topology *topology = survey->doctor->topology;
 	struct p2pdma_path path = P2PDMA_PATH_INIT;
 	struct tally tally = {.nr_straight = 0};
-	char subject[40], pair[96];
+	char pair[96];
 
-	snprintf(subject, sizeof(subject), "%s/%" PRIu32, node->name, node->bar);
 	for (size_t k = 0; k < survey->nr_importers; k++) {
-		if (survey->importers[k] == index ||
-		    p2pdma_topology_path(topology, index, survey->importers[k], &path))
+		if (survey->importers[k] == provider->index ||
+		    p2pdma_topology_path(topology, provider->index, survey->importers[k], &path))
 			continue;
 		count(&tally, &path);
 		if (path.reason != P2PDMA_PATH_ACS && path.reason != P2PDMA_PATH_ACS_BLOCKED)
 			continue;
-		snprintf(pair, sizeof(pair), "%s to %s", subject, path.importer);
+		snprintf(pair, sizeof(pair), "%s to %s", provider->name, path.importer);
 		note_ports(survey, &path, pair);
 	}
-	tell_provider(survey->doctor, subject, &tally);
+	tell_provider(survey->doctor, provider->name, &tally);
 }
 
 static int compare(const void *a, const void *b)
@@ -250,13 +248,8 @@ void doctor_check_paths(struct doctor *doctor)
 	struct survey survey = {.doctor = doctor};
 
 	if (find_importers(&survey)) {
-		for (size_t i = 0; i < p2pdma_topology_count(doctor->topology); i++) {
-			struct p2pdma_node node = P2PDMA_NODE_INIT;
-
-			p2pdma_topology_node(doctor->topology, i, &node);
-			if (doctor_is_provider(&node))
-				check_provider(&survey, i, &node);
-		}
+		for (size_t i = 0; i < doctor->nr_providers; i++)
+			check_provider(&survey, &doctor->providers[i]);
 		tell_ports(&survey);
 	}
 	free(survey.importers);

@@ -1,247 +1,322 @@
 // SPDX-License-Identifier: MIT
 /*
- * Providers: functions with a BAR worth lending, what exports them, and whether the BAR shows all of their
- * memory.
+ * Providers: functions with memory to lend, and what exports it.
  *
- * A GPU whose BAR is smaller than its memory can only lend what the BAR shows. Where the resizable BAR
- * capability says that it could be larger, the firmware or a kernel that found no room kept it small. It is
- * in configuration space, which root sees; the attribute resourceN_resize shows its sizes to everybody.
- * No state but what is told to the other checks, no locks.
+ * A function lends each BAR of 1 MiB or more, unless it is a network adapter, and what its driver divides
+ * up (vram, p2pmem), whatever BARs it has. Of a GPU the driver decides whether other devices get at its
+ * memory; what is known of the driver is told before anybody relies on it. Memory that isn't the
+ * device's at all lends nothing.
+ *
+ * Functions that lend are left to the checks behind. No locks.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend.h"
 #include "common/cleanup.h"
-#include "common/pci_config.h"
 #include "common/pci_memory.h"
-#include "common/sysfs.h"
 #include "doctor.h"
 
 #define SMALLEST_BAR  (1ULL << 20)
 #define CLASS_NETWORK 0x02
+#define EVIDENCE_SIZE 320
 
-bool doctor_is_provider(const struct p2pdma_node *node)
-{
-	return node->kind == P2PDMA_NODE_FUNCTION && node->flags & P2PDMA_NODE_PROVIDER &&
-	       node->bar_bytes >= SMALLEST_BAR && node->class_code >> 16 != CLASS_NETWORK;
-}
+/* One function as it is looked at. */
+struct look {
+	struct doctor *doctor;
+	const struct p2pdma_node *node;
+	struct pci_function function;
+	int fd; /* its directory in sysfs */
+	bool has_drm;
+	char vram[PCI_PROVIDER_NAME_SIZE]; /* the name of its vram; "": none */
+	uint64_t vram_bytes;		   /* 0: unknown */
+	uint32_t memories;		   /* what it lends: a bit for each BAR and PCI_MEMORY_* */
+};
 
-static bool is_drm(const struct p2pdma_node *node)
-{
-	return !strncmp(node->device, "card", 4) || !strncmp(node->device, "render", 6);
-}
-
-static void format_mib(uint64_t bytes, char *text, size_t size)
+void doctor_format_size(uint64_t bytes, char text[DOCTOR_SIZE_SIZE])
 {
 	if (bytes >= 1ULL << 30)
-		snprintf(text, size, "%.4g GiB", (double)bytes / (1ULL << 30));
+		snprintf(text, DOCTOR_SIZE_SIZE, "%.4g GiB", (double)bytes / (1ULL << 30));
+	else if (bytes >= 1ULL << 20)
+		snprintf(text, DOCTOR_SIZE_SIZE, "%.4g MiB", (double)bytes / (1ULL << 20));
 	else
-		snprintf(text, size, "%.4g MiB", (double)bytes / (1ULL << 20));
+		snprintf(text, DOCTOR_SIZE_SIZE, "%.4g KiB", (double)bytes / (1ULL << 10));
+}
+
+static void name_of(const struct pci_address *address, uint32_t bar,
+		    char name[PCI_PROVIDER_NAME_SIZE])
+{
+	const struct pci_provider_name parts = {.address = *address, .bar = bar};
+
+	pci_provider_name_format(&parts, name);
 }
 
 /* The first backend that can; else what each of those for such memory says. */
-static bool can_export(const struct doctor *doctor, const struct pci_function *function,
-		       uint32_t bar, char *ret_why, size_t size)
+static bool can_export(const struct look *look, uint32_t bar, char ret_why[EVIDENCE_SIZE])
 {
 	char why[BACKEND_WHY_SIZE];
 	size_t length = 0;
 
-	snprintf(ret_why, size, "nothing here exports such memory");
+	snprintf(ret_why, EVIDENCE_SIZE, "nothing here exports such memory");
 	for (size_t i = 0; backends[i]; i++) {
 		if (backends[i]->kind != backend_kind(bar))
 			continue;
-		if (backend_can_export(backends[i], doctor->context, function, bar, why)) {
-			snprintf(ret_why, size, "%s", why);
+		if (backend_can_export(backends[i], look->doctor->context, &look->function, bar,
+				       why)) {
+			snprintf(ret_why, EVIDENCE_SIZE, "%s", why);
+			look->doctor->nr_exportable++;
 			return true;
 		}
-		if (length < size)
-			length += (size_t)snprintf(ret_why + length, size - length, "%s%s",
+		if (length < EVIDENCE_SIZE)
+			length += (size_t)snprintf(ret_why + length, EVIDENCE_SIZE - length, "%s%s",
 						   length ? "; " : "", why);
 	}
 	return false;
 }
 
-static bool is_for_export(const struct pci_function *function)
+static void check_bar(struct look *look, uint32_t bar)
 {
-	return !strcmp(function->driver, "p2pdma_export") || vfio_is_bound(function);
-}
+	const struct pci_function *function = &look->function;
+	const char *driver = *function->driver ? function->driver : "no driver";
+	char subject[PCI_PROVIDER_NAME_SIZE], why[EVIDENCE_SIZE], size[DOCTOR_SIZE_SIZE];
+	struct doctor *doctor = look->doctor;
 
-static void check_export(struct doctor *doctor, const struct p2pdma_node *node,
-			 const struct pci_function *function, const char *subject)
-{
-	char why[320], size[24];
-	bool is_able = can_export(doctor, function, node->bar, why, sizeof(why));
-
-	format_mib(node->bar_bytes, size, sizeof(size));
-	if (vfio_is_bound(function))
-		doctor->has_vfio = true;
-	if (is_able) {
-		doctor->nr_exportable++;
+	name_of(&function->address, bar, subject);
+	doctor_format_size(function->bars[bar].size_bytes, size);
+	look->memories |= 1U << bar;
+	if (can_export(look, bar, why)) {
 		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_OK, subject, "%s, %s",
 			   size, why);
-	} else if (is_for_export(function)) {
+	} else if (!strcmp(driver, "p2pdma_export") || vfio_is_bound(function)) {
 		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_WARNING, subject,
 			   "%s, but this process can't export it: %s", size, why);
 		doctor_advise(doctor, "acquire it from p2pd, or let this user open its node; "
 				      "`p2pctl list` shows what p2pd offers");
-	} else if (is_drm(node)) {
-		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_OK, subject,
-			   "%s, its memory is exported by its driver %s as %s", size,
-			   function->driver, node->device);
+	} else if (*look->vram) {
+		doctor_add(
+			doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_OK, subject,
+			"%s, in the hands of %s: what of its memory can be exported is said of %s",
+			size, driver, look->vram);
 	} else {
 		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_OK, subject,
-			   "%s, in the hands of %s; `p2pctl bind %s` would make it a provider",
-			   size, *function->driver ? function->driver : "no driver", node->name);
+			   "%s, in the hands of %s%s; `p2pctl bind %s` would make it a provider",
+			   size, driver,
+			   look->has_drm ? ", which has no render node to export memory by" : "",
+			   look->node->name);
 	}
-}
-
-/* Sizes that the kernel shows to everybody: "0000000000003f00". */
-static bool read_sizes(int dir_fd, uint32_t bar, struct pci_resizable *ret_bar)
-{
-	char path[32], line[32];
-	char *end;
-
-	snprintf(path, sizeof(path), "resource%" PRIu32 "_resize", bar);
-	if (sysfs_read_line(dir_fd, path, line, sizeof(line)))
-		return false;
-	errno = 0;
-	ret_bar->sizes = strtoull(line, &end, 16);
-	return !errno && end != line && !*end;
-}
-
-static void check_size(struct doctor *doctor, const char *subject, uint64_t bar_bytes,
-		       uint64_t memory_bytes, uint64_t largest_bytes)
-{
-	char bar[24], memory[24], largest[24];
-
-	format_mib(bar_bytes, bar, sizeof(bar));
-	format_mib(memory_bytes, memory, sizeof(memory));
-	format_mib(largest_bytes, largest, sizeof(largest));
-	if (memory_bytes > bar_bytes) {
-		doctor_add(doctor, DOCTOR_PROVIDER_BAR, P2PDMA_SEVERITY_WARNING, subject,
-			   "the BAR shows %s of %s of memory: peers reach no more%s%s", bar, memory,
-			   largest_bytes > bar_bytes ? "; it could be " : "",
-			   largest_bytes > bar_bytes ? largest : "");
-	} else if (!memory_bytes && largest_bytes > bar_bytes) {
-		doctor_add(doctor, DOCTOR_PROVIDER_BAR, P2PDMA_SEVERITY_WARNING, subject,
-			   "the BAR has %s and could have %s", bar, largest);
-	} else {
-		doctor_add(doctor, DOCTOR_PROVIDER_BAR, P2PDMA_SEVERITY_OK, subject, "%s%s", bar,
-			   memory_bytes	 ? ", all of the device's memory" :
-			   largest_bytes ? ", the largest of its sizes" :
-					   ", and it can't be resized");
-		return;
-	}
-	doctor_advise(doctor,
-		      "switch on \"Above 4G Decoding\" and \"Resizable BAR\" in the firmware; or, "
-		      "with no driver bound, write a larger size to its resourceN_resize, if the "
-		      "bridges above have room (pci=realloc)");
-}
-
-static void check_bar(struct doctor *doctor, int function_fd, const struct p2pdma_node *node,
-		      const char *subject)
-{
-	struct pci_extra extra = {.is_resizable_known = false};
-	struct pci_memory vram = {.size_bytes = 0};
-	int r;
-
-	/* 0 of a driver that doesn't tell, and of what isn't a GPU. */
-	pci_memory_query(function_fd, PCI_MEMORY_VRAM, &vram);
-	r = pci_config_query_extra(function_fd, &extra);
-	/* Without a word where it has left since. */
-	if (doctor_is_unseen(doctor, DOCTOR_PROVIDER_BAR, subject, "its configuration space", r) ||
-	    r)
-		return;
-	if (!extra.is_resizable_known &&
-	    !read_sizes(function_fd, node->bar, &extra.bars[node->bar]) && !vram.size_bytes) {
-		doctor_add(doctor, DOCTOR_PROVIDER_BAR, P2PDMA_SEVERITY_UNKNOWN, subject,
-			   "whether the BAR could be larger is only shown to CAP_SYS_ADMIN");
-		doctor_advise(doctor, "ask as root");
-		return;
-	}
-	check_size(doctor, subject, node->bar_bytes, vram.size_bytes,
-		   pci_resizable_largest(&extra.bars[node->bar]));
 }
 
 /* Memory that the function's driver divides up. */
-static void check_memory(struct doctor *doctor, int function_fd,
-			 const struct pci_function *function, uint32_t bar)
+static void check_memory(struct look *look, uint32_t bar, uint64_t size_bytes)
 {
-	struct pci_provider_name name = {.address = function->address, .bar = bar};
-	char subject[PCI_PROVIDER_NAME_SIZE], why[320], size[24] = "memory of unknown size";
-	struct pci_memory memory;
+	char subject[PCI_PROVIDER_NAME_SIZE], why[EVIDENCE_SIZE];
+	char size[DOCTOR_SIZE_SIZE] = "memory of unknown size";
+	struct doctor *doctor = look->doctor;
 
-	if (pci_memory_query(function_fd, bar, &memory))
-		return;
-	pci_provider_name_format(&name, subject);
-	if (memory.size_bytes)
-		format_mib(memory.size_bytes, size, sizeof(size));
-	if (can_export(doctor, function, bar, why, sizeof(why))) {
-		doctor->nr_exportable++;
+	name_of(&look->function.address, bar, subject);
+	if (size_bytes)
+		doctor_format_size(size_bytes, size);
+	look->memories |= 1U << bar;
+	if (can_export(look, bar, why)) {
 		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_OK, subject, "%s, %s",
 			   size, why);
 		return;
 	}
 	doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_WARNING, subject,
 		   "%s, but this process can't export it: %s", size, why);
-	doctor_advise(doctor,
-		      "see permission.node for its nodes; its own runtime may export it, and "
-		      "p2pdma_buffer_adopt() takes what that exports");
+	doctor_advise(
+		doctor, "%s",
+		bar == PCI_MEMORY_P2PMEM ?
+			"be root, or let this user open p2pmem/allocate of the function in "
+			"sysfs; p2pd leases it, too" :
+			"see permission.node for its nodes; where its runtime is CUDA, HSA or "
+			"Level Zero, p2pdma_buffer_new_pointer() takes what that allocated, "
+			"and p2pdma_buffer_adopt() any DMABUF");
 }
 
-static void check_one(struct doctor *doctor, const struct p2pdma_node *node)
+/* sysfs answers nonsense, or this process has no descriptor left to ask with. */
+static void tell_error(struct doctor *doctor, const struct p2pdma_node *node, const char *subject,
+		       int error)
 {
-	struct pci_function function;
-	struct pci_address address;
-	cleanup_fd int fd = -1;
-	char subject[40];
-	int r;
-
-	snprintf(subject, sizeof(subject), "%s/%" PRIu32, node->name, node->bar);
-	r = pci_address_parse(node->name, &address);
-	if (!r)
-		r = pci_function_query(doctor->context->sysfs_fd, &address, &function);
-	if (!r)
-		r = pci_function_open(doctor->context->sysfs_fd, &address, &fd);
-	/* It has left since the tree was looked at. */
-	if (r == -ENODEV)
+	/* It has left since the tree was looked at, or has no such memory. */
+	if (error == -ENODEV)
 		return;
-	if (r) {
-		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_PROBLEM, subject,
-			   "what sysfs says of it makes no sense: %s", error_name(r));
+	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM) {
+		doctor_fail(doctor, error);
 		return;
 	}
-	check_export(doctor, node, &function, subject);
-	check_bar(doctor, fd, node, subject);
-	check_memory(doctor, fd, &function, PCI_MEMORY_VRAM);
-	check_memory(doctor, fd, &function, PCI_MEMORY_P2PMEM);
+	doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_PROBLEM, subject,
+		   "what sysfs says of it makes no sense: %s", error_name(error));
+	doctor_advise(doctor,
+		      "look at /sys/bus/pci/devices/%s, and report what is wrong there to "
+		      "the authors of its driver",
+		      node->name);
+}
+
+/* Of a GPU; before its BARs, which show it. */
+static void check_vram(struct look *look)
+{
+	char size[DOCTOR_SIZE_SIZE] = "memory of unknown size";
+	struct doctor *doctor = look->doctor;
+	struct pci_memory memory;
+	const char *why;
+	bool is_system;
+	int r;
+
+	r = pci_memory_query(look->fd, PCI_MEMORY_VRAM, &memory);
+	if (r != -ENODEV)
+		name_of(&look->function.address, PCI_MEMORY_VRAM, look->vram);
+	if (r) {
+		tell_error(doctor, look->node, look->vram, r);
+		return;
+	}
+	look->vram_bytes = memory.size_bytes;
+	why = drm_why_unreachable(&look->function, &is_system);
+	if (!why) {
+		check_memory(look, PCI_MEMORY_VRAM, memory.size_bytes);
+		return;
+	}
+	if (is_system) {
+		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_OK, look->vram,
+			   "no memory of the device is lent by %s: %s", look->function.driver, why);
+		return;
+	}
+	if (memory.size_bytes)
+		doctor_format_size(memory.size_bytes, size);
+	doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_WARNING, look->vram,
+		   "%s, but other devices don't get it from %s: %s", size, look->function.driver,
+		   why);
+	doctor_advise(doctor,
+		      "amdgpu and xe give it, as do the vendors' own drivers with CUDA, HSA or "
+		      "Level Zero; P2PDMA_BUFFER_ALLOW_SYSTEM takes memory of the machine instead");
+}
+
+static void check_p2pmem(struct look *look)
+{
+	char subject[PCI_PROVIDER_NAME_SIZE];
+	struct pci_memory memory;
+	int r;
+
+	r = pci_memory_query(look->fd, PCI_MEMORY_P2PMEM, &memory);
+	if (!r) {
+		check_memory(look, PCI_MEMORY_P2PMEM, memory.size_bytes);
+		return;
+	}
+	name_of(&look->function.address, PCI_MEMORY_P2PMEM, subject);
+	tell_error(look->doctor, look->node, subject, r);
+}
+
+static void check_bars(struct look *look)
+{
+	const struct pci_function *function = &look->function;
+
+	if (look->node->class_code >> 16 == CLASS_NETWORK)
+		return;
+	for (uint32_t bar = 0; bar < PCI_NR_BARS; bar++) {
+		const struct pci_bar *found = &function->bars[bar];
+
+		if (!found->is_memory || found->size_bytes < SMALLEST_BAR)
+			continue;
+		check_bar(look, bar);
+		if (vfio_is_bound(function))
+			look->doctor->has_vfio = true;
+	}
+	doctor_check_sizes(look->doctor, look->fd, function, look->memories, look->vram_bytes);
+}
+
+/* For the checks behind. */
+static void leave(const struct look *look, size_t index)
+{
+	struct doctor *doctor = look->doctor;
+	const struct p2pdma_node *node = look->node;
+	struct doctor_provider *providers;
+	uint32_t bar = node->bar;
+
+	if (!look->memories)
+		return;
+	providers = reallocarray(doctor->providers, doctor->nr_providers + 1, sizeof(*providers));
+	if (!providers) {
+		doctor_fail(doctor, -ENOMEM);
+		return;
+	}
+	doctor->providers = providers;
+	providers += doctor->nr_providers++;
+	*providers = (struct doctor_provider){.index = index, .memories = look->memories};
+	memcpy(providers->function, node->name, sizeof(providers->function));
+	if (!(look->memories & 1U << bar))
+		bar = look->memories & 1U << PCI_MEMORY_VRAM ? PCI_MEMORY_VRAM : PCI_MEMORY_P2PMEM;
+	name_of(&look->function.address, bar, providers->name);
+}
+
+static bool has(const struct doctor *doctor, const struct p2pdma_node *node, const char *directory)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "bus/pci/devices/%s/%s", node->name, directory);
+	return !faccessat(doctor->context->sysfs_fd, path, F_OK, 0);
+}
+
+static void check_function(struct doctor *doctor, const struct p2pdma_node *node, size_t index)
+{
+	struct look look = {.doctor = doctor, .node = node, .has_drm = has(doctor, node, "drm")};
+	bool has_p2pmem = has(doctor, node, "p2pmem");
+	struct pci_address address;
+	cleanup_fd int fd = -1;
+	int r;
+
+	if (has_p2pmem)
+		doctor->has_p2pmem = true;
+	if (!look.has_drm && !has_p2pmem && node->bar_bytes < SMALLEST_BAR)
+		return;
+	r = pci_address_parse(node->name, &address);
+	if (!r)
+		r = pci_function_query(doctor->context->sysfs_fd, &address, &look.function);
+	if (!r)
+		r = pci_function_open(doctor->context->sysfs_fd, &address, &fd);
+	if (r) {
+		tell_error(doctor, node, node->name, r);
+		return;
+	}
+	look.fd = fd;
+	if (look.has_drm)
+		check_vram(&look);
+	check_bars(&look);
+	if (has_p2pmem)
+		check_p2pmem(&look);
+	leave(&look, index);
+}
+
+static size_t count_providers(const struct doctor *doctor)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < doctor->nr_providers; i++)
+		count += (size_t)__builtin_popcount(doctor->providers[i].memories);
+	return count;
 }
 
 void doctor_check_providers(struct doctor *doctor)
 {
-	size_t count = 0;
-
 	for (size_t i = 0; i < p2pdma_topology_count(doctor->topology); i++) {
 		struct p2pdma_node node = P2PDMA_NODE_INIT;
 
 		p2pdma_topology_node(doctor->topology, i, &node);
-		if (!doctor_is_provider(&node))
-			continue;
-		check_one(doctor, &node);
-		count++;
+		if (node.kind == P2PDMA_NODE_FUNCTION)
+			check_function(doctor, &node, i);
 	}
-	if (count) {
+	if (doctor->nr_providers) {
 		doctor_add(doctor, DOCTOR_PROVIDER_LIST, P2PDMA_SEVERITY_OK, "machine",
-			   "%zu functions with a BAR of 1 MiB or more, %zu of them to be exported "
-			   "by this process",
-			   count, doctor->nr_exportable);
+			   "%zu functions with memory to lend: %zu providers, %zu of them to be "
+			   "exported by this process",
+			   doctor->nr_providers, count_providers(doctor), doctor->nr_exportable);
 		return;
 	}
 	doctor_add(doctor, DOCTOR_PROVIDER_LIST, P2PDMA_SEVERITY_PROBLEM, "machine", "%s",
-		   doctor->topology ? "no function has a BAR of 1 MiB or more to lend" :
+		   doctor->topology ? "no function has a BAR of 1 MiB or more, vram or p2pmem to "
+				      "lend" :
 				      "there is no PCI here");
 	doctor_advise(doctor, "%s",
 		      doctor->topology ? "a GPU, an NVMe drive with a controller memory buffer, an "

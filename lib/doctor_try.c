@@ -54,7 +54,7 @@ static void try_register(struct doctor *doctor, struct p2pdma_buffer *buffer, co
 			 const struct doctor_rdma *rdma)
 {
 	struct p2pdma_mr *mr = NULL;
-	char subject[120];
+	char subject[PCI_PROVIDER_NAME_SIZE + 72];
 	int r;
 
 	snprintf(subject, sizeof(subject), "%s to %s", provider, rdma->name);
@@ -74,15 +74,17 @@ static void try_register(struct doctor *doctor, struct p2pdma_buffer *buffer, co
 		      provider, rdma->name);
 }
 
-static void try_provider(struct doctor *doctor, const struct p2pdma_node *node, const char *name)
+static void try_bar(struct doctor *doctor, const char *function, uint32_t bar)
 {
 	struct p2pdma_buffer_options options = P2PDMA_BUFFER_OPTIONS_INIT;
 	struct p2pdma_context *context = doctor->context;
 	struct p2pdma_range page = {0, context->page_size_bytes};
 	struct p2pdma_provider *provider = NULL;
 	struct p2pdma_buffer *buffer = NULL;
+	char name[PCI_PROVIDER_NAME_SIZE];
 	int r;
 
+	snprintf(name, sizeof(name), "%s/%" PRIu32, function, bar);
 	options.backend = P2PDMA_BACKEND_EXPORT;
 	r = p2pdma_provider_find(context, name, &provider);
 	if (!r)
@@ -95,7 +97,7 @@ static void try_provider(struct doctor *doctor, const struct p2pdma_node *node, 
 			doctor,
 			"the kernel's log may have more; `p2pctl unbind %s`, then `p2pctl bind "
 			"%s`, begins anew and ends every lease of it",
-			node->name, node->name);
+			function, function);
 		return;
 	}
 	list_for_each_entry(rdma, &doctor->rdmas, struct doctor_rdma, link)
@@ -103,30 +105,29 @@ static void try_provider(struct doctor *doctor, const struct p2pdma_node *node, 
 	p2pdma_buffer_free(buffer);
 }
 
-static void try_one(struct doctor *doctor, const struct p2pdma_node *node)
+static void try_one(struct doctor *doctor, const struct doctor_provider *provider)
 {
 	struct pci_function function;
 	struct pci_address address;
-	char name[40], path[64];
+	char path[64];
 
-	snprintf(name, sizeof(name), "%s/%" PRIu32, node->name, node->bar);
-	snprintf(path, sizeof(path), "p2pdma/%s", node->name);
-	if (pci_address_parse(node->name, &address) ||
+	snprintf(path, sizeof(path), "p2pdma/%s", provider->function);
+	if (pci_address_parse(provider->function, &address) ||
 	    pci_function_query(doctor->context->sysfs_fd, &address, &function))
 		return;
-	if (vfio_is_bound(&function))
-		try_vfio(doctor, name, &function);
-	else if (!doctor->context->sys->access_at(doctor->context->dev_fd, path, R_OK | W_OK))
-		try_provider(doctor, node, name);
+	if (vfio_is_bound(&function)) {
+		try_vfio(doctor, provider->name, &function);
+		return;
+	}
+	if (doctor->context->sys->access_at(doctor->context->dev_fd, path, R_OK | W_OK))
+		return;
+	for (uint32_t bar = 0; bar < PCI_NR_BARS; bar++)
+		if (provider->memories & 1U << bar)
+			try_bar(doctor, provider->function, bar);
 }
 
 void doctor_try(struct doctor *doctor)
 {
-	for (size_t i = 0; i < p2pdma_topology_count(doctor->topology); i++) {
-		struct p2pdma_node node = P2PDMA_NODE_INIT;
-
-		p2pdma_topology_node(doctor->topology, i, &node);
-		if (doctor_is_provider(&node))
-			try_one(doctor, &node);
-	}
+	for (size_t i = 0; i < doctor->nr_providers; i++)
+		try_one(doctor, &doctor->providers[i]);
 }

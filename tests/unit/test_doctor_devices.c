@@ -291,7 +291,8 @@ static void provider_export_by_driver(void **state)
 	fake_link("../../devices/pci0000:00/0000:00:01.0/" GPU "/drm/card0", "sys/class/drm/card0");
 	replace_gpu(&(struct fake_pci){.driver = "amdgpu"});
 	examine();
-	assert_finding("provider.export", GPU "/2", OK, "by its driver amdgpu as card0", "");
+	assert_finding("provider.export", GPU "/2", OK, "hands of amdgpu, which has no render node",
+		       "");
 	fake_write("sys/bus/pci/devices/" GPU "/resource", "nonsense\n");
 	examine();
 	assert_none("provider.export", GPU "/2");
@@ -307,7 +308,7 @@ static void provider_memory_of_drivers(void **state)
 	fake_mkdir("sys/bus/pci/devices/" GPU "/drm/renderD128");
 	examine();
 	assert_finding("provider.export", GPU "/p2pmem", WARNING, "64 MiB, but this process can't",
-		       "permission.node");
+		       "p2pmem/allocate");
 	/* p2pdma_export isn't a driver of DRM's. */
 	assert_finding("provider.export", GPU "/vram", WARNING, "memory of unknown size",
 		       "p2pdma_buffer_adopt()");
