@@ -18,7 +18,8 @@ struct service_question {
 };
 
 static struct {
-	const int *errors; /* of the next questions; where they end, and where it is 0, it is asked */
+	/* Of the next questions; where they end, and where it is 0, it is asked. */
+	const int *errors;
 	size_t nr_errors;
 	size_t nr_asked;
 	size_t nr_forgotten, nr_stored;
