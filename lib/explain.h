@@ -106,6 +106,10 @@ explain_look explain_function;
 explain_look explain_unrevocable;
 
 /* The process and the system (explain_limits.c). */
+/* Would this much more pass the limit? Whatever the numbers. */
+bool explain_exceeds(uint64_t limit_bytes, uint64_t used_kib, uint64_t wanted_bytes);
+/* Begun ones count. */
+uint64_t explain_kib(uint64_t bytes);
 explain_look explain_sandbox;
 explain_look explain_open_files;
 explain_look explain_mappings;

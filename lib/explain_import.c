@@ -74,7 +74,9 @@ bool explain_library(struct explain *explain)
 	uint32_t driver_id;
 	int r;
 
-	if (explain->fd < 0 || explain_nic_driver(explain, &driver_id))
+	/* Nothing can be tried of which it isn't known what. */
+	if (explain->fd < 0 || !explain->request->length_bytes ||
+	    explain_nic_driver(explain, &driver_id))
 		return false;
 	r = explain_nic_try(explain, explain->request->access);
 	if (r == explain->error)

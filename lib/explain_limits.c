@@ -49,6 +49,16 @@ bool explain_open_files(struct explain *explain)
 	return true;
 }
 
+bool explain_exceeds(uint64_t limit_bytes, uint64_t used_kib, uint64_t wanted_bytes)
+{
+	return used_kib > limit_bytes / 1024 || wanted_bytes > limit_bytes - used_kib * 1024;
+}
+
+uint64_t explain_kib(uint64_t bytes)
+{
+	return bytes / 1024 + !!(bytes % 1024);
+}
+
 static bool look_at_map_count(struct explain *explain)
 {
 	const struct sys_ops *sys = explain->context->sys;
@@ -79,12 +89,12 @@ bool explain_mappings(struct explain *explain)
 		return true;
 	if (!takes_addresses(explain->request->operation) || sys->limit(RLIMIT_AS, &limit) ||
 	    limit == UINT64_MAX || proc_find_u64(sys, "/proc/self/status", "VmSize:", &used_kib) ||
-	    used_kib * 1024 + wanted <= limit)
+	    !explain_exceeds(limit, used_kib, wanted))
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_ADDRESS_SPACE, P2PDMA_EXPLANATION_SEEN,
 		    "this process has %" PRIu64 " KiB of address space, wants %" PRIu64
 		    " KiB more, and may have %" PRIu64 " KiB",
-		    used_kib, (wanted + 1023) / 1024, limit / 1024);
+		    used_kib, explain_kib(wanted), limit / 1024);
 	explain_remedy(explain->out, "raise RLIMIT_AS (ulimit -v, LimitAS=)");
 	return true;
 }

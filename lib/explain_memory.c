@@ -35,12 +35,12 @@ bool explain_memlock(struct explain *explain)
 	if (sys->limit(RLIMIT_MEMLOCK, &limit) || limit == UINT64_MAX || has_ipc_lock(sys))
 		return false;
 	proc_find_u64(sys, "/proc/self/status", "VmPin:", &pinned_kib);
-	if (limit && pinned_kib * 1024 + explain->request->length_bytes <= limit)
+	if (limit && !explain_exceeds(limit, pinned_kib, explain->request->length_bytes))
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_MEMLOCK, P2PDMA_EXPLANATION_SEEN,
 		    "this process has pinned %" PRIu64 " KiB and wants %" PRIu64
 		    " KiB more, and may have %" PRIu64 " KiB",
-		    pinned_kib, (explain->request->length_bytes + 1023) / 1024, limit / 1024);
+		    pinned_kib, explain_kib(explain->request->length_bytes), limit / 1024);
 	explain_remedy(explain->out,
 		       "raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=, limits.conf); a DMABUF "
 		       "isn't counted against it");

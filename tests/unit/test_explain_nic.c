@@ -52,6 +52,18 @@ static void library_lacks_it_eopnotsupp(void **state)
 	assert_explained(-EOPNOTSUPP, P2PDMA_CAUSE_DMA_HANDLE, false, "ibv_reg_mr_ex()");
 }
 
+/* A length that was left out can't be tried again, and says nothing about the library. */
+static void registration_without_a_length_eopnotsupp(void **state)
+{
+	(void)state;
+	request.length_bytes = 0;
+	fake.uverbs_error = -EINVAL;
+	assert_explained(-EOPNOTSUPP, P2PDMA_CAUSE_NIC_REFUSES, false, "peer to peer");
+	fake.driver_id = EFA;
+	assert_explained(-EOPNOTSUPP, P2PDMA_CAUSE_UNREVOCABLE, false, "can't be revoked");
+	assert_explained(-EINVAL, P2PDMA_CAUSE_RANGE, true, "can't be empty");
+}
+
 static void access_that_driver_refuses_eopnotsupp(void **state)
 {
 	(void)state;
@@ -240,6 +252,16 @@ static void address_space_has_run_out_enomem(void **state)
 	assert_explained(-ENOMEM, P2PDMA_CAUSE_ADDRESS_SPACE, true,
 			 "9216 KiB of address space, wants 1025 KiB more, and may have 10240");
 	assert_remedy("RLIMIT_AS");
+	/* Of numbers near the end of their range none wraps around. */
+	request.length_bytes = UINT64_MAX - 0xfff;
+	assert_explained(-ENOMEM, P2PDMA_CAUSE_ADDRESS_SPACE, true,
+			 "wants 18014398509481980 KiB more");
+	request.length_bytes = UINT64_MAX;
+	assert_explained(-ENOMEM, P2PDMA_CAUSE_ADDRESS_SPACE, true,
+			 "wants 18014398509481984 KiB more");
+	request.length_bytes = 1;
+	fake_write("proc/self/status", "VmSize:\t 18014398509481984 kB\n");
+	assert_explained(-ENOMEM, P2PDMA_CAUSE_ADDRESS_SPACE, true, "wants 1 KiB more");
 }
 
 static void control_group_eagain(void **state)
@@ -268,6 +290,13 @@ static void memory_is_locked_enomem(void **state)
 	fake_write("proc/self/status", "VmPin:\t       0 kB\nCapEff:\t0000000000000000\n");
 	request.length_bytes = 1;
 	assert_explained(-EPERM, P2PDMA_CAUSE_MEMLOCK, true, "may have 0 KiB");
+	fake.limits[RLIMIT_MEMLOCK] = MIB + 1;
+	fake_write("proc/self/status", "VmPin:\t       4 kB\nCapEff:\t0000000000000000\n");
+	request.length_bytes = UINT64_MAX - 0xfff;
+	assert_explained(-ENOMEM, P2PDMA_CAUSE_MEMLOCK, true, "wants 18014398509481980 KiB more");
+	request.length_bytes = UINT64_MAX;
+	assert_explained(-ENOMEM, P2PDMA_CAUSE_MEMLOCK, true, "wants 18014398509481984 KiB more");
+	request.length_bytes = MIB;
 	/* A DMABUF isn't counted. */
 	request.operation = P2PDMA_OPERATION_REGISTER;
 	assert_explained(-ENOMEM, P2PDMA_CAUSE_NO_MEMORY, false, "no limit of this process");
@@ -323,6 +352,7 @@ int main(void)
 		CASE(driver_without_dmabufs_eopnotsupp),
 		CASE(mlx5_without_odp_eopnotsupp),
 		CASE(library_lacks_it_eopnotsupp),
+		CASE(registration_without_a_length_eopnotsupp),
 		CASE(access_that_driver_refuses_eopnotsupp),
 		CASE(nic_function_eopnotsupp),
 		CASE(importer_not_revocable_eopnotsupp),
