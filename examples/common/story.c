@@ -88,7 +88,6 @@ long story_check(const volatile uint8_t *memory, size_t bytes, uint8_t seed)
 static void tell_provider(const struct p2pdma_provider *provider)
 {
 	const char *driver = p2pdma_provider_driver(provider);
-
 	uint64_t bytes = p2pdma_provider_size_bytes(provider);
 	char bar[16] = "memory";
 

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 """p2pctl doctor on machines made of files (machine.py), and its reports.
 
-    tests/cli/test_doctor.py BUILD [UNITTEST OPTION...]
-
 What each check says is tests/unit/test_doctor*.c's; here is what becomes of it: tables, JSON, exit codes,
 colours, and a report that is whole, private, and without secrets.
 """
@@ -14,16 +12,15 @@ import pty
 import re
 import stat
 import subprocess
-import sys
 import tarfile
 import unittest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cli_case
 import machine
+from cli_case import FAILED, NOT_POSSIBLE, OK, PARTIAL, USAGE
 
-BUILD = Path(".")
-OK, FAILED, USAGE, UNREACHABLE, DENIED, NOT_FOUND, NOT_POSSIBLE, TIMEOUT, PARTIAL = range(9)
 ORDER = ["problem", "warning", "unknown", "ok"]
 PARTS = ["README.txt", "doctor.json", "topo.json", "system.txt", "modules.txt", "pci.txt",
          "sysfs.txt", "limits.txt", "p2pd.txt"]
@@ -61,7 +58,7 @@ class Case(unittest.TestCase):
                     P2PCTL_TEST_ROOT=f"{self.place}/root", **more)
 
     def run_it(self, code: int, *arguments: str) -> subprocess.CompletedProcess:
-        done = subprocess.run([str(BUILD / "cli/p2pctl_test"), *arguments], env=self.env(),
+        done = subprocess.run([cli_case.program(), *arguments], env=self.env(),
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
                               check=False)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
@@ -146,7 +143,7 @@ class Findings(Case):
         with os.fdopen(main, "rb", buffering=0) as out:
             env = {key: value for key, value in self.env(**more).items()
                    if key != "NO_COLOR" or key in more}
-            process = subprocess.Popen([str(BUILD / "cli/p2pctl_test"), "doctor"],
+            process = subprocess.Popen([cli_case.program(), "doctor"],
                                        env=dict(env, TERM="xterm"), stdout=side)
             os.close(side)
             text = b""
@@ -256,7 +253,7 @@ class Bundle(Case):
         path = self.place / "report.tar"
         done = subprocess.run(
             ["sh", "-c", 'ulimit -f 8; trap "" XFSZ; exec "$@"', "sh",
-             str(BUILD / "cli/p2pctl_test"), "doctor", "--bundle", str(path)],
+             cli_case.program(), "doctor", "--bundle", str(path)],
             env=self.env(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             timeout=60, check=False)
         self.assertEqual(done.returncode, FAILED)
@@ -265,7 +262,4 @@ class Bundle(Case):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    BUILD = Path(sys.argv.pop(1))
-    unittest.main()
+    cli_case.main()

@@ -2,26 +2,25 @@
 # SPDX-License-Identifier: MIT
 """What p2pctl takes, what --help says, the manual page and bash's completion: all the same.
 
-    tests/cli/test_help.py BUILD SOURCE [UNITTEST OPTION...]
-
 --help of a command is made from the table by which its options are parsed, so it is what the
 others are compared with.
 """
 
 import re
 import subprocess
-import sys
 import unittest
 from pathlib import Path
 
-BUILD = SOURCE = Path(".")
+import cli_case
+
+SOURCE = Path(__file__).resolve().parents[2]
 COMMON = {"json", "no-headings", "bytes", "timeout", "help"}
 # Whose options the manual page describes elsewhere, and which of those the command hasn't.
 REFERS = {"bench": ("acquire", {"revoke-signal"})}
 
 
 def run(*arguments: str) -> str:
-    done = subprocess.run([str(BUILD / "cli/p2pctl_test"), *arguments], stdout=subprocess.PIPE,
+    done = subprocess.run([cli_case.program(), *arguments], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, encoding="utf-8", timeout=60, check=False)
     if done.returncode or done.stderr:
         raise AssertionError(f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}")
@@ -107,7 +106,7 @@ class Help(unittest.TestCase):
                 if not found or found[1] == "help":
                     continue
                 # What comes behind it is wrong in any case: nothing is done.
-                done = subprocess.run([str(BUILD / "cli/p2pctl_test"), command, f"--{found[1]}=1",
+                done = subprocess.run([cli_case.program(), command, f"--{found[1]}=1",
                                        "--nonsense"],
                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                       env={"P2PDMA_SOCKET": "/nonexistent"},
@@ -118,7 +117,4 @@ class Help(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    BUILD, SOURCE = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    cli_case.main()

@@ -1,23 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """p2pctl list --direct on a machine made of files, with a GPU (fake_drm.c).
-
-    tests/cli/test_list.py BUILD [UNITTEST OPTION...]
 """
 
 import json
 import os
 import re
 import subprocess
-import sys
 import unittest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Optional
 
+import cli_case
 import machine
 
-BUILD = Path(".")
 GPU, OTHER = "0000:01:00.0", "0000:02:00.0"
 
 
@@ -43,7 +40,7 @@ class Vram(unittest.TestCase):
         env = dict(os.environ, P2PCTL_SYSFS=f"{self.folder.name}/sys", P2PDMA_SOCKET="/nonexistent")
         if vram is not None:
             env["P2PCTL_TEST_VRAM"] = str(vram)
-        done = subprocess.run([str(BUILD / "cli/p2pctl_test"), "list", "--direct", *arguments],
+        done = subprocess.run([cli_case.program(), "list", "--direct", *arguments],
                               env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               encoding="utf-8", timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -75,7 +72,4 @@ class Vram(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    BUILD = Path(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    cli_case.main()

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 """p2pctl topo, check and best on machines made of files (machine.py).
 
-    tests/cli/test_topo.py BUILD [UNITTEST OPTION...]
-
 What they print is compared with what the machine was made to be: matrices in full, pictures by
 what stands in them.
 """
@@ -12,16 +10,15 @@ import json
 import os
 import re
 import subprocess
-import sys
 import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cli_case
 import machine
+from cli_case import DENIED, FAILED, NOT_FOUND, NOT_POSSIBLE, OK, USAGE
 
-BUILD = Path(".")
-OK, FAILED, USAGE, UNREACHABLE, DENIED, NOT_FOUND, NOT_POSSIBLE, TIMEOUT, PARTIAL = range(9)
 NICS = [f"mlx5_{number}" for number in range(8)]
 GPUS = [f"0000:{bus:02x}:00.0/2" for bus in (0x19, 0x1a, 0x43, 0x44, 0x83, 0x84, 0xc3, 0xc4)]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -42,7 +39,7 @@ class Case(unittest.TestCase):
     def run_it(self, code: int, *arguments: str) -> subprocess.CompletedProcess:
         env = dict(os.environ, P2PCTL_SYSFS=f"{self.folder.name}/sys",
                    P2PCTL_TEST_ROOT=f"{self.folder.name}/root", P2PDMA_SOCKET="/nonexistent")
-        done = subprocess.run([str(BUILD / "cli/p2pctl_test"), *arguments], env=env,
+        done = subprocess.run([cli_case.program(), *arguments], env=env,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                               encoding="utf-8", errors="surrogateescape", check=False)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
@@ -71,7 +68,7 @@ class Case(unittest.TestCase):
         with TemporaryDirectory() as folder:
             machine.MACHINES[name](Path(folder))
             env = dict(os.environ, P2PCTL_SYSFS=f"{folder}/sys", P2PDMA_SOCKET="/nonexistent")
-            return subprocess.run([str(BUILD / "cli/p2pctl_test"), "topo"], env=env, check=True,
+            return subprocess.run([cli_case.program(), "topo"], env=env, check=True,
                                   stdout=subprocess.PIPE, encoding="utf-8", timeout=60).stdout
 
     def assert_readable(self, root: ElementTree.Element) -> None:
@@ -431,7 +428,4 @@ class Nothing(Case):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    BUILD = Path(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    cli_case.main()
