@@ -181,7 +181,8 @@ void discovery_add_pool(struct discovery *discovery, const struct sighting *seen
 	struct device *device;
 	int r;
 
-	r = source_p2pmem_new(discovery->sysfs_fd, seen->function, &device);
+	r = source_p2pmem_new(&discovery->server->broker, discovery->sysfs_fd, seen->function,
+			      &device);
 	if (!r)
 		list_append(&discovery->devices, &device->link);
 	list_providers(discovery, seen, r ? NULL : device, true, "");

@@ -67,7 +67,9 @@ struct policy_settings {
 		reattach_ms; /* leases wait for their holder after a restart or a lost connection */
 	uint64_t hello_ms;   /* a new connection must have said HELLO */
 	uint64_t stall_ms;   /* a client that doesn't read this long is dropped */
-	gid_t admin_gid;     /* members may administrate, as root may; (gid_t)-1: none */
+	/* So much of a pool of p2pmem may be with its driver when it is leased. */
+	uint64_t p2pmem_driver_bytes;
+	gid_t admin_gid;	/* members may administrate, as root may; (gid_t)-1: none */
 	char metrics_path[256]; /* node_exporter textfile, "": none */
 	uint32_t log_level;	/* enum p2pdma_log_level */
 	uint32_t found;		/* POLICY_FOUND_*: not a setting, but where they come from */

@@ -278,6 +278,8 @@ static const struct key keys[] = {
 	       "a number from 1 to 1000000, or unlimited"),
 	DAEMON("requests-burst", KIND_NUMBER_32, limits.requests_burst, 1, 1000000, false, NULL,
 	       "a number from 1 to 1000000"),
+	DAEMON("p2pmem-driver-bytes", KIND_BYTES, p2pmem_driver_bytes, 0, UINT64_MAX, false, NULL,
+	       "a size such as 128K, or 0"),
 	DAEMON("revoke-deadline", KIND_MS, revoke_deadline_ms, 0, YEAR_MS, false, NULL, A_TIME),
 	DAEMON("reattach-time", KIND_MS, reattach_ms, 0, YEAR_MS, false, NULL, A_TIME),
 	DAEMON("hello-time", KIND_MS, hello_ms, 1, YEAR_MS, false, NULL, A_TIME),

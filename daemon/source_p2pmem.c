@@ -9,13 +9,17 @@
  * be taken back. Hence a lease is of the whole pool, for one at a time, for those whom policy lets
  * have what can't be taken back (unrevocable = yes), and says that nothing of it can be forced.
  *
- * What can be seen is how much of the pool is free. A lease that is over ends when that is as much
- * again as it was when it was granted; until then nobody else gets the pool. That number, in pages, is
- * the lease's export id, so that the next p2pd goes on with it. Only the driver's leaving (an unbind,
- * a hot unplug) takes all from everybody, by the kernel.
+ * What can be seen is how much of the pool is free, and not who has the rest: processes, or the driver
+ * itself (NVMe drives have queues there), for which an administrator says how much that may be. A pool with
+ * more out than that isn't leased: somebody has memory of it from before, and p2pd may not even
+ * know of a lease that it came with, since its journal can be lost. A lease that is over ends when as much is
+ * free again as when it was granted, or no more out than the driver may have; until then nobody else gets
+ * the pool. The first of these numbers, in pages, is the lease's export id, so that the next p2pd goes on
+ * with it. Only the driver's leaving (an unbind, a hot unplug) takes all from everybody, by the kernel.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -26,10 +30,12 @@
 #include "common/path.h"
 #include "common/pci_memory.h"
 #include "common/sys.h"
+#include "log.h"
 #include "source_p2pmem.h"
 
 struct p2pmem_source {
 	struct device device; /* its fd: none */
+	struct broker *broker;
 	int sysfs_fd;
 	ino_t inode; /* of the file: which pool it is */
 };
@@ -76,17 +82,35 @@ static uint32_t pages_of(const struct pci_p2pmem *pool)
 	return (uint32_t)(pool->available_bytes / (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
+/* With processes, or with its driver. */
+static uint64_t out_bytes(const struct pci_p2pmem *pool)
+{
+	return pool->size_bytes - pool->available_bytes;
+}
+
+static uint64_t driver_bytes(const struct p2pmem_source *p2pmem)
+{
+	return policy_settings(p2pmem->broker->policy)->p2pmem_driver_bytes;
+}
+
 static int export(struct device *device, const struct lease *lease, struct source_grant *ret)
 {
 	const struct p2pmem_source *p2pmem = p2pmem_of(device);
+	uint64_t most_bytes = driver_bytes(p2pmem);
 	struct pci_p2pmem pool;
 	char path[80];
 	int r;
 
-	(void)lease;
 	r = query(p2pmem, &pool);
 	if (r)
 		return cause_fail(&ret->why, r, "its pool can't be looked at: %s", error_name(r));
+	/* Who has it already and asks again has his own memory out. */
+	if (!lease->export_id && out_bytes(&pool) > most_bytes)
+		return cause_fail(&ret->why, -EBUSY,
+				  "%" PRIu64 " of its %" PRIu64 " bytes are out, and "
+				  "p2pmem-driver-bytes lets its driver have %" PRIu64
+				  ": see p2pd(8)",
+				  out_bytes(&pool), pool.size_bytes, most_bytes);
 	file_path(&device->address, path, sizeof(path));
 	ret->fd = openat(p2pmem->sysfs_fd, path, O_RDWR | O_CLOEXEC);
 	if (ret->fd < 0)
@@ -95,18 +119,46 @@ static int export(struct device *device, const struct lease *lease, struct sourc
 	return 0;
 }
 
+/* Who administrates must see what a pool waits for; "": nothing. */
+static void set_trouble(struct p2pmem_source *p2pmem, const char *trouble)
+{
+	bool had_trouble = *p2pmem->device.trouble;
+
+	wire_text_set(p2pmem->device.trouble, sizeof(p2pmem->device.trouble), trouble);
+	if (had_trouble == (bool)*trouble)
+		return;
+	list_for_each_entry(provider, &p2pmem->device.providers, struct provider, link_of_device) {
+		if (*trouble)
+			log_event(P2PD_LOG_WARNING, "%s: %s", provider->identity.name, trouble);
+		broker_provider_tell(p2pmem->broker, provider, WIRE_MONITOR_PROVIDER_CHANGED);
+	}
+}
+
 static int take_back(struct device *device, const struct lease *lease,
 		     struct source_result *ret_result)
 {
+	struct p2pmem_source *p2pmem = p2pmem_of(device);
 	struct pci_p2pmem pool;
-	int r = query(p2pmem_of(device), &pool);
+	int r = query(p2pmem, &pool);
+	struct cause trouble;
 
 	/* Sysfs that can't be looked at now says nothing: another time. */
 	if (r)
 		return r == -ENODEV ? r : -EAGAIN;
-	if (pages_of(&pool) >= lease->export_id)
+	if (pages_of(&pool) >= lease->export_id || out_bytes(&pool) <= driver_bytes(p2pmem)) {
+		set_trouble(p2pmem, "");
 		return 0;
+	}
 	ret_result->nr_remaining = 1;
+	/* One whose answer was lost is asked about as well. */
+	if (lease->state == WIRE_LEASE_ACTIVE)
+		return -EBUSY;
+	cause_fail(&trouble, -EBUSY,
+		   "lease %" PRIu64 " of user %" PRIu32 " is over, and %" PRIu64 " of %" PRIu64
+		   " bytes are still out: with whoever has the file from a lease, or with the "
+		   "driver (p2pmem-driver-bytes)",
+		   lease->id, (uint32_t)lease->uid, out_bytes(&pool), pool.size_bytes);
+	set_trouble(p2pmem, trouble.text);
 	return -EBUSY;
 }
 
@@ -147,7 +199,8 @@ bool source_p2pmem_is_there(const struct device *device)
 	return !inode_query(p2pmem->sysfs_fd, &device->address, &inode) && inode == p2pmem->inode;
 }
 
-int source_p2pmem_new(int sysfs_fd, const struct pci_function *function, struct device **ret_device)
+int source_p2pmem_new(struct broker *broker, int sysfs_fd, const struct pci_function *function,
+		      struct device **ret_device)
 {
 	struct p2pmem_source *p2pmem;
 	char path[80];
@@ -171,6 +224,7 @@ int source_p2pmem_new(int sysfs_fd, const struct pci_function *function, struct 
 	p2pmem->device.is_kept = true;
 	list_init(&p2pmem->device.link);
 	list_init(&p2pmem->device.providers);
+	p2pmem->broker = broker;
 	p2pmem->sysfs_fd = sysfs_fd;
 	p2pmem->inode = inode;
 	*ret_device = &p2pmem->device;

@@ -4,11 +4,13 @@
 
 #include "provider.h"
 
+struct broker;
+
 /*
- * The pool of p2pmem of a function. @sysfs_fd: borrowed, lives as long as the device does.
+ * The pool of p2pmem of a function. @broker, @sysfs_fd: borrowed, live as long as the device does.
  * -EACCES, -EROFS and the like: p2pd may not open what memory is allocated through.
  */
-int source_p2pmem_new(int sysfs_fd, const struct pci_function *function,
+int source_p2pmem_new(struct broker *broker, int sysfs_fd, const struct pci_function *function,
 		      struct device **ret_device);
 
 /* Is what sysfs has there now the same pool still? A driver that came back has made another. */

@@ -161,7 +161,7 @@ static void write_metrics(FILE *out, const struct server *server)
 	put_providers(out, broker, LEASES, "provider_leases", "Leases of a provider");
 	put_providers(out, broker, DRAINING, "provider_draining", "1 while it is drained");
 	put_providers(out, broker, TROUBLED, "provider_troubled",
-		      "1 while leases wait because it isn't known to be closed");
+		      "1 while its leases wait for what it is listed with");
 	put_accounts(out, &broker->accounts);
 }
 

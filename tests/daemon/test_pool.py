@@ -6,6 +6,7 @@ is a file here, which the test writes as the kernel would."""
 import errno
 import os
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ POLICY = """
 [daemon]
 reattach-time = 5s
 revoke-deadline = 300ms
+p2pmem-driver-bytes = 128K
 
 [rule everybody]
 allow = yes
@@ -124,6 +126,42 @@ class Pool(PoolCase):
         self.set_free(FREE)
         self.until(lambda: not self.states())
         bob.release(self.lease(bob))
+
+    def listed(self) -> tuple[int, str]:
+        """Flags and cause of the pool."""
+        client = self.daemon.client()
+        raw = client.list(wire.PROVIDERS, f"{NVME}/p2pmem")[0]
+        client.close()
+        values = wire.S_PROVIDER.unpack(raw[:wire.S_PROVIDER.size])
+        return values[5], wire.text(values[2])
+
+    def test_somebody_has_some(self) -> None:
+        """From before, as when the journal was lost: nobody gets a pool that others have memory of."""
+        client = self.client()
+        self.set_free(FREE - 65536)
+        self.assertIn(f"{131072 + 65536} of its {SIZE} bytes are out, and p2pmem-driver-bytes lets "
+                      "its driver have 131072", self.refused(
+                          errno.EBUSY, client.acquire, 4096, f"{NVME}/p2pmem", flags=UNREVOCABLE))
+        self.set_free(FREE)
+        client.release(self.lease(client))
+
+    def test_driver_keeps_more(self) -> None:
+        """It shows how much is out, and an administrator can say that that is the driver's."""
+        client = self.client()
+        lease = self.lease(client)
+        self.set_free(FREE - 8192)
+        client.release(lease)
+        self.assertEqual(len(self.states()), 1)
+        flags, cause = self.listed()
+        self.assertTrue(flags & 2)
+        self.assertIn(f"lease {lease.id} of user {os.getuid()} is over, and {131072 + 8192} of "
+                      f"{SIZE} bytes are still out", cause)
+        self.assertIn(cause, self.daemon.text())
+        self.daemon.config.write_text(POLICY.replace("128K", "136K"), encoding="ascii")
+        os.kill(self.first_pid, signal.SIGHUP)
+        self.until(lambda: not self.states())
+        self.assertEqual(self.listed(), (0, ""))
+        client.release(self.lease(client))
 
     def test_revoked_by_request_alone(self) -> None:
         """An administrator's revocation is told, and waits for the holder beyond its deadline."""

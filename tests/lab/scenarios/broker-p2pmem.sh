@@ -56,6 +56,10 @@ lease() {
 	as carol p2pctl -b leases --no-headings | awk -v pool="$pool" 'index($0, pool) { print $1 }'
 }
 
+is_granted() {
+	as "$1" nvme_cmb "$pool" "$(disk_of "$ssd0")" "$(disk_of "$ssd0")" 64
+}
+
 is_over() {
 	[ -z "$(lease)" ]
 }
@@ -87,6 +91,13 @@ fails "a user can't go around p2pd" as alice sh -c ": >>$files/allocate"
 fails "nor get it without knowing what it is" as alice p2pctl acquire -l 1M "$pool" -- true
 ok "the disks are for everybody here" chmod 666 "$(disk_of "$ssd0")" "$(disk_of "$ssd1")"
 ok "random bytes for the first drive" dd if=/dev/urandom of="$(disk_of "$ssd0")" bs=1M count=1 conv=fsync
+# The drive's own queues are in it.
+out=$(($(cat "$files/size") - full))
+ok "its driver has some of it" [ $out -gt 0 ]
+fails_with "$out of its [0-9]* bytes are out" "what is out may be anybody's" is_granted alice
+mkdir -p /etc/p2pd/conf.d
+printf '[daemon]\np2pmem-driver-bytes = %d\n' $out >/etc/p2pd/conf.d/p2pmem.conf
+ok "an administrator says that it is the driver's" systemctl reload p2pd
 prints "no byte of it was in system memory" "alice copies through a lease" \
 	as alice nvme_cmb "$pool" "$(disk_of "$ssd0")" "$(disk_of "$ssd1")" 1024
 ok "the bytes have arrived" same_bytes
@@ -114,6 +125,18 @@ holder bob bob
 ok "he is killed" kill -KILL "$(cat /tmp/bob.pid)"
 ok "all is there once more" wait_for 5 is_full
 ok "his lease is over" wait_for 5 is_over
+
+holder bob bob
+ok "he is stopped" kill -STOP "$(cat /tmp/bob.pid)"
+ok "p2pd is stopped, and what it knew is lost" systemctl stop p2pd
+ok "another one begins" systemctl start p2pd
+ok "it knows no lease" is_over
+fails_with "$((out + 0x100000)) of its [0-9]* bytes are out" "nor does it grant what he still has" \
+	is_granted alice
+ok "he goes on" kill -CONT "$(cat /tmp/bob.pid)"
+ok "he is killed, too" kill -KILL "$(cat /tmp/bob.pid)"
+ok "all of it is there" wait_for 5 is_full
+ok "and hers" is_granted alice
 
 holder bob bob
 ok "the driver leaves" unbind "$ssd1"
