@@ -31,277 +31,66 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "charges.h"
-#include "intake.h"
+#include "intake_state.h"
 #include "log.h"
-#include "porter.h"
 
-/* With their closers: the unit's TasksMax= has room for them. */
-#define MOST_PORTERS 32
-#define ANSWER_S     10
+#define RETRY_MS 100
 
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* newer than the headers of the oldest distribution */
 #endif
 
-static const struct timeval patience = {.tv_sec = ANSWER_S};
+static const struct timeval patience = {.tv_sec = INTAKE_ANSWER_S};
+static const struct timeval soon = {.tv_usec = RETRY_MS * 1000};
 
-struct porter {
-	struct list link;
-	struct intake *intake;
-	struct client *client; /* whose packet it takes; NULL: none, or it is gone */
-	bool is_busy;	       /* with an order */
-	bool is_retired;       /* gets no more of them */
-	int fd;
-	struct event *event;
-	struct charges charges;
-	uint64_t nr_kept; /* descriptors that aren't closed */
-};
-
-/* A connection to close. */
-struct leftover {
-	struct list link;
-	int fd;
-	struct account *account; /* charged for a connection; NULL: nobody's */
-};
-
-struct intake {
-	struct server *server;
-	struct list porters;
-	struct porter *current; /* NULL: the next order makes one */
-	struct event *watchdog;
-	struct list waiting;   /* clients, by link_of_intake */
-	struct list leftovers; /* connections */
-	size_t nr_porters;
-	uint64_t most_kept; /* by one porter */
-};
-
-static void go_on(struct intake *intake);
-
-/* -- porters -- */
-
-static void porter_end(struct porter *porter)
-{
-	struct intake *intake = porter->intake;
-
-	if (porter->client) {
-		porter->client->porter = NULL;
-		client_doom(porter->client, "who took its descriptor has ended");
-	}
-	if (intake->current == porter) {
-		event_del(intake->watchdog);
-		intake->current = NULL;
-	}
-	charges_done(&porter->charges);
-	event_free(porter->event);
-	close(porter->fd);
-	list_remove(&porter->link);
-	intake->nr_porters--;
-	free(porter);
-}
-
-/* It ends when it has nothing to do any more, and says so by hanging up. */
-static void retire(struct porter *porter)
-{
-	porter->is_retired = true;
-	if (porter->intake->current == porter)
-		porter->intake->current = NULL;
-}
-
+/* A porter that is busy has the watchdog's time; else it is the time to try again. */
 static void on_silence(evutil_socket_t fd, short what, void *data)
 {
 	struct intake *intake = data;
-	struct porter *porter = intake->current;
 
 	(void)fd;
 	(void)what;
-	if (!porter || !porter->is_busy) {
-		go_on(intake);
-		return;
-	}
-	log_event(P2PD_LOG_WARNING, "a porter doesn't answer, and is left to itself");
-	retire(porter);
-	shutdown(porter->fd, SHUT_WR);
-	if (porter->client) {
-		porter->client->porter = NULL;
-		client_doom(porter->client, "who took its descriptor doesn't answer");
-		porter->client = NULL;
-	}
-	go_on(intake);
-}
-
-static ssize_t hear(int fd, struct porter_said *said, int *ret_fd)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec data = {.iov_base = said, .iov_len = sizeof(*said)};
-	struct msghdr header = {.msg_iov = &data,
-				.msg_iovlen = 1,
-				.msg_control = &control,
-				.msg_controllen = sizeof(control.room)};
-	struct cmsghdr *c;
-	ssize_t n;
-
-	n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	c = n < 0 ? NULL : CMSG_FIRSTHDR(&header);
-	if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
-	return n;
-}
-
-static bool is_sound(const struct porter *porter, const struct porter_said *said, ssize_t n)
-{
-	return n >= (ssize_t)PORTER_SAID_BYTES &&
-	       (size_t)n == PORTER_SAID_BYTES + said->size_bytes &&
-	       charges_has(&porter->charges, said->slot);
-}
-
-/* The packet is here: whoever it is of goes on. */
-static void deliver(struct porter *porter, const struct porter_said *said, int fd)
-{
-	struct client *client = porter->client;
-	struct message message = {.fd = said->fd == 0 ? fd : said->fd};
-	int error = said->error;
-
-	porter->client = NULL;
-	/* It came as far as here, and there is no room for it in this process. */
-	if (!error && said->fd == 0 && fd < 0)
-		error = -EMFILE;
-	if (!client) {
-		message_done(&message);
-		return;
-	}
-	client->porter = NULL;
-	message.size_bytes = said->size_bytes;
-	memcpy(message.bytes, said->bytes, said->size_bytes);
-	client_taken(client, &message, error);
-}
-
-static void on_done(struct porter *porter, const struct porter_said *said, int fd)
-{
-	struct intake *intake = porter->intake;
-
-	porter->is_busy = false;
-	if (intake->current == porter)
-		event_del(intake->watchdog);
-	porter->nr_kept += said->nr_kept;
-	charges_settle(&porter->charges, said->slot, said->nr_kept);
-	/* One packet more could be more than it has places for. */
-	if (porter->nr_kept && porter->nr_kept + MESSAGE_KERNEL_FDS > intake->most_kept)
-		retire(porter);
-	deliver(porter, said, fd);
-}
-
-static void on_porter(evutil_socket_t fd, short what, void *data)
-{
-	struct porter *porter = data;
-	struct intake *intake = porter->intake;
-	struct porter_said said;
-	int passed = -1;
-	ssize_t n;
-
-	(void)what;
-	n = hear(fd, &said, &passed);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (!is_sound(porter, &said, n)) {
-		if (passed >= 0)
-			close(passed);
-		porter_end(porter);
-	} else if (said.news == PORTER_DONE) {
-		on_done(porter, &said, passed);
-	} else {
-		porter->nr_kept--;
-		charges_give_back(&porter->charges, said.slot);
-		if (porter->is_retired && !porter->is_busy && !porter->nr_kept)
-			porter_end(porter);
-	}
-	go_on(intake);
-}
-
-static struct porter *porter_new(struct intake *intake)
-{
-	struct porter *porter = NULL;
-	pid_t child, parent = getpid();
-	int fds[2];
-
-	if (intake->nr_porters >= MOST_PORTERS ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return NULL;
-	porter = calloc(1, sizeof(*porter));
-	if (porter)
-		porter->event = event_new(intake->server->base, fds[0], EV_READ | EV_PERSIST,
-					  on_porter, porter);
-	child = porter && porter->event && !event_add(porter->event, NULL) ? fork() : -1;
-	if (child == 0)
-		porter_run(fds[1], parent);
-	close(fds[1]);
-	if (child < 0) {
-		if (porter && porter->event)
-			event_free(porter->event);
-		free(porter);
-		close(fds[0]);
-		return NULL;
-	}
-	porter->intake = intake;
-	porter->fd = fds[0];
-	charges_init(&porter->charges, &intake->server->broker.accounts);
-	list_append(&intake->porters, &porter->link);
-	intake->nr_porters++;
-	intake->current = porter;
-	return porter;
+	if (intake->current && intake->current->is_busy)
+		intake_porter_leave(intake->current, "doesn't answer");
+	intake_go_on(intake);
 }
 
 /* -- orders -- */
 
-/* @connection: -1 is none. */
-static int give_order(const struct porter *porter, enum porter_task task, uint32_t slot,
-		      int connection)
-{
-	struct porter_order order = {.task = task, .slot = slot};
-
-	return message_send(porter->fd, &order, sizeof(order), connection);
-}
-
-/* What can't be sent to it is the end of a porter, and of what it has. */
-static bool is_ordered(struct porter *porter, int error)
-{
-	if (error) {
-		porter_end(porter);
-		return false;
-	}
-	porter->is_busy = true;
-	event_add(porter->intake->watchdog, &patience);
-	return true;
-}
-
-static void take_packet(struct porter *porter, struct client *client)
+/* False: it waits for better times. */
+static bool take_packet(struct porter *porter, struct client *client)
 {
 	const struct accounts *accounts = &client->server->broker.accounts;
 	struct account *account = client->holder->account;
 	uint32_t slot;
+	int r;
 
-	list_remove(&client->link_of_intake);
 	if (account_charge(accounts, account, ACCOUNT_CLOSING, 1)) {
 		/* Left in its socket. */
 		client_doom(client, "a descriptor came that isn't taken");
-		return;
+		return true;
 	}
 	if (charges_add(&porter->charges, account, ACCOUNT_CLOSING, &slot)) {
 		account_discharge(account, ACCOUNT_CLOSING, 1);
 		client_doom(client, "no memory to take its descriptor");
-		return;
+		return true;
 	}
 	porter->client = client;
 	client->porter = porter;
-	is_ordered(porter, give_order(porter, PORTER_TAKE, slot, client->fd));
+	r = intake_porter_order(porter, PORTER_TAKE, slot, client->fd);
+	if (!r)
+		list_remove(&client->link_of_intake);
+	/* Any other error is the end of the connection, and of what it was charged. */
+	if (r != -EAGAIN)
+		return true;
+	porter->client = NULL;
+	client->porter = NULL;
+	charges_settle(&porter->charges, slot, 0);
+	return false;
 }
 
 static void leftover_free(struct intake *intake, struct leftover *leftover)
@@ -312,23 +101,37 @@ static void leftover_free(struct intake *intake, struct leftover *leftover)
 	free(leftover);
 }
 
+/* It is charged for again: what was to be closed stays here. */
+static void stays(struct porter *porter, const struct leftover *leftover, uint32_t slot, int error)
+{
+	/* With a porter that has ended its charges have been given back. */
+	if (error != -EPIPE && error != -ECONNRESET)
+		charges_settle(&porter->charges, slot, 0);
+	if (leftover->account)
+		account_charge_anyway(leftover->account, ACCOUNT_CONNECTIONS, 1);
+}
+
 /* False: it waits for better times. */
 static bool close_leftover(struct porter *porter, struct leftover *leftover)
 {
 	struct intake *intake = porter->intake;
 	uint32_t slot;
+	int r;
 
 	if (charges_add(&porter->charges, leftover->account, ACCOUNT_CONNECTIONS, &slot))
 		return false;
-	if (!is_ordered(porter, give_order(porter, PORTER_KEEP, slot, leftover->fd))) {
-		/* That was given back with the porter. */
-		if (leftover->account)
-			account_charge_anyway(leftover->account, ACCOUNT_CONNECTIONS, 1);
+	r = intake_porter_order(porter, PORTER_KEEP, slot, leftover->fd);
+	if (r) {
+		stays(porter, leftover, slot, r);
 		return false;
 	}
 	close(leftover->fd);
 	leftover_free(intake, leftover);
-	return is_ordered(porter, give_order(porter, PORTER_CLOSE, slot, -1));
+	r = intake_porter_order(porter, PORTER_CLOSE, slot, -1);
+	/* It has the connection, and closes it with itself. */
+	if (r == -EAGAIN)
+		intake_porter_leave(porter, "can't be told to close a connection");
+	return true;
 }
 
 /* The next order. False: there is none, or not now. */
@@ -340,29 +143,28 @@ static bool order_next(struct intake *intake)
 		client = list_entry(intake->waiting.next, struct client, link_of_intake);
 	else if (list_is_empty(&intake->leftovers))
 		return false;
-	if (!intake->current && !porter_new(intake)) {
+	if (!intake->current && !intake_porter_new(intake)) {
 		if (!client)
 			return false;
 		list_remove(&client->link_of_intake);
 		client_doom(client, "no process to take its descriptor");
-	} else if (client) {
-		take_packet(intake->current, client);
-	} else {
-		return close_leftover(intake->current,
-				      list_entry(intake->leftovers.next, struct leftover, link));
+		return true;
 	}
-	return true;
+	if (client)
+		return take_packet(intake->current, client);
+	return close_leftover(intake->current,
+			      list_entry(intake->leftovers.next, struct leftover, link));
 }
 
-static void go_on(struct intake *intake)
+void intake_go_on(struct intake *intake)
 {
 	bool has_more = true;
 
 	while (has_more && (!intake->current || !intake->current->is_busy))
 		has_more = order_next(intake);
 	/* What is still there then is tried again. */
-	if (!has_more && !list_is_empty(&intake->leftovers))
-		event_add(intake->watchdog, &patience);
+	if (!has_more && (!list_is_empty(&intake->waiting) || !list_is_empty(&intake->leftovers)))
+		event_add(intake->watchdog, intake->current ? &soon : &patience);
 }
 
 static bool may_bring(const struct client *client)
@@ -397,7 +199,7 @@ void intake_take(struct client *client)
 
 	event_del(client->readable);
 	list_append(&intake->waiting, &client->link_of_intake);
-	go_on(intake);
+	intake_go_on(intake);
 }
 
 void intake_forget(struct client *client)
@@ -430,7 +232,7 @@ void intake_close(struct server *server, int fd, struct account *account)
 	if (account)
 		leftover->account = account_ref(account);
 	list_append(&server->intake->leftovers, &leftover->link);
-	go_on(server->intake);
+	intake_go_on(server->intake);
 }
 
 /* -- beginning and end -- */
@@ -460,19 +262,19 @@ int intake_init(struct server *server)
 
 int intake_start(struct server *server)
 {
-	return porter_new(server->intake) ? 0 : -EAGAIN;
+	return intake_porter_new(server->intake) ? 0 : -EAGAIN;
 }
 
 /* The porter closes what is left over, not our end. */
 static void hurry(struct intake *intake)
 {
-	go_on(intake);
+	intake_go_on(intake);
 	while (intake->current && intake->current->is_busy) {
 		struct pollfd poll_fd = {.fd = intake->current->fd, .events = POLLIN};
 
-		if (poll(&poll_fd, 1, ANSWER_S * 1000) <= 0)
+		if (poll(&poll_fd, 1, INTAKE_ANSWER_S * 1000) <= 0)
 			break;
-		on_porter(poll_fd.fd, EV_READ, intake->current);
+		intake_porter_hear(intake->current);
 	}
 	list_for_each_entry_safe(leftover, &intake->leftovers, struct leftover, link) {
 		if (leftover->account)
@@ -489,7 +291,7 @@ void intake_done(struct server *server)
 		return;
 	hurry(intake);
 	list_for_each_entry_safe(porter, &intake->porters, struct porter, link)
-		porter_end(porter);
+		intake_porter_end(porter);
 	if (intake->watchdog)
 		event_free(intake->watchdog);
 	free(intake);
