@@ -8,7 +8,8 @@
  * could so have all there is. So the descriptor of such a connection is kept, and its user stays
  * charged for both, until the kernel says that nothing of it is unread (SIOCOUTQ).
  *
- * It doesn't say when: some are asked at a time, in turn.
+ * It doesn't say when: some are asked at a time, in turn, and so many of them that each is asked within
+ * some seconds, however many there are.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "linger.h"
 
 #define EVERY_MS      200
+#define ROUNDS	      16 /* in which all are asked */
 #define ASKED_AT_ONCE 256
 
 struct lingering {
@@ -40,6 +42,7 @@ static void end(struct server *server, struct lingering *lingering)
 	intake_close(server, lingering->fd, lingering->account);
 	account_put(&server->broker.accounts, lingering->account);
 	list_remove(&lingering->link);
+	server->nr_lingering--;
 	free(lingering);
 }
 
@@ -54,10 +57,11 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 {
 	struct server *server = data;
 	struct list *all = &server->lingering;
+	size_t nr_asked = ASKED_AT_ONCE + server->nr_lingering / ROUNDS;
 
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < ASKED_AT_ONCE && !list_is_empty(all); i++) {
+	for (size_t i = 0; i < nr_asked && !list_is_empty(all); i++) {
 		struct lingering *first = list_entry(all->next, struct lingering, link);
 
 		if (is_read(first)) {
@@ -93,6 +97,7 @@ bool linger_take(struct client *client)
 	list_remove(&client->link_of_unread);
 	list_remove(&client->link_of_room);
 	list_append(&server->lingering, &lingering->link);
+	server->nr_lingering++;
 	event_add(server->linger_timer, &pause_time);
 	return true;
 }

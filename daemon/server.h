@@ -26,6 +26,7 @@ struct server {
 	struct list doomed; /* clients that are freed when the stack is empty */
 	struct event *reaper;
 	struct list lingering; /* connections of clients that are freed */
+	size_t nr_lingering;
 	struct event *linger_timer;
 	struct event *alarm;	 /* the broker's first deadline */
 	uint64_t alarm_ns;	 /* what it is set to, 0: it isn't */
