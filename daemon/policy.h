@@ -70,6 +70,7 @@ struct policy_settings {
 	/* So much of a pool of p2pmem may be with its driver when it is leased. */
 	uint64_t p2pmem_driver_bytes;
 	gid_t admin_gid;	/* members may administrate, as root may; (gid_t)-1: none */
+	bool is_usage_public;	/* everybody is told what each user has */
 	char metrics_path[256]; /* node_exporter textfile, "": none */
 	uint32_t log_level;	/* enum p2pdma_log_level */
 	uint32_t found;		/* POLICY_FOUND_*: not a setting, but where they come from */

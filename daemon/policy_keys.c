@@ -286,6 +286,7 @@ static const struct key keys[] = {
 	DAEMON("stall-time", KIND_MS, stall_ms, 1, YEAR_MS, false, NULL, A_TIME),
 	OWN("admin-group", SECTION_DAEMON, KIND_OWN, set_admin_group,
 	    "a group, by name or a number below 4294967295"),
+	DAEMON("usage-is-public", KIND_BOOL, is_usage_public, 0, 0, false, NULL, "yes or no"),
 	OWN("metrics-file", SECTION_DAEMON, KIND_OWN, set_metrics_file,
 	    "an absolute path of at most 255 characters"),
 	OWN("log-level", SECTION_DAEMON, KIND_OWN, set_log_level, "error, warning, info or debug"),

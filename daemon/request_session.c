@@ -106,8 +106,9 @@ void request_monitor(struct request *request)
 void request_stats(struct request *request)
 {
 	const struct wire_stats *stats = &request->body.stats;
-	bool is_admin =
-		policy_is_admin(request->server->broker.policy, &request->client->holder->subject);
+	const struct policy *policy = request->server->broker.policy;
+	bool is_admin = policy_is_admin(policy, &request->client->holder->subject);
+	bool has_users = is_admin || policy_settings(policy)->is_usage_public;
 	bool is_dump = stats->what == WIRE_STATS_DUMP;
 	struct wire_stats_reply reply;
 	int fd, r;
@@ -126,7 +127,7 @@ void request_stats(struct request *request)
 		return;
 	}
 	r = is_dump ? stats_dump(request->server, &fd, &reply.size_bytes) :
-		      stats_metrics(request->server, &fd, &reply.size_bytes);
+		      stats_metrics(request->server, has_users, &fd, &reply.size_bytes);
 	if (r) {
 		client_fd_unneeded(request->client);
 		request_refuse(request, r, "the text can't be written");

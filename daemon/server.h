@@ -52,8 +52,9 @@ struct server {
 	bool is_journal_kept;
 	struct event *signals[4];
 	struct event *metrics; /* the time to write them */
-	struct {
+	struct told {
 		int fd; /* -1: nobody has asked yet */
+		bool has_users;
 		uint64_t size_bytes;
 		uint64_t written_ns;
 	} told;	     /* the metrics that clients were told last */

@@ -162,7 +162,12 @@ static void write_metrics(FILE *out, const struct server *server)
 	put_providers(out, broker, DRAINING, "provider_draining", "1 while it is drained");
 	put_providers(out, broker, TROUBLED, "provider_troubled",
 		      "1 while its leases wait for what it is listed with");
-	put_accounts(out, &broker->accounts);
+}
+
+static void write_all_metrics(FILE *out, const struct server *server)
+{
+	write_metrics(out, server);
+	put_accounts(out, &server->broker.accounts);
 }
 
 static void write_dump(FILE *out, const struct server *server)
@@ -236,29 +241,33 @@ static int to_memfd(const struct server *server, void (*write)(FILE *, const str
 
 /*
  * The text is p2pd's memory for as long as anybody has a descriptor of it, so that of a moment is
- * the same for all; each gets an open file, and with it a position, of its own.
+ * the same for all users, and nobody's own; each gets an open file, and with it a position, of its own.
  */
-int stats_metrics(struct server *server, int *ret_fd, uint64_t *ret_size_bytes)
+int stats_metrics(struct server *server, bool has_users, int *ret_fd, uint64_t *ret_size_bytes)
 {
+	struct told *told = &server->told;
 	uint64_t now_ns = clock_now_ns(), size_bytes;
 	char path[40];
 	int fd, r;
 
-	if (server->told.fd < 0 || now_ns - server->told.written_ns >= SAME_FOR_NS) {
-		r = to_memfd(server, write_metrics, &fd, &size_bytes);
+	if (told->fd < 0 || told->has_users != has_users ||
+	    now_ns - told->written_ns >= SAME_FOR_NS) {
+		r = to_memfd(server, has_users ? write_all_metrics : write_metrics, &fd,
+			     &size_bytes);
 		if (r)
 			return r;
-		if (server->told.fd >= 0)
-			close(server->told.fd);
-		server->told.fd = fd;
-		server->told.size_bytes = size_bytes;
-		server->told.written_ns = now_ns;
+		if (told->fd >= 0)
+			close(told->fd);
+		*told = (struct told){.fd = fd,
+				      .has_users = has_users,
+				      .size_bytes = size_bytes,
+				      .written_ns = now_ns};
 	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", server->told.fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", told->fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	*ret_size_bytes = server->told.size_bytes;
+	*ret_size_bytes = told->size_bytes;
 	*ret_fd = fd;
 	return 0;
 }

@@ -205,7 +205,7 @@ void writer_metrics(struct server *server, const char *path)
 		return;
 	snprintf(writer->targets[METRICS].name, sizeof(writer->targets[METRICS].name), "%s", path);
 	snprintf(writing.path, sizeof(writing.path), "%s", path);
-	begin(server, &writing, stats_metrics(server, &writing.text_fd, &writing.size_bytes));
+	begin(server, &writing, stats_metrics(server, true, &writing.text_fd, &writing.size_bytes));
 }
 
 void writer_dump(struct server *server)

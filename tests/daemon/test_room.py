@@ -6,6 +6,7 @@ see and take back, and whoever is refused is told what there is no room for."""
 import errno
 import os
 import re
+import signal
 from contextlib import contextmanager
 from typing import Iterator
 
@@ -183,6 +184,27 @@ class Idle(RoomCase):
             with user(FIRST_UID + number // 50):
                 client = self.client(5)
             os.close(client.call(wire.STATS, bytes(8))[1])
+
+
+class Usage(RoomCase):
+    """What each user has is nobody else's business."""
+
+    def test_who_is_told(self) -> None:
+        """Administrators; everybody only where the configuration says so."""
+        with user(FIRST_UID):
+            client = self.client()
+        admin = self.client()
+        for is_public in (False, True):
+            for _ in range(2):
+                self.assertIn(f'p2pd_user_used{{uid="{FIRST_UID}",kind="connections"}} 1\n',
+                              self.metrics(admin))
+                text = self.metrics(client)
+                self.assertEqual("p2pd_user_used" in text, is_public)
+                self.assertIn("p2pd_clients 2\n", text)
+            self.daemon.config.write_text(
+                self.POLICY.replace("[daemon]", "[daemon]\nusage-is-public = yes"), encoding="ascii")
+            os.kill(self.first_pid, signal.SIGHUP)
+            self.until(lambda: "policy loaded, number 2" in self.daemon.text())
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ static void parse_every_setting_of_the_daemon(void **state)
 		 "requests-per-second = 100\n"
 		 "requests-burst = 200\n"
 		 "p2pmem-driver-bytes = 128K\n"
+		 "usage-is-public = yes\n"
 		 "revoke-deadline = 0\n"
 		 "reattach-time = 1min\n"
 		 "hello-time = 500ms\n"
@@ -45,6 +46,7 @@ static void parse_every_setting_of_the_daemon(void **state)
 	assert_int_equal(s->limits.requests_per_s, 100);
 	assert_int_equal(s->limits.requests_burst, 200);
 	assert_int_equal(s->p2pmem_driver_bytes, 131072);
+	assert_true(s->is_usage_public);
 	assert_int_equal(s->revoke_deadline_ms, 0);
 	assert_int_equal(s->reattach_ms, 60000);
 	assert_int_equal(s->hello_ms, 500);
