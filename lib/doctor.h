@@ -42,6 +42,8 @@ struct doctor_rdma {
 struct doctor_provider {
 	size_t index;	   /* of the topology */
 	uint32_t memories; /* a bit for each BAR and PCI_MEMORY_* */
+	bool is_bound;	   /* to p2pdma_export */
+	struct pci_address address;
 	char function[PCI_ADDRESS_SIZE];
 	char name[PCI_PROVIDER_NAME_SIZE]; /* of its largest BAR, else of its other memory */
 };

@@ -3,8 +3,11 @@
  * Paths: which importers each provider reaches, and the ports whose ACS is in the way.
  *
  * Every pair is computed, and told twice: by provider, in one finding that counts, and by port, because
- * the port is what somebody has to change. A port is a problem where it blocks a pair, a warning
- * where it only takes the straight way from it. The remedy is one parameter of the kernel for all ports
+ * the port is what somebody has to change. Where p2pdma_export has the provider the kernel is asked, too:
+ * its answer counts, and one that isn't what was computed is told besides.
+ *
+ * A port is a problem where it blocks a pair, a warning where it only takes the straight way from it;
+ * that no port does is only said where all of them can be seen. The remedy is one parameter of the kernel for all ports
  * of the machine that are a problem, and for warnings one that has these and all others: of several
  * parameters the kernel would take the last. State is kept for one examination, no locks.
  */
@@ -16,18 +19,31 @@
 #include "doctor.h"
 #include "path.h"
 
+/* "0000:41:00.0/2 to mlx5_0" */
+#define PAIR_SIZE (PCI_PROVIDER_NAME_SIZE + 72)
+
 /* What is known of a port that redirects. */
 struct port {
 	char name[24];
 	size_t nr_redirected;
 	size_t nr_blocked;
-	char example[96];
+	char example[PAIR_SIZE];
+};
+
+struct importer {
+	size_t index; /* of the topology */
+	struct pci_address address;
+	char name[64]; /* of its device; of the function, where that has none */
 };
 
 struct survey {
 	struct doctor *doctor;
-	size_t *importers;
+	struct importer *importers;
 	size_t nr_importers;
+	size_t nr_asked;     /* pairs that the kernel has answered */
+	size_t nr_disagrees; /* of these, not as computed */
+	size_t nr_hidden;    /* pairs whose ACS can't be seen */
+	char hidden_example[PAIR_SIZE];
 	struct port *ports;
 	size_t nr_ports;
 	size_t room;
@@ -37,9 +53,14 @@ struct survey {
 struct tally {
 	size_t nr_straight;
 	size_t nr_through;
+	size_t nr_either; /* it works, but which of these it is isn't shown */
 	size_t nr_blocked;
 	size_t nr_unknown;
-	struct p2pdma_path worst; /* of those blocked, else unknown */
+	const struct importer *to; /* of the worst */
+	struct p2pdma_path worst;  /* of those blocked, else unknown */
+	size_t nr_disagrees;
+	const struct importer *odd_to;
+	struct p2pdma_path odd; /* the first of them */
 };
 
 static struct port *find_port(struct survey *survey, const char *name)
@@ -100,8 +121,10 @@ static void note_ports(struct survey *survey, const struct p2pdma_path *path, co
 	}
 }
 
-static void count(struct tally *tally, const struct p2pdma_path *path)
+static void count(struct tally *tally, const struct p2pdma_path *path, const struct importer *to)
 {
+	bool is_worst = false;
+
 	switch (path->map_type) {
 	case P2PDMA_MAP_BUS_ADDR:
 		tally->nr_straight++;
@@ -110,59 +133,123 @@ static void count(struct tally *tally, const struct p2pdma_path *path)
 		tally->nr_through++;
 		break;
 	case P2PDMA_MAP_NOT_SUPPORTED:
-		if (!tally->nr_blocked++)
-			tally->worst = *path;
+		is_worst = !tally->nr_blocked++;
 		break;
 	default:
-		/* It works, whichever way. */
 		if (path->flags & P2PDMA_PATH_POSSIBLE)
-			tally->nr_through++;
-		else if (!tally->nr_unknown++ && !tally->nr_blocked)
-			tally->worst = *path;
+			tally->nr_either++;
+		else
+			is_worst = !tally->nr_unknown++ && !tally->nr_blocked;
 	}
+	if (!is_worst)
+		return;
+	tally->worst = *path;
+	tally->to = to;
 }
 
 static void tell_provider(struct doctor *doctor, const char *subject, const struct tally *tally)
 {
-	size_t nr_works = tally->nr_straight + tally->nr_through;
-	uint32_t severity = P2PDMA_SEVERITY_OK;
+	size_t nr_works = tally->nr_straight + tally->nr_through + tally->nr_either;
+	uint32_t severity = P2PDMA_SEVERITY_UNKNOWN;
 
-	if (!nr_works && tally->nr_blocked)
-		severity = tally->nr_unknown ? P2PDMA_SEVERITY_WARNING : P2PDMA_SEVERITY_PROBLEM;
-	else if (tally->nr_blocked)
-		severity = P2PDMA_SEVERITY_WARNING;
-	else if (tally->nr_unknown)
-		severity = P2PDMA_SEVERITY_UNKNOWN;
-	if (severity == P2PDMA_SEVERITY_OK) {
-		doctor_add(doctor, DOCTOR_PROVIDER_PATH, severity, subject,
-			   "reaches %zu importers straight and %zu through the host bridge",
-			   tally->nr_straight, tally->nr_through);
+	if (!tally->nr_blocked && !tally->nr_unknown) {
+		if (tally->nr_either)
+			doctor_add(doctor, DOCTOR_PROVIDER_PATH, P2PDMA_SEVERITY_OK, subject,
+				   "reaches %zu importers straight, %zu through the host bridge, "
+				   "and %zu in a way that is only shown to CAP_SYS_ADMIN",
+				   tally->nr_straight, tally->nr_through, tally->nr_either);
+		else
+			doctor_add(doctor, DOCTOR_PROVIDER_PATH, P2PDMA_SEVERITY_OK, subject,
+				   "reaches %zu importers straight and %zu through the host bridge",
+				   tally->nr_straight, tally->nr_through);
 		return;
 	}
+	if (tally->nr_blocked)
+		severity = nr_works || tally->nr_unknown ? P2PDMA_SEVERITY_WARNING :
+							   P2PDMA_SEVERITY_PROBLEM;
 	doctor_add(doctor, DOCTOR_PROVIDER_PATH, severity, subject,
 		   "reaches %zu importers, %zu not, of %zu it can't be told; %s: %s", nr_works,
-		   tally->nr_blocked, tally->nr_unknown, tally->worst.importer, tally->worst.why);
-	doctor_advise(doctor, "%s", tally->worst.advice);
+		   tally->nr_blocked, tally->nr_unknown, tally->to->name, tally->worst.why);
+	/* Where the kernel alone has answered, nobody knows what to change. */
+	doctor_advise(doctor, "%s",
+		      *tally->worst.advice ? tally->worst.advice :
+					     "ask as root: that shows why, and what to change");
+}
+
+/* The kernel's answer in the place of what was computed, where it has one. */
+static void ask(struct survey *survey, struct tally *tally, int fd, const struct importer *to,
+		struct p2pdma_path *path)
+{
+	const struct p2pdma_context *context = survey->doctor->context;
+	uint32_t map_type;
+	int32_t distance;
+
+	if (path_ask(context, fd, &to->address, &map_type, &distance))
+		return;
+	path_take_answer(context, map_type, distance, path);
+	survey->nr_asked++;
+	if (!(path->flags & P2PDMA_PATH_DISAGREES) || tally->nr_disagrees++)
+		return;
+	tally->odd = *path;
+	tally->odd_to = to;
+}
+
+static void tell_disagreement(struct survey *survey, const char *subject, const struct tally *tally)
+{
+	struct doctor *doctor = survey->doctor;
+
+	if (!tally->nr_disagrees)
+		return;
+	survey->nr_disagrees += tally->nr_disagrees;
+	doctor_add(doctor, DOCTOR_PATH_DISAGREES, P2PDMA_SEVERITY_WARNING, subject,
+		   "of %zu importers, such as %s: %s", tally->nr_disagrees, tally->odd_to->name,
+		   tally->odd.why);
+	doctor_advise(doctor, "%s", tally->odd.advice);
+}
+
+static void check_pair(struct survey *survey, const struct doctor_provider *provider, int fd,
+		       const struct importer *to, struct tally *tally)
+{
+	struct p2pdma_path path = P2PDMA_PATH_INIT;
+	char pair[PAIR_SIZE];
+	bool is_hidden;
+
+	if (to->index == provider->index ||
+	    p2pdma_topology_path(survey->doctor->topology, provider->index, to->index, &path))
+		return;
+	is_hidden = path.reason == P2PDMA_PATH_ACS_UNKNOWN;
+	snprintf(pair, sizeof(pair), "%s to %s", provider->name, to->name);
+	if (fd >= 0)
+		ask(survey, tally, fd, to, &path);
+	count(tally, &path, to);
+	if (path.reason == P2PDMA_PATH_ACS || path.reason == P2PDMA_PATH_ACS_BLOCKED)
+		note_ports(survey, &path, pair);
+	else if (is_hidden && path.map_type != P2PDMA_MAP_BUS_ADDR && !survey->nr_hidden++)
+		snprintf(survey->hidden_example, sizeof(survey->hidden_example), "%s", pair);
 }
 
 static void check_provider(struct survey *survey, const struct doctor_provider *provider)
 {
-	const struct p2pdma_topology *topology = survey->doctor->topology;
-	struct p2pdma_path path = P2PDMA_PATH_INIT;
+	const struct p2pdma_context *context = survey->doctor->context;
 	struct tally tally = {.nr_straight = 0};
-	char pair[96];
+	int fd = -1;
 
-	for (size_t k = 0; k < survey->nr_importers; k++) {
-		if (survey->importers[k] == provider->index ||
-		    p2pdma_topology_path(topology, provider->index, survey->importers[k], &path))
-			continue;
-		count(&tally, &path);
-		if (path.reason != P2PDMA_PATH_ACS && path.reason != P2PDMA_PATH_ACS_BLOCKED)
-			continue;
-		snprintf(pair, sizeof(pair), "%s to %s", provider->name, path.importer);
-		note_ports(survey, &path, pair);
-	}
+	if (provider->is_bound)
+		fd = path_open_kernel(context, &provider->address);
+	for (size_t i = 0; i < survey->nr_importers; i++)
+		check_pair(survey, provider, fd, &survey->importers[i], &tally);
+	if (fd >= 0)
+		context->sys->close(fd);
 	tell_provider(survey->doctor, provider->name, &tally);
+	tell_disagreement(survey, provider->name, &tally);
+}
+
+static void tell_asked(const struct survey *survey)
+{
+	if (survey->nr_asked && !survey->nr_disagrees)
+		doctor_add(survey->doctor, DOCTOR_PATH_DISAGREES, P2PDMA_SEVERITY_OK, "machine",
+			   "no: the kernel was asked about %zu pairs, and says what was computed",
+			   survey->nr_asked);
 }
 
 static int compare(const void *a, const void *b)
@@ -219,10 +306,18 @@ static void tell_ports(const struct survey *survey)
 		else
 			doctor_advise(doctor, "for the direct way %s", advice);
 	}
-	if (!survey->nr_ports)
+	if (survey->nr_hidden) {
+		doctor_add(doctor, DOCTOR_ACS_PORT, P2PDMA_SEVERITY_UNKNOWN, "machine",
+			   "whether ports redirect requests between peers is only shown to "
+			   "CAP_SYS_ADMIN: %zu pairs depend on it, such as %s",
+			   survey->nr_hidden, survey->hidden_example);
+		doctor_advise(doctor, "ask as root, or with the providers bound to p2pdma_export, "
+				      "whose kernel module answers");
+	} else if (!survey->nr_ports) {
 		doctor_add(
 			doctor, DOCTOR_ACS_PORT, P2PDMA_SEVERITY_OK, "machine",
 			"no port is seen to redirect requests between a provider and an importer");
+	}
 }
 
 /* False: no memory, or none is there. */
@@ -230,15 +325,21 @@ static bool find_importers(struct survey *survey)
 {
 	const struct p2pdma_topology *topology = survey->doctor->topology;
 
-	survey->importers = calloc(p2pdma_topology_count(topology) + 1, sizeof(size_t));
+	survey->importers = calloc(p2pdma_topology_count(topology) + 1, sizeof(*survey->importers));
 	if (!survey->importers)
 		doctor_fail(survey->doctor, -ENOMEM);
 	for (size_t i = 0; survey->importers && i < p2pdma_topology_count(topology); i++) {
+		struct importer *importer = &survey->importers[survey->nr_importers];
 		struct p2pdma_node node = P2PDMA_NODE_INIT;
 
 		p2pdma_topology_node(topology, i, &node);
-		if (node.flags & P2PDMA_NODE_IMPORTER)
-			survey->importers[survey->nr_importers++] = i;
+		if (!(node.flags & P2PDMA_NODE_IMPORTER) ||
+		    pci_address_parse(node.name, &importer->address))
+			continue;
+		importer->index = i;
+		snprintf(importer->name, sizeof(importer->name), "%s",
+			 *node.device ? node.device : node.name);
+		survey->nr_importers++;
 	}
 	return survey->nr_importers;
 }
@@ -250,6 +351,7 @@ void doctor_check_paths(struct doctor *doctor)
 	if (find_importers(&survey)) {
 		for (size_t i = 0; i < doctor->nr_providers; i++)
 			check_provider(&survey, &doctor->providers[i]);
+		tell_asked(&survey);
 		tell_ports(&survey);
 	}
 	free(survey.importers);

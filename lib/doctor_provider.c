@@ -77,6 +77,11 @@ static bool can_export(const struct look *look, uint32_t bar, char ret_why[EVIDE
 	return false;
 }
 
+static bool is_bound(const struct pci_function *function)
+{
+	return !strcmp(function->driver, "p2pdma_export");
+}
+
 static void check_bar(struct look *look, uint32_t bar)
 {
 	const struct pci_function *function = &look->function;
@@ -90,7 +95,7 @@ static void check_bar(struct look *look, uint32_t bar)
 	if (can_export(look, bar, why)) {
 		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_OK, subject, "%s, %s",
 			   size, why);
-	} else if (!strcmp(driver, "p2pdma_export") || vfio_is_bound(function)) {
+	} else if (is_bound(function) || vfio_is_bound(function)) {
 		doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_WARNING, subject,
 			   "%s, but this process can't export it: %s", size, why);
 		doctor_advise(doctor, "acquire it from p2pd, or let this user open its node; "
@@ -244,7 +249,12 @@ static void leave(const struct look *look, size_t index)
 	}
 	doctor->providers = providers;
 	providers += doctor->nr_providers++;
-	*providers = (struct doctor_provider){.index = index, .memories = look->memories};
+	*providers = (struct doctor_provider){
+		.index = index,
+		.memories = look->memories,
+		.is_bound = is_bound(&look->function),
+		.address = look->function.address,
+	};
 	memcpy(providers->function, node->name, sizeof(providers->function));
 	if (!(look->memories & 1U << bar))
 		bar = look->memories & 1U << PCI_MEMORY_VRAM ? PCI_MEMORY_VRAM : PCI_MEMORY_P2PMEM;

@@ -108,12 +108,10 @@ static void try_bar(struct doctor *doctor, const char *function, uint32_t bar)
 static void try_one(struct doctor *doctor, const struct doctor_provider *provider)
 {
 	struct pci_function function;
-	struct pci_address address;
 	char path[64];
 
 	snprintf(path, sizeof(path), "p2pdma/%s", provider->function);
-	if (pci_address_parse(provider->function, &address) ||
-	    pci_function_query(doctor->context->sysfs_fd, &address, &function))
+	if (pci_function_query(doctor->context->sysfs_fd, &provider->address, &function))
 		return;
 	if (vfio_is_bound(&function)) {
 		try_vfio(doctor, provider->name, &function);

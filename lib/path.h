@@ -14,10 +14,15 @@ enum path_answer path_context_cpu(struct p2pdma_context *context);
 void path_publish(const struct pci_tree *tree, const struct path *path,
 		  const struct path_boot *boot, struct p2pdma_path *ret_path);
 
+/* The node of a provider, to ask it by; the caller closes it. -EOPNOTSUPP: it can't be opened. */
+int path_open_kernel(const struct p2pdma_context *context, const struct pci_address *provider);
 /*
- * P2PDMA_EXPORT_PATH of the provider's node. -EOPNOTSUPP: it can't be asked. @ret_map_type is
+ * P2PDMA_EXPORT_PATH of that node. -EOPNOTSUPP: it doesn't answer. @ret_map_type is
  * P2PDMA_MAP_UNKNOWN where the kernel part doesn't tell it.
  */
+int path_ask(const struct p2pdma_context *context, int fd, const struct pci_address *importer,
+	     uint32_t *ret_map_type, int32_t *ret_distance);
+/* Both, for one importer. */
 int path_ask_kernel(const struct p2pdma_context *context, const struct pci_address *provider,
 		    const struct pci_address *importer, uint32_t *ret_map_type,
 		    int32_t *ret_distance);

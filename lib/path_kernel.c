@@ -16,9 +16,19 @@
 
 #include "path.h"
 
-int path_ask_kernel(const struct p2pdma_context *context, const struct pci_address *provider,
-		    const struct pci_address *importer, uint32_t *ret_map_type,
-		    int32_t *ret_distance)
+int path_open_kernel(const struct p2pdma_context *context, const struct pci_address *provider)
+{
+	char name[PCI_ADDRESS_SIZE], path[64];
+	int fd;
+
+	pci_address_format(provider, name);
+	snprintf(path, sizeof(path), P2PDMA_EXPORT_DIR "/%s", name);
+	fd = context->sys->open_at(context->dev_fd, path, O_RDWR | O_NONBLOCK);
+	return fd < 0 ? -EOPNOTSUPP : fd;
+}
+
+int path_ask(const struct p2pdma_context *context, int fd, const struct pci_address *importer,
+	     uint32_t *ret_map_type, int32_t *ret_distance)
 {
 	struct p2pdma_export_path argument = {
 		.argsz = sizeof(argument),
@@ -26,21 +36,27 @@ int path_ask_kernel(const struct p2pdma_context *context, const struct pci_addre
 		.client_bus = importer->bus,
 		.client_devfn = importer->devfn,
 	};
-	char name[PCI_ADDRESS_SIZE], path[64];
-	int fd, r;
 
-	pci_address_format(provider, name);
-	snprintf(path, sizeof(path), P2PDMA_EXPORT_DIR "/%s", name);
-	fd = context->sys->open_at(context->dev_fd, path, O_RDWR | O_NONBLOCK);
-	if (fd < 0)
-		return -EOPNOTSUPP;
-	r = context->sys->ioctl(fd, P2PDMA_EXPORT_PATH, &argument);
-	context->sys->close(fd);
-	if (r || argument.map_type > P2PDMA_EXPORT_MAP_THRU_HOST_BRIDGE)
+	if (context->sys->ioctl(fd, P2PDMA_EXPORT_PATH, &argument) ||
+	    argument.map_type > P2PDMA_EXPORT_MAP_THRU_HOST_BRIDGE)
 		return -EOPNOTSUPP;
 	*ret_map_type = argument.map_type;
 	*ret_distance = argument.distance;
 	return 0;
+}
+
+int path_ask_kernel(const struct p2pdma_context *context, const struct pci_address *provider,
+		    const struct pci_address *importer, uint32_t *ret_map_type,
+		    int32_t *ret_distance)
+{
+	int fd, r;
+
+	fd = path_open_kernel(context, provider);
+	if (fd < 0)
+		return fd;
+	r = path_ask(context, fd, importer, ret_map_type, ret_distance);
+	context->sys->close(fd);
+	return r;
 }
 
 static bool disagrees(uint32_t map_type, int32_t distance, const struct p2pdma_path *path)

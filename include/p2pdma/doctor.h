@@ -72,7 +72,7 @@ struct p2pdma_doctor;
  *
  * Blocking: up to broker_timeout_ms; with P2PDMA_DOCTOR_TRY for registrations
  * Threads:  any
- * Kernel:   sysfs, /proc, RDMA_VERBS_IOCTL, VFIO_DEVICE_FEATURE
+ * Kernel:   sysfs, /proc, RDMA_VERBS_IOCTL, VFIO_DEVICE_FEATURE, P2PDMA_EXPORT_PATH
  * Since:    0.1
  *
  * Return: 0, whatever was found; -EINVAL for NULL or unknown flags; -EMFILE, -ENFILE, -ENOMEM

@@ -42,6 +42,7 @@ ok "soft-RoCE registers DMABUFs" finds ok rdma.register "driver rxe registers DM
 ok "the stock library is known to lack the call" finds ok rdma.library "libp2pdma calls the kernel itself"
 ok "it lets itself be revoked" finds ok rdma.revoke "driver rxe"
 ok "the IOMMU is seen" finds ok rdma.iommu "the IOMMU translates"
+ok "the kernel says what was computed" finds ok path.disagrees "the kernel was asked about 1 pairs"
 ok "a page was registered" finds ok try.register "was registered, and can be taken back"
 ok "nothing is worse than unknown" sh -c "! grep -E '^(warning|problem) ' /tmp/doctor"
 

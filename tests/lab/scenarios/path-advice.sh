@@ -20,6 +20,10 @@ ok "soft-RoCE comes up" rxe_up nic
 prints "kernel asked, says the same" "the kernel's own answer is the same" \
 	sh -c "p2pctl check $exporter/2 $nic || true"
 prints "$nic" "topo has the importer" p2pctl topo --json
+# Who isn't shown ACS, and may not ask the module.
+su -s /bin/sh nobody -c "p2pctl doctor --direct --all" >/tmp/nobody
+ok "hidden ACS isn't told to be well" grep -E "^unknown +acs.port +machine .* such as $exporter/2 to rxe0" /tmp/nobody
+ok "nor the path" grep -E "^unknown +provider.path +$exporter/2 .*it can't be told; rxe0:" /tmp/nobody
 if [ "$CMDLINE" = "$advice" ]; then
 	ok "it works, straight" p2pctl check "$exporter/2" rxe0
 	prints "yes, BUS_ADDR, distance 2" "it says so" p2pctl check "$exporter/2" rxe0
@@ -32,6 +36,7 @@ else
 	ok "what to change is said to the letter" says_of_check "\"$advice\""
 	ok "the reason is the port" says_of_check "ACS at $(bdf_of port0) redirects"
 	ok "the doctor says it, too" sh -c "p2pctl doctor --direct --try >/tmp/doctor; [ \$? -eq 6 ]"
+	ok "of the device by its name" grep -E "^problem +provider.path +$exporter/2 .* rxe0: ACS at" /tmp/doctor
 	ok "of the port" grep -E "^problem +acs.port +$(bdf_of port0) " /tmp/doctor
 	ok "with the same advice" grep -F "\"$advice\"" /tmp/doctor
 	ok "and by what the kernel answers" grep -E "^problem +try.register .*EINVAL" /tmp/doctor
