@@ -245,77 +245,118 @@ static int compare(const void *a, const void *b)
 							strcmp(one->importer, other->importer);
 }
 
-/* Row @i and column @k as the kernel says where it can be asked, else as computed. */
-static int take(const struct cli *cli, const struct topo *topo, size_t i, size_t k,
-		struct candidate *candidate)
+static int32_t numa_node_of(const struct topo *topo, const char *function)
 {
-	struct p2pdma_provider *provider = NULL;
-	const struct p2pdma_node *from = &topo->nodes[topo->providers[i]];
-	const struct p2pdma_node *to = &topo->nodes[topo->importers[k]];
+	const struct p2pdma_node *node = topo_find(topo, function);
+
+	return node ? node->numa_node : -1;
+}
+
+/* All that is ranked: one provider with every importer, or one importer with every provider. */
+struct ranking {
+	const struct cli *cli;
+	const struct topo *topo;
+	struct candidate *all;
+	size_t count;
+	int error; /* of the last pair that couldn't be asked for */
+};
+
+/* As the kernel says where it can be asked, else as computed. Who leaves meanwhile is left out. */
+static void add_pair(struct ranking *ranking, const struct p2pdma_provider *provider,
+		     const char *importer, const char *function)
+{
+	struct candidate *candidate = &ranking->all[ranking->count];
+	struct p2pdma_path *path = &candidate->path;
 	int r;
 
-	topo_provider_name(topo, i, candidate->provider, sizeof(candidate->provider));
-	snprintf(candidate->importer, sizeof(candidate->importer), "%s",
-		 topo_importer_name(topo, k));
-	candidate->is_near = from->numa_node == to->numa_node;
-	candidate->path.size_bytes = sizeof(candidate->path);
-	r = p2pdma_provider_find(cli->context, candidate->provider, &provider);
-	if (r)
-		return r;
-	r = p2pdma_path_query(cli->context, provider, to->name, &candidate->path);
-	p2pdma_provider_unref(provider);
-	return r;
-}
-
-static bool is_provider_name(const struct topo *topo, size_t i, const char *name)
-{
-	char full[40];
-
-	topo_provider_name(topo, i, full, sizeof(full));
-	return !strcmp(full, name);
-}
-
-static bool is_importer_name(const struct topo *topo, size_t k, const char *name)
-{
-	return !strcmp(topo_importer_name(topo, k), name) ||
-	       !strcmp(topo->nodes[topo->importers[k]].name, name);
-}
-
-/* Every pair that has @name in it; those that leave meanwhile are left out. */
-static struct candidate *collect(const struct cli *cli, const struct topo *topo, const char *name,
-				 size_t *ret_count)
-{
-	bool is_provider = strchr(name, '/');
-	struct candidate *all;
-	size_t count = 0;
-
-	all = calloc(topo->nr_providers + topo->nr_importers + 1, sizeof(*all));
-	if (!all)
-		errx(EXIT_FAILED, "out of memory");
-	for (size_t i = 0; i < topo->nr_providers; i++) {
-		if (is_provider && !is_provider_name(topo, i, name))
-			continue;
-		for (size_t k = 0; k < topo->nr_importers; k++) {
-			if (!is_provider && !is_importer_name(topo, k, name))
-				continue;
-			if (topo->providers[i] == topo->importers[k])
-				continue;
-			if (!take(cli, topo, i, k, &all[count]))
-				count++;
-		}
+	path->size_bytes = sizeof(*path);
+	r = p2pdma_path_query(ranking->cli->context, provider, function, path);
+	if (r) {
+		ranking->error = r;
+		return;
 	}
-	*ret_count = count;
-	return all;
+	if (!strcmp(path->provider, path->importer))
+		return;
+	snprintf(candidate->provider, sizeof(candidate->provider), "%s",
+		 p2pdma_provider_name(provider));
+	snprintf(candidate->importer, sizeof(candidate->importer), "%s", importer);
+	candidate->is_near = numa_node_of(ranking->topo, path->provider) ==
+			     numa_node_of(ranking->topo, path->importer);
+	ranking->count++;
+}
+
+static void rank_importers(struct ranking *ranking, const char *name)
+{
+	const struct topo *topo = ranking->topo;
+	struct p2pdma_provider *provider = NULL;
+
+	ranking->error = find_provider(ranking->cli, name, &provider);
+	if (ranking->error)
+		return;
+	for (size_t k = 0; k < topo->nr_importers; k++)
+		add_pair(ranking, provider, topo_importer_name(topo, k),
+			 topo->nodes[topo->importers[k]].name);
+	p2pdma_provider_unref(provider);
+}
+
+static void rank_providers(struct ranking *ranking, const char *name)
+{
+	const struct topo *topo = ranking->topo;
+	struct p2pdma_provider *provider;
+	char provider_name[40];
+	int r;
+
+	for (size_t i = 0; i < topo->nr_providers; i++) {
+		topo_provider_name(topo, i, provider_name, sizeof(provider_name));
+		r = p2pdma_provider_find(ranking->cli->context, provider_name, &provider);
+		if (r) {
+			ranking->error = r;
+			continue;
+		}
+		add_pair(ranking, provider, name, name);
+		p2pdma_provider_unref(provider);
+	}
+}
+
+/* A function alone is a provider unless it imports. */
+static bool is_provider(const struct topo *topo, const char *name)
+{
+	const struct p2pdma_node *node = topo_find(topo, name);
+
+	if (strchr(name, '/'))
+		return true;
+	return node && node->flags & P2PDMA_NODE_PROVIDER && !(node->flags & P2PDMA_NODE_IMPORTER);
+}
+
+/* The exit code. */
+static int print_ranking(const struct ranking *ranking, const char *name)
+{
+	struct table *table;
+
+	if (!ranking->count && ranking->error)
+		return cli_failed(ranking->cli, ranking->error, "can't rank what pairs with %s",
+				  name);
+	qsort(ranking->all, ranking->count, sizeof(*ranking->all), compare);
+	table = path_table(ranking->cli);
+	for (size_t i = 0; i < ranking->count; i++)
+		add_path(table, ranking->all[i].provider, ranking->all[i].importer,
+			 &ranking->all[i].path);
+	if (!ranking->count)
+		fprintf(stderr,
+			"p2pctl: nothing to pair %s with\n  try: p2pctl topo, or --all, which "
+			"takes "
+			"every function\n",
+			name);
+	table_print(table);
+	return ranking->count ? code_of(&ranking->all[0].path) : EXIT_NOT_FOUND;
 }
 
 int command_best(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {{"all", no_argument, NULL, 'a'}, {0}};
-	struct candidate *all;
-	struct table *table;
+	struct ranking ranking = {.cli = cli};
 	bool is_all = false;
 	struct topo topo;
-	size_t count = 0;
 	int option, r;
 
 	while ((option = cli_option(cli, argc, argv, "a", options)) != -1) {
@@ -328,20 +369,16 @@ int command_best(struct cli *cli, int argc, char **argv)
 	r = topo_open(cli, is_all, &topo);
 	if (r)
 		return r;
-	all = collect(cli, &topo, argv[optind], &count);
-	qsort(all, count, sizeof(*all), compare);
-	table = path_table(cli);
-	for (size_t i = 0; i < count; i++)
-		add_path(table, all[i].provider, all[i].importer, &all[i].path);
-	r = !count ? EXIT_NOT_FOUND : code_of(&all[0].path);
-	if (!count)
-		fprintf(stderr,
-			"p2pctl: nothing to pair %s with\n  try: p2pctl topo, or --all, which "
-			"takes "
-			"every function\n",
-			argv[optind]);
-	table_print(table);
-	free(all);
+	ranking.topo = &topo;
+	ranking.all = calloc(topo.nr_providers + topo.nr_importers + 1, sizeof(*ranking.all));
+	if (!ranking.all)
+		errx(EXIT_FAILED, "out of memory");
+	if (is_provider(&topo, argv[optind]))
+		rank_importers(&ranking, argv[optind]);
+	else
+		rank_providers(&ranking, argv[optind]);
+	r = print_ranking(&ranking, argv[optind]);
+	free(ranking.all);
 	topo_close(&topo);
 	return r;
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "table.h"
 #include "topo.h"
@@ -17,6 +18,26 @@ static void print_legend(const bool *is_used)
 	for (size_t i = 0; i < TOPO_NR_CODES; i++)
 		if (is_used[i])
 			printf("  %-4s %s\n", topo_legend[i].letters, topo_legend[i].meaning);
+}
+
+/* Columns have one name each; some functions have more. */
+static void print_names(const struct topo *topo)
+{
+	bool has_begun = false;
+
+	for (size_t k = 0; k < topo->nr_importers; k++) {
+		const struct p2pdma_node *node = &topo->nodes[topo->importers[k]];
+		const char *others = strchr(node->devices, ' ');
+
+		if (!others)
+			continue;
+		printf("%s  ", has_begun ? "" : "\nThe same function by other names:\n");
+		has_begun = true;
+		text_print(topo_importer_name(topo, k));
+		printf(" (%s):", node->name);
+		text_print(others);
+		printf("\n");
+	}
 }
 
 /* Lines as wide as they are: a terminal folds them, and what is copied from them stays whole. */
@@ -88,6 +109,7 @@ static void print_matrix(const struct cli *cli, const struct topo *topo)
 	table_print(table);
 	free(columns);
 	print_legend(is_used);
+	print_names(topo);
 	topo_groups_finish(&groups, topo);
 	print_groups(topo, &groups);
 	topo_groups_free(&groups);
@@ -96,13 +118,21 @@ static void print_matrix(const struct cli *cli, const struct topo *topo)
 static struct table *node_table(const struct cli *cli, const struct topo *topo)
 {
 	static const struct column columns[] = {
-		{"NAME", "name", false},	{"KIND", "kind", false},
-		{"PARENT", "parent", false},	{"DEVICE", "device", false},
-		{"DRIVER", "driver", false},	{"ID", "id", false},
-		{"NODE", "numa_node", true},	{"LINK", "link_generation", true},
-		{"WIDTH", "link_width", true},	{NULL, "max_link_generation", true},
-		{NULL, "max_link_width", true}, {NULL, "acs_control", true},
-		{"ACS", "acs", false},		{"IOMMU", "iommu", false},
+		{"NAME", "name", false},
+		{"KIND", "kind", false},
+		{"PARENT", "parent", false},
+		{"DEVICE", "device", false},
+		{NULL, "devices", false},
+		{"DRIVER", "driver", false},
+		{"ID", "id", false},
+		{"NODE", "numa_node", true},
+		{"LINK", "link_generation", true},
+		{"WIDTH", "link_width", true},
+		{NULL, "max_link_generation", true},
+		{NULL, "max_link_width", true},
+		{NULL, "acs_control", true},
+		{"ACS", "acs", false},
+		{"IOMMU", "iommu", false},
 		{"BAR", "bar_bytes", true},
 	};
 	struct table *table = table_new(cli, "nodes", columns, sizeof(columns) / sizeof(*columns));
@@ -118,6 +148,7 @@ static struct table *node_table(const struct cli *cli, const struct topo *topo)
 		table_text(table, kind_name(node->kind));
 		table_text(table, node->parent < 0 ? NULL : topo->nodes[node->parent].name);
 		table_text(table, *node->device ? node->device : NULL);
+		table_text(table, *node->devices ? node->devices : NULL);
 		table_text(table, node->driver);
 		snprintf(id, sizeof(id), "%04" PRIx32 ":%04" PRIx32, node->vendor_id,
 			 node->device_id);

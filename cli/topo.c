@@ -112,6 +112,14 @@ void topo_path(const struct topo *topo, size_t provider, size_t importer,
 		errx(EXIT_FAILED, "this p2pctl is newer than its library");
 }
 
+const struct p2pdma_node *topo_find(const struct topo *topo, const char *name)
+{
+	for (size_t i = 0; i < topo->nr_nodes; i++)
+		if (!strcmp(topo->nodes[i].name, name))
+			return &topo->nodes[i];
+	return NULL;
+}
+
 const char *topo_importer_name(const struct topo *topo, size_t importer)
 {
 	const struct p2pdma_node *node = &topo->nodes[topo->importers[importer]];

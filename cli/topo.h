@@ -25,6 +25,8 @@ void topo_close(struct topo *topo);
 
 void topo_path(const struct topo *topo, size_t provider, size_t importer,
 	       struct p2pdma_path *ret_path);
+/* By its address; NULL: isn't there. */
+const struct p2pdma_node *topo_find(const struct topo *topo, const char *name);
 /* "mlx5_0", or the function's address. */
 const char *topo_importer_name(const struct topo *topo, size_t importer);
 /* "0000:41:00.0/2" */

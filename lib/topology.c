@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/cleanup.h"
 #include "common/sysfs.h"
 #include "options.h"
 #include "path.h"
@@ -25,6 +24,7 @@ struct extra {
 	uint64_t bar_bytes;
 	char driver[32];
 	char device[64];
+	char devices[192];
 };
 
 struct p2pdma_topology {
@@ -75,11 +75,22 @@ static int note_all(const struct p2pdma_context *context, struct p2pdma_topology
 	return 0;
 }
 
+/* The first name is the one to call it by. */
+static void add_name(struct extra *extra, const char *name)
+{
+	size_t length = strlen(extra->devices);
+
+	if (!*extra->device)
+		snprintf(extra->device, sizeof(extra->device), "%.63s", name);
+	if (length + 1 + strlen(name) < sizeof(extra->devices))
+		snprintf(extra->devices + length, sizeof(extra->devices) - length, "%s%s",
+			 length ? " " : "", name);
+}
+
 static void note_importer(const struct p2pdma_context *context, struct p2pdma_topology *topology,
 			  const char *name)
 {
 	struct pci_address address;
-	struct extra *extra;
 	int32_t index;
 
 	/* Connectors of a card have a dash. */
@@ -88,24 +99,32 @@ static void note_importer(const struct p2pdma_context *context, struct p2pdma_to
 	index = pci_tree_find(&topology->tree, &address);
 	if (index < 0)
 		return;
-	extra = &topology->extras[index];
-	extra->flags |= P2PDMA_NODE_IMPORTER;
-	if (*extra->device && strcmp(extra->device, name) < 0)
-		return;
-	snprintf(extra->device, sizeof(extra->device), "%.63s", name);
+	topology->extras[index].flags |= P2PDMA_NODE_IMPORTER;
+	add_name(&topology->extras[index], name);
 }
 
-static void note_class(const struct p2pdma_context *context, struct p2pdma_topology *topology,
-		       const char *class)
+/* mlx5_2 before mlx5_10, whatever the locale. */
+static int compare_names(const struct dirent **a, const struct dirent **b)
 {
-	cleanup_dir DIR *dir = NULL;
-	struct dirent *entry;
+	return strverscmp((*a)->d_name, (*b)->d_name);
+}
 
+static int note_class(const struct p2pdma_context *context, struct p2pdma_topology *topology,
+		      const char *class)
+{
+	struct dirent **entries;
+	int count;
+
+	count = scandirat(context->sysfs_fd, class, &entries, NULL, compare_names);
 	/* Without a driver of that class there is no such directory. */
-	if (sysfs_list(context->sysfs_fd, class, &dir))
-		return;
-	while ((entry = readdir(dir)))
-		note_importer(context, topology, entry->d_name);
+	if (count < 0)
+		return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : 0;
+	for (int i = 0; i < count; i++) {
+		note_importer(context, topology, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return 0;
 }
 
 int p2pdma_topology_query(struct p2pdma_context *context, struct p2pdma_topology **ret_topology)
@@ -128,14 +147,16 @@ int p2pdma_topology_query(struct p2pdma_context *context, struct p2pdma_topology
 		topology->extras = calloc(topology->tree.count + 1, sizeof(*topology->extras));
 		r = topology->extras ? note_all(context, topology) : -ENOMEM;
 	}
+	/* The first word is the RDMA device's. */
+	if (!r)
+		r = note_class(context, topology, "class/infiniband");
+	if (!r)
+		r = note_class(context, topology, "class/drm");
 	if (r) {
 		p2pdma_topology_free(topology);
 		return context_fail(context, r, "can't look at the PCI tree in sysfs: %s",
 				    error_name(r));
 	}
-	/* The last word is the RDMA device's. */
-	note_class(context, topology, "class/drm");
-	note_class(context, topology, "class/infiniband");
 	*ret_topology = topology;
 	return 0;
 }
@@ -204,6 +225,7 @@ int p2pdma_topology_node(const struct p2pdma_topology *topology, size_t index,
 	node.bar_bytes = extra->bar_bytes;
 	memcpy(node.driver, extra->driver, sizeof(node.driver));
 	memcpy(node.device, extra->device, sizeof(node.device));
+	memcpy(node.devices, extra->devices, sizeof(node.devices));
 	options_store(ret_node, &node, sizeof(node));
 	return 0;
 }

@@ -218,6 +218,8 @@ struct p2pdma_topology;
  * @name:                "0000:41:00.0" or "pci0000:40"
  * @driver:              of a function; "" for none
  * @device:              of an importer: "mlx5_0", "card1"; "" for one that VFIO holds
+ * @devices:             all such names, an RDMA device's first, with a blank between them:
+ *                       "mlx5_0 rxe0 card1 renderD128"; those that don't fit are left out
  */
 struct p2pdma_node {
 	uint32_t size_bytes;
@@ -242,12 +244,13 @@ struct p2pdma_node {
 	char name[24];
 	char driver[32];
 	char device[64];
+	char devices[192];
 };
 
 #define P2PDMA_NODE_INIT                                                                           \
 	{                                                                                          \
 		(uint32_t)sizeof(struct p2pdma_node), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-			0, 0, 0, {0}, {0},                                                         \
+			0, 0, 0, {0}, {0}, {0},                                                    \
 		{                                                                                  \
 			0                                                                          \
 		}                                                                                  \

@@ -86,6 +86,32 @@ class Machine:
             (self.sys / "class/infiniband" / rdma).symlink_to(
                 f"../../{self.places[address]}/infiniband/{rdma}")
 
+    def add_bar(self, address: str, bar: int, size_bytes: int) -> None:
+        path = self.sys / self.places[address] / "resource"
+        lines = path.read_text().splitlines(keepends=True)
+        start = (1 << 41) + (bar << 32)
+        lines[bar] = f"0x{start:016x} 0x{start + size_bytes - 1:016x} 0x000000000014220c\n"
+        path.write_text("".join(lines))
+
+    def add_drm(self, address: str, *names: str) -> None:
+        for name in names:
+            (self.sys / self.places[address] / "drm" / name).mkdir(parents=True)
+            (self.sys / "class/drm").mkdir(parents=True, exist_ok=True)
+            (self.sys / "class/drm" / name).symlink_to(f"../../{self.places[address]}/drm/{name}")
+
+    def add_rxe(self, name: str, interface: str, address: str = "") -> None:
+        """Soft-RoCE on a network interface, which is on a function or on none."""
+        above = self.places.get(address, "devices/virtual")
+        (self.sys / above / "net" / interface).mkdir(parents=True)
+        (self.sys / "class/net").mkdir(parents=True, exist_ok=True)
+        (self.sys / "class/net" / interface).symlink_to(f"../../{above}/net/{interface}")
+        device = self.sys / "devices/virtual/infiniband" / name
+        device.mkdir(parents=True)
+        (device / "parent").write_text(f"{interface}\n")
+        (self.sys / "class/infiniband").mkdir(parents=True, exist_ok=True)
+        (self.sys / "class/infiniband" / name).symlink_to(
+            f"../../devices/virtual/infiniband/{name}")
+
     def switch(self, bus: int, node: int, nics: int, acs: int = 0,
                host: tuple[int, int] = (0x8086, 0x09a2)) -> None:
         """A host bridge, a root port, a switch, two GPUs and two NICs; @nics: mlx5_N from."""

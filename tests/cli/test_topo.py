@@ -177,7 +177,11 @@ class Server(Case):
 
     def test_best_what_isnt(self) -> None:
         self.run_it(USAGE, "best")
-        self.assertIn("nothing to pair", self.run_it(NOT_FOUND, "best", "mlx5_9").stderr)
+        for name, cause in (("mlx5_9", 'no importer "mlx5_9"'), ("0000:77:00.0", "0000:77:00.0"),
+                            (f"{GPUS[0][:-2]}/4", "no memory BAR 4"),
+                            (f"{GPUS[0][:-2]}/vram", "0000:19:00.0")):
+            self.assertIn(cause, self.run_it(NOT_FOUND, "best", name).stderr)
+        self.run_it(FAILED, "best", "../etc/2")
 
     def test_usage(self) -> None:
         self.run_it(USAGE, "topo", "more")
@@ -371,6 +375,89 @@ class Names(Case):
         drivers = [node["driver"] for node in nodes]
         self.assertIn('<a>&"b\\', drivers)
         self.assertIn("a\ufffdb\ufffd\ufffdc\u00e9", drivers)
+
+
+class OtherNames(Case):
+    """Functions with several BARs, memory of their driver's, and several devices."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = TemporaryDirectory()
+        place = Path(cls.folder.name)
+        made = machine.Machine(place)
+        made.host("pci0000:00")
+        for number in range(1, 5):
+            made.function(f"0000:00:0{number}.0", "pci0000:00", machine.ROOT_PORT)
+        made.function("0000:01:00.0", "0000:00:01.0", driver="amdgpu")
+        made.function("0000:02:00.0", "0000:00:02.0", rdma="mlx5_0", klass=0x020000)
+        made.function("0000:03:00.0", "0000:00:03.0", driver="p2pdma_export")
+        made.function("0000:04:00.0", "0000:00:04.0", rdma="mlx5_1", klass=0x020000)
+        made.add_bar("0000:01:00.0", 0, 1 << 20)
+        made.add_bar("0000:03:00.0", 0, 1 << 20)
+        made.add_drm("0000:01:00.0", "card1", "renderD128")
+        gpu = made.sys / made.places["0000:01:00.0"]
+        (gpu / "mem_info_vram_total").write_text(f"{16 << 30}\n")
+        made.add_rxe("rxe0", "eth0", "0000:02:00.0")
+        made.add_rxe("rxe1", "dummy0")
+
+    def importers(self, name: str) -> list[str]:
+        paths = self.json("paths", OK, "best", name)["paths"]
+        self.assertEqual({path["works"] for path in paths}, {"yes"})
+        return sorted(path["importer"] for path in paths)
+
+    def providers(self, name: str) -> list[str]:
+        paths = self.json("paths", OK, "best", name)["paths"]
+        self.assertEqual({path["importer"] for path in paths}, {name})
+        return sorted(path["provider"] for path in paths)
+
+    def test_best_takes_what_check_takes(self) -> None:
+        for name in ("0000:01:00.0/0", "0000:01:00.0/2", "0000:01:00.0/vram"):
+            self.run_it(OK, "check", name, "mlx5_0")
+            self.assertEqual(self.importers(name), ["mlx5_0", "mlx5_1"])
+        for name in ("0000:03:00.0", "0000:03:00.0/0"):
+            self.assertEqual(self.importers(name), ["card1", "mlx5_0", "mlx5_1"])
+
+    def test_best_of_a_function_that_imports(self) -> None:
+        self.assertEqual(self.providers("0000:01:00.0"), ["0000:03:00.0/2"])
+
+    def test_best_knows_every_name(self) -> None:
+        for name in ("mlx5_0", "rxe0", "0000:02:00.0", "mlx5_1"):
+            self.run_it(OK, "check", "0000:01:00.0", name)
+            self.assertEqual(self.providers(name), ["0000:01:00.0/2", "0000:03:00.0/2"])
+        for name in ("card1", "renderD128"):
+            self.assertEqual(self.providers(name), ["0000:03:00.0/2"])
+
+    def test_no_function_is_no_path(self) -> None:
+        text = self.run_it(NOT_POSSIBLE, "check", "0000:01:00.0/2", "rxe1").stdout
+        self.assertIn("0000:01:00.0/2 to rxe1: no, NOT_SUPPORTED", text)
+        self.assertIn("rxe1 is on no PCI function", text)
+        self.assertIn("dmabuf_device", text)
+        self.assertNotIn("kernel ", text)
+        paths = self.json("paths", NOT_POSSIBLE, "best", "rxe1")["paths"]
+        self.assertEqual([path["function"] for path in paths], [None, None])
+
+    def test_topo_has_every_name(self) -> None:
+        nodes = {node["name"]: node for node in self.json("topo", OK, "topo")["nodes"]}
+        self.assertEqual(nodes["0000:02:00.0"]["device"], "mlx5_0")
+        self.assertEqual(nodes["0000:02:00.0"]["devices"], "mlx5_0 rxe0")
+        self.assertEqual(nodes["0000:01:00.0"]["devices"], "card1 renderD128")
+        self.assertEqual(nodes["0000:04:00.0"]["devices"], "mlx5_1")
+        self.assertIsNone(nodes["0000:03:00.0"]["devices"])
+        text = self.run_it(OK, "topo").stdout
+        self.assertIn("  mlx5_0 (0000:02:00.0): rxe0\n", text)
+        self.assertNotIn("mlx5_1 (", text)
+
+    def test_lent_function(self) -> None:
+        lent = Path(self.folder.name) / "sys/module/rdma_rxe/parameters/dmabuf_device"
+        lent.parent.mkdir(parents=True)
+        lent.write_text("0000:04:00.0\n")
+        self.addCleanup(lent.write_text, "\n")
+        for name in ("rxe0", "rxe1"):
+            path = self.json("paths", OK, "check", "0000:01:00.0/2", name)["paths"][0]
+            self.assertEqual(path["function"], "0000:04:00.0")
+        nodes = {node["name"]: node for node in self.json("topo", OK, "topo")["nodes"]}
+        self.assertEqual(nodes["0000:02:00.0"]["devices"], "mlx5_0")
+        self.assertEqual(nodes["0000:04:00.0"]["devices"], "mlx5_1 rxe0 rxe1")
 
 
 class Hidden(Case):

@@ -416,6 +416,43 @@ static void topology_describes_nodes(void **state)
 	p2pdma_topology_free(found);
 }
 
+/* An RDMA device's before a DRM device's, by number, and whole. */
+static void topology_names_of_a_function(void **state)
+{
+	struct p2pdma_topology *found = topology();
+	struct p2pdma_node node;
+	char name[64];
+
+	(void)state;
+	find_node(found, NIC, &node);
+	assert_string_equal(node.devices, "mlx5_0");
+	find_node(found, GPU, &node);
+	assert_string_equal(node.devices, "");
+	p2pdma_topology_free(found);
+	fake_mkdir("sys/class/drm");
+	fake_link("../../devices/pci0000:00/0000:00:02.0/" NIC "/drm/card1", "sys/class/drm/card1");
+	fake_link("../../devices/pci0000:00/0000:00:02.0/" NIC "/drm/card1/card1-DP-1",
+		  "sys/class/drm/card1-DP-1");
+	fake_rdma_add("mlx5_10", NIC);
+	fake_rdma_add("mlx5_9", NIC);
+	found = topology();
+	find_node(found, NIC, &node);
+	assert_string_equal(node.device, "mlx5_0");
+	assert_string_equal(node.devices, "mlx5_0 mlx5_9 mlx5_10 card1");
+	p2pdma_topology_free(found);
+	for (int i = 0; i < 6; i++) {
+		snprintf(name, sizeof(name), "rocep%d_%s", i,
+			 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn");
+		fake_rdma_add(name, NIC);
+	}
+	found = topology();
+	find_node(found, NIC, &node);
+	assert_non_null(strstr(node.devices, "mlx5_0 mlx5_9 mlx5_10 rocep0_"));
+	assert_non_null(strstr(node.devices, "nnnn card1"));
+	assert_null(strstr(node.devices, "rocep5"));
+	p2pdma_topology_free(found);
+}
+
 static void topology_bad_arguments_einval(void **state)
 {
 	struct p2pdma_node node = {.size_bytes = 8};
@@ -556,6 +593,7 @@ int main(void)
 		CASE(query_exchanged_provider_estale),
 		CASE(query_larger_structure_is_zeroed_behind),
 		CASE(topology_describes_nodes),
+		CASE(topology_names_of_a_function),
 		CASE(topology_bad_arguments_einval),
 		CASE(topology_without_pci_enoent),
 		CASE(topology_and_query_agree),
