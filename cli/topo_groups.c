@@ -4,6 +4,8 @@
  * switch whose ports redirect, or across a host bridge that doesn't forward, one sentence says it for
  * all of them, and one change helps them all.
  *
+ * What is in the way by ACS has one remedy for all groups, since the kernel takes one parameter.
+ *
  * Groups are kept in the order in which people want them: what doesn't work before what takes a detour,
  * and what has the same remedy side by side, so that it need be told only once. The library finds the
  * words. No memory ends the program.
@@ -56,18 +58,71 @@ void topo_groups_add(struct topo_groups *groups, const struct topo *topo, size_t
 		provider, importer, {topo->providers[provider], topo->importers[importer]}};
 }
 
-/* The words for all pairs of a group. */
-static void take_words(const struct topo *topo, struct topo_group *group)
+static bool is_by_acs(const struct topo_group *group)
 {
-	struct p2pdma_pair *pairs = calloc(group->nr_pairs, sizeof(*pairs));
+	return group->path.reason == P2PDMA_PATH_ACS ||
+	       group->path.reason == P2PDMA_PATH_ACS_BLOCKED;
+}
+
+static struct p2pdma_pair *must_pairs(size_t count)
+{
+	struct p2pdma_pair *pairs = calloc(count + 1, sizeof(*pairs));
 
 	if (!pairs)
 		errx(EXIT_FAILED, "out of memory");
+	return pairs;
+}
+
+static size_t take_pairs(const struct topo_group *group, struct p2pdma_pair *pairs)
+{
 	for (size_t i = 0; i < group->nr_pairs; i++)
 		pairs[i] = group->pairs[i].nodes;
-	group->path.size_bytes = sizeof(group->path);
-	if (p2pdma_topology_advise(topo->topology, pairs, group->nr_pairs, &group->path))
+	return group->nr_pairs;
+}
+
+static void advise(const struct topo *topo, const struct p2pdma_pair *pairs, size_t nr_pairs,
+		   struct p2pdma_path *ret_path)
+{
+	ret_path->size_bytes = sizeof(*ret_path);
+	if (p2pdma_topology_advise(topo->topology, pairs, nr_pairs, ret_path))
 		errx(EXIT_FAILED, "this p2pctl is newer than its library");
+}
+
+/* The words for all pairs of a group. */
+static void take_words(const struct topo *topo, struct topo_group *group)
+{
+	struct p2pdma_pair *pairs = must_pairs(group->nr_pairs);
+
+	advise(topo, pairs, take_pairs(group, pairs), &group->path);
+	free(pairs);
+}
+
+/*
+ * The kernel takes one parameter against ACS: it is the same for all groups that are blocked, and for those
+ * that take a detour one that has theirs in it, too.
+ */
+static void take_parameter(const struct topo *topo, const struct topo_groups *groups,
+			   struct topo_group *group)
+{
+	struct p2pdma_pair *pairs;
+	struct p2pdma_path path;
+	size_t nr_pairs = 0;
+
+	for (size_t i = 0; i < groups->count; i++)
+		nr_pairs += groups->groups[i].nr_pairs;
+	pairs = must_pairs(nr_pairs);
+	/* Its own first: they say what it is good for. */
+	nr_pairs = take_pairs(group, pairs);
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct topo_group *other = &groups->groups[i];
+
+		if (other != group && is_by_acs(other) &&
+		    (group->path.reason == P2PDMA_PATH_ACS ||
+		     other->path.reason == P2PDMA_PATH_ACS_BLOCKED))
+			nr_pairs += take_pairs(other, pairs + nr_pairs);
+	}
+	advise(topo, pairs, nr_pairs, &path);
+	memcpy(group->path.advice, path.advice, sizeof(path.advice));
 	free(pairs);
 }
 
@@ -96,6 +151,9 @@ void topo_groups_finish(struct topo_groups *groups, const struct topo *topo)
 
 	for (size_t i = 0; i < groups->count; i++)
 		take_words(topo, &all[i]);
+	for (size_t i = 0; i < groups->count; i++)
+		if (is_by_acs(&all[i]))
+			take_parameter(topo, groups, &all[i]);
 	for (size_t i = 0; i < groups->count; i++) {
 		size_t best = i;
 

@@ -323,20 +323,20 @@ struct p2pdma_pair {
 /**
  * p2pdma_topology_advise() - one reason and one remedy for several pairs
  * @topology: borrowed
- * @pairs:    of functions, whose paths have the same reason, and unless that is ACS, the same
- *            place; borrowed
+ * @pairs:    of functions, whose paths have the same reason at the same place, or all P2PDMA_PATH_ACS or
+ *            P2PDMA_PATH_ACS_BLOCKED at any; borrowed
  * @nr_pairs: one or more
  * @ret_path: size_bytes set by the caller
  *
  * As p2pdma_topology_path() of the first pair, but why and advice speak of all: where ports redirect
  * by ACS they name every port that is in the way of one of them, so that one parameter of the
- * kernel helps them all. Of several such parameters the kernel takes the last alone: pairs below different
- * switches are asked for together; their place is "".
+ * kernel helps them all. Of several such parameters the kernel takes the last alone: whoever has pairs below
+ * different switches asks for all of them together; their place is "".
  *
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
  * Return: 0, or -EINVAL for NULL, a wrong size_bytes, no pairs, an index that isn't a function's, or
- * pairs with several reasons, or with several places of another one than ACS
+ * pairs that don't go together
  */
 P2PDMA_API int p2pdma_topology_advise(const struct p2pdma_topology *topology,
 				      const struct p2pdma_pair *pairs, size_t nr_pairs,

@@ -122,8 +122,7 @@ static bool meet(const int32_t *up, size_t nr_up, const int32_t *down, size_t nr
 	return false;
 }
 
-static void decide(const struct pci_tree *tree, enum path_answer cpu, struct path *path,
-		   enum path_reason direct)
+static void decide(const struct pci_tree *tree, enum path_answer cpu, struct path *path)
 {
 	const struct pci_node *provider = &tree->nodes[path->hops[0]];
 	const struct pci_node *importer = &tree->nodes[path->hops[path->nr_hops - 1]];
@@ -131,7 +130,7 @@ static void decide(const struct pci_tree *tree, enum path_answer cpu, struct pat
 
 	if (has_common && !path->nr_redirects && !path->nr_hidden) {
 		path->map = PATH_MAP_BUS_ADDR;
-		path->reason = direct;
+		path->reason = path->direct;
 		path->is_possible = PATH_YES;
 		return;
 	}
@@ -201,7 +200,6 @@ void path_compute(const struct pci_tree *tree, enum path_answer cpu, int32_t pro
 	int32_t up[PCI_TREE_MAX_DEPTH], down[PCI_TREE_MAX_DEPTH];
 	size_t nr_up = climb(tree, provider, up), nr_down = climb(tree, importer, down);
 	size_t to_up = nr_up, to_down = nr_down;
-	enum path_reason direct = PATH_REASON_COMMON_PORT;
 	struct path path = {.common = -1,
 			    .host = -1,
 			    .provider_host = tree->nodes[provider].host,
@@ -217,18 +215,19 @@ void path_compute(const struct pci_tree *tree, enum path_answer cpu, int32_t pro
 			path.hops[path.nr_hops++] = up[i];
 		for (size_t i = to_down; i > 0; i--)
 			path.hops[path.nr_hops++] = down[i - 1];
+		path.direct = PATH_REASON_COMMON_PORT;
 		if (provider == importer)
-			direct = PATH_REASON_SAME_FUNCTION;
+			path.direct = PATH_REASON_SAME_FUNCTION;
 		else if (to_up == 1 && to_down == 1 &&
 			 tree->nodes[provider].address.bus == tree->nodes[importer].address.bus &&
 			 tree->nodes[path.common].kind != PCI_KIND_UPSTREAM_PORT &&
 			 tree->nodes[path.common].kind != PCI_KIND_BRIDGE)
-			direct = PATH_REASON_SAME_DEVICE;
+			path.direct = PATH_REASON_SAME_DEVICE;
 	} else {
 		route_through_hosts(tree, up, nr_up, down, nr_down, &path);
 	}
 	path.distance = (int32_t)(to_up + to_down);
-	decide(tree, cpu, &path, direct);
+	decide(tree, cpu, &path);
 	if (path.common >= 0 && path.nr_redirects)
 		route_through_hosts(tree, up, nr_up, down, nr_down, &path);
 	find_narrowest(tree, &path);

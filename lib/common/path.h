@@ -44,6 +44,7 @@ enum path_answer path_cpu_here(void);
 struct path {
 	enum path_map map;
 	enum path_reason reason;
+	enum path_reason direct;      /* what it would be without ACS; 0: no port is above both */
 	enum path_answer is_possible; /* YES or NO where only the map type is unknown */
 	int32_t distance;	      /* as the kernel counts; -1: it doesn't map */
 
@@ -60,6 +61,7 @@ struct path {
 	int32_t host; /* the host bridge that decided; -1: none, or several (path_join()) */
 	int32_t provider_host;	   /* -1: of several (path_join()) */
 	bool is_by_cpu;		   /* the processor did */
+	bool is_mixed;		   /* ACS blocks some of them and not others (path_join()) */
 	int32_t narrowest;	   /* the hop with the least; -1: no link is known */
 	struct pci_link link;	   /* its link */
 	uint64_t bytes_per_second; /* a bound, of what is known; 0: nothing is */
@@ -73,9 +75,9 @@ void path_compute(const struct pci_tree *tree, enum path_answer cpu, int32_t pro
 int32_t path_place(const struct path *path);
 
 /*
- * Another pair with the same reason at the same place, or whose ports redirect wherever they are: @path is
- * the first's still, and has what redirects or is hidden on the way of either. False, and untouched:
- * it has another reason or place.
+ * Another pair with the same reason at the same place, or both have ports that redirect, wherever and with
+ * whatever outcome: @path is the first's still, and has what redirects or is hidden on the way of either.
+ * False, and untouched: it has another reason or place.
  */
 bool path_join(const struct path *other, struct path *path);
 

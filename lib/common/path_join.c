@@ -52,19 +52,24 @@ static void unite(const int32_t *other, size_t nr_other, int32_t *indices, size_
 	*count = nr_united;
 }
 
+static bool is_by_acs(const struct path *path)
+{
+	return path->reason == PATH_REASON_ACS || path->reason == PATH_REASON_ACS_BLOCKED;
+}
+
 bool path_join(const struct path *other, struct path *path)
 {
-	bool is_acs = path->reason == PATH_REASON_ACS || path->reason == PATH_REASON_ACS_BLOCKED;
+	bool is_acs = is_by_acs(path) && is_by_acs(other);
 
-	if (path->reason != other->reason)
+	if (!is_acs && (path->reason != other->reason || path_place(path) != path_place(other)))
 		return false;
-	if (path_place(path) != path_place(other)) {
-		if (!is_acs)
-			return false;
+	if (path_place(path) != path_place(other))
 		path->common = -1;
-	}
+	path->is_mixed |= path->reason != other->reason;
 	if (path->host != other->host)
 		path->host = -1;
+	if (path->direct != other->direct)
+		path->direct = PATH_REASON_COMMON_PORT;
 	unite(other->redirects, other->nr_redirects, path->redirects, &path->nr_redirects);
 	unite(other->hidden, other->nr_hidden, path->hidden, &path->nr_hidden);
 	if (path->provider_host != other->provider_host)

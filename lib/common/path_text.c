@@ -67,13 +67,15 @@ static void add_forwarding(struct text *text, const struct pci_tree *tree, const
 	const struct pci_node *importer =
 		&tree->nodes[tree->nodes[path->hops[path->nr_hops - 1]].host];
 
-	if (path->host < 0)
-		add(text, "host bridges, which forward them");
+	if (path->host < 0 || path->is_mixed)
+		add(text, "host bridges, which forward them%s", path->is_mixed ? " or not" : "");
 	else if (provider == importer)
 		add(text, "host bridge %s, which forwards them", provider->name);
 	else
 		add(text, "host bridges %s and %s, which forward them", provider->name,
 		    importer->name);
+	if (path->is_mixed)
+		return;
 	if (path->is_by_cpu)
 		add(text, ", as AMD processors do from Zen on");
 	else
@@ -97,8 +99,18 @@ static const char *port_name(enum pci_kind kind)
 
 static void add_hidden(struct text *text, const struct pci_tree *tree, const struct path *path)
 {
-	add(text, "a port is above both, but whether ACS redirects at ");
-	add_names(text, tree, path->hidden, path->nr_hidden);
+	switch (path->direct) {
+	case PATH_REASON_SAME_FUNCTION:
+		add(text, "provider and importer are one function, but whether its ACS redirects");
+		break;
+	case PATH_REASON_SAME_DEVICE:
+		add(text, "both are functions of one device, but whether ACS redirects at ");
+		add_names(text, tree, path->hidden, path->nr_hidden);
+		break;
+	default:
+		add(text, "a port is above both, but whether ACS redirects at ");
+		add_names(text, tree, path->hidden, path->nr_hidden);
+	}
 	add(text, " is only shown to CAP_SYS_ADMIN");
 	if (path->is_possible == PATH_YES)
 		add(text, "; it works either way");
@@ -113,6 +125,11 @@ static void explain_blocked(struct text *text, const struct pci_tree *tree, cons
 		add(text, "ACS at ");
 		add_names(text, tree, path->redirects, path->nr_redirects);
 		add(text, " redirects requests to ");
+		if (path->is_mixed) {
+			add(text,
+			    "host bridges, not all of which the kernel knows to forward them");
+			break;
+		}
 		add_host(text, tree, path->host);
 		add(text, "%s the kernel doesn't know to forward them",
 		    path->host < 0 ? " that" : ", which");

@@ -306,6 +306,24 @@ class Detours(Case):
                          ["NO", "change:", "NO", "change:", "ACS", "change:"])
         self.assertIn("0000:19:00.0/2 and 0000:1a:00.0/2 to mlx5_0 and mlx5_1", lines[4])
         self.assertIn("for the direct way boot with", lines[5])
+        # Of two parameters the kernel takes the last: that of the detour has the other in it.
+        blocked, detour = (re.search('redir=([^"]*)"', text).group(1).split(";")
+                           for text in (next(line for line in lines if "boot with" in line), lines[5]))
+        self.assertEqual(blocked, [f"0000:42:0{port}.0" for port in range(4)])
+        self.assertEqual(detour, [f"0000:18:0{port}.0" for port in range(4)] + blocked)
+
+
+class Isolated(Case):
+    MACHINE = "isolated"
+
+    def test_one_parameter_for_all_switches(self) -> None:
+        ports = [f"0000:{bus}:0{port}.0" for bus in ("18", "42", "82", "c2") for port in range(4)]
+        text = self.run_it(OK, "topo").stdout
+        self.assertEqual(re.findall('redir=([^"]*)"', text), [";".join(ports)])
+        self.assertEqual(len(re.findall("NO .*: ACS at", text)), 4)
+        svg = ElementTree.fromstring(self.run_it(OK, "topo", "--svg").stdout)
+        words = " ".join("".join(element.itertext()) for element in svg.iter(f"{SVG}text"))
+        self.assertEqual(words.count("disable_acs_redir="), 1)
 
 
 class Long(Case):

@@ -407,6 +407,31 @@ static void same_function_bus_addr(void **state)
 	assert_path(NOT_SUPPORTED, ACS_BLOCKED, -1);
 }
 
+/* What is known of a pair is said of it even where ACS is hidden. */
+static void hidden_acs_of_one_device_says_so(void **state)
+{
+	(void)state;
+	fake_host_add("pci0000:00", UNLISTED);
+	fake_pci_add(&(struct fake_pci){
+		.address = "0000:00:01.0", .above = "pci0000:00", .type = PCI_CONFIG_ROOT_PORT});
+	for (unsigned int k = 0; k < 2; k++)
+		fake_pci_add(&(struct fake_pci){.address = k ? "0000:11:00.1" : "0000:11:00.0",
+						.above = "0000:00:01.0",
+						.is_hidden = true});
+	query("0000:11:00.0", "0000:11:00.0", PATH_NO);
+	assert_path(UNKNOWN, ACS_UNKNOWN, 0);
+	assert_says(why, "provider and importer are one function, but whether its ACS redirects is "
+			 "only shown to CAP_SYS_ADMIN");
+	assert_says(advice, "as root");
+	query("0000:11:00.0", "0000:11:00.0", PATH_YES);
+	assert_says(why, "one function, but");
+	assert_says(why, "works either way");
+	query("0000:11:00.0", "0000:11:00.1", PATH_NO);
+	assert_path(UNKNOWN, ACS_UNKNOWN, 2);
+	assert_says(why, "both are functions of one device, but whether ACS redirects at "
+			 "0000:11:00.0, 0000:11:00.1 is only shown");
+}
+
 static void same_device_bus_addr(void **state)
 {
 	(void)state;
@@ -640,6 +665,7 @@ int main(void)
 		CASE(switch_hidden_acs_unknown),
 		CASE(hidden_root_ports_are_certain),
 		CASE(same_function_bus_addr),
+		CASE(hidden_acs_of_one_device_says_so),
 		CASE(same_device_bus_addr),
 		CASE(nested_switch_counts_steps),
 		CASE(conventional_bridge_bus_addr),

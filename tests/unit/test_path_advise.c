@@ -185,6 +185,35 @@ static void advise_detours_of_two_switches(void **state)
 	assert_non_null(strstr(path.advice, "=0000:42:00.0;0000:42:02.0;0000:82:00.0\""));
 }
 
+/* Some of them are blocked: the first's reason, and a sentence that is true of all. */
+static void advise_detours_and_blocked(void **state)
+{
+	(void)state;
+	fake_server_add(LISTED);
+	fake_remove_function("0000:80:00.0");
+	fake_host_add("pci0000:80", UNLISTED);
+	set_acs(0x0004);
+	fake_acs_set("0000:82:00.0", 0x0004);
+	look();
+	add_pair(fake_server_gpu(2), fake_server_nic(2));
+	add_pair(fake_server_gpu(4), fake_server_nic(4));
+	assert_int_equal(advise(), 0);
+	assert_int_equal(path.reason, P2PDMA_PATH_ACS);
+	assert_true(path.flags & P2PDMA_PATH_POSSIBLE);
+	assert_string_equal(path.why, "ACS at 0000:42:00.0, 0000:42:02.0, 0000:82:00.0 redirects "
+				      "requests to host bridges, which forward them or not");
+	assert_non_null(strstr(path.advice, "for the direct way boot with \"pci=disable_acs_redir="
+					    "0000:42:00.0;0000:42:02.0;0000:82:00.0\""));
+	nr_pairs = 0;
+	add_pair(fake_server_gpu(4), fake_server_nic(4));
+	add_pair(fake_server_gpu(2), fake_server_nic(2));
+	assert_int_equal(advise(), 0);
+	assert_int_equal(path.reason, P2PDMA_PATH_ACS_BLOCKED);
+	assert_non_null(strstr(path.why, "to host bridges, not all of which the kernel knows"));
+	assert_non_null(strstr(path.advice, "=0000:42:00.0;0000:42:02.0;0000:82:00.0\""));
+	assert_null(strstr(path.advice, "direct way"));
+}
+
 /* Where the providers' host bridges differ none of them is named as the place to go to. */
 static void advise_several_hosts_names_none(void **state)
 {
@@ -313,6 +342,7 @@ int main(void)
 		CASE(advise_detours_names_every_port),
 		CASE(advise_pairs_of_two_switches_names_every_port),
 		CASE(advise_detours_of_two_switches),
+		CASE(advise_detours_and_blocked),
 		CASE(advise_pairs_of_a_host_bridge),
 		CASE(advise_several_hosts_names_none),
 		CASE(advise_hidden_names_every_function),
