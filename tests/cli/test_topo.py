@@ -285,6 +285,12 @@ class Blocked(Case):
         self.assertIn(self.PARAMETER, " ".join(texts))
         self.assert_readable(root)
 
+    def test_svg_is_the_one_of_the_documentation(self) -> None:
+        shown = Path(__file__).resolve().parents[2] / "docs/topo.svg"
+        licence, picture = shown.read_text(encoding="utf-8").split("\n", 1)
+        self.assertIn("SPDX", licence)
+        self.assertEqual(self.run_it(OK, "topo", "--svg").stdout, picture)
+
     def test_svg_of_every_function(self) -> None:
         self.assert_readable(ElementTree.fromstring(self.run_it(OK, "topo", "--all", "--svg").stdout))
 

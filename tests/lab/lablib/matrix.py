@@ -43,8 +43,15 @@ Made by `tests/lab/lab matrix paths`; don't edit. Linux {kernel}, {machine}, {da
 Each cell is what the kernel decided for a provider and an importer, by the module's PATH ioctl: the
 map type and its distance. In every one of them p2pdma_path_query() had computed the same from
 sysfs and configuration space, and a memory region was registered, or refused with EINVAL where the
-kernel doesn't map; then the same again by a topology, with the ACS control of each port turned round
-one after the other: {turned} comparisons in all (`tests/lab/guest/library/path_sweep.c`).
+kernel doesn't map. Then the ACS control of each port was turned round, one after the other, and each time
+every pair was computed anew by a topology and compared with the ioctl; a region was registered, or
+refused, where the map type was another one than in the cell: {turned} comparisons in all, these and
+those of the cells (`tests/lab/guest/library/path_sweep.c`).
+
+Every HOST is by the kernel's rule for AMD processors from Zen on, which EPYC is one of and the others aren't.
+Its list of host bridges decides nothing here, since QEMU has none that is in it, nor does the list's
+condition that both are below the same one: those two are proven by unit tests alone
+(`tests/unit/test_path.c`), by a list that `scripts/refresh-host-bridges` makes from the kernel's source.
 
 Places: *root*, integrated into the root complex; *port*, below a root port of its own; *functions*,
 two functions of one device; *switch* and *nested*, below a switch and below another one below that;
