@@ -78,7 +78,7 @@ static void print_matrix(const struct cli *cli, const struct topo *topo)
 	size_t nr_columns = topo->nr_importers + 3;
 	struct column *columns = calloc(nr_columns, sizeof(*columns));
 	bool is_used[TOPO_NR_CODES] = {false};
-	struct topo_groups groups = {NULL};
+	struct topo_groups groups = {.groups = NULL};
 	struct p2pdma_path path;
 	struct table *table;
 
