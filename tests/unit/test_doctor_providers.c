@@ -145,8 +145,10 @@ static void nonsense_in_sysfs_is_told(void **state)
 	fake_mkdir(HERE "/drm/renderD128");
 	fake_write(HERE "/mem_info_vram_total", "more\n");
 	examine();
-	assert_finding("provider.export", DISK "/p2pmem", PROBLEM, "makes no sense: EIO", HERE + 4);
-	assert_finding("provider.export", DISK "/vram", PROBLEM, "makes no sense: EIO", HERE + 4);
+	assert_finding("provider.export", DISK "/p2pmem", PROBLEM, "makes no sense: EIO",
+		       "/sys/bus/pci/devices/" DISK);
+	assert_finding("provider.export", DISK "/vram", PROBLEM, "makes no sense: EIO",
+		       "/sys/bus/pci/devices/" DISK);
 	assert_finding("provider.export", DISK "/0", OK, "4 MiB", "");
 	fake_write(HERE "/resource", "nothing\n");
 	examine();
