@@ -142,15 +142,13 @@ static void check_memory(struct look *look, uint32_t bar, uint64_t size_bytes)
 			"and p2pdma_buffer_adopt() any DMABUF");
 }
 
-/* sysfs answers nonsense, or this process has no descriptor left to ask with. */
+/* sysfs answers nonsense, or can't be asked; without a word where it has left since. */
 static void tell_error(struct doctor *doctor, const struct p2pdma_node *node, const char *subject,
 		       int error)
 {
-	/* It has left since the tree was looked at, or has no such memory. */
-	if (error == -ENODEV)
-		return;
-	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM) {
-		doctor_fail(doctor, error);
+	if (error != -EIO) {
+		doctor_is_unseen(doctor, DOCTOR_PROVIDER_EXPORT, subject, "what sysfs says of it",
+				 error);
 		return;
 	}
 	doctor_add(doctor, DOCTOR_PROVIDER_EXPORT, P2PDMA_SEVERITY_PROBLEM, subject,
@@ -261,12 +259,15 @@ static void leave(const struct look *look, size_t index)
 	name_of(&look->function.address, bar, providers->name);
 }
 
-static bool has(const struct doctor *doctor, const struct p2pdma_node *node, const char *directory)
+static bool has(struct doctor *doctor, const struct p2pdma_node *node, const char *directory)
 {
 	char path[80];
 
 	snprintf(path, sizeof(path), "bus/pci/devices/%s/%s", node->name, directory);
-	return !faccessat(doctor->context->sysfs_fd, path, F_OK, 0);
+	if (!faccessat(doctor->context->sysfs_fd, path, F_OK, 0))
+		return true;
+	doctor_is_unseen(doctor, DOCTOR_PROVIDER_EXPORT, node->name, directory, -errno);
+	return false;
 }
 
 static void check_function(struct doctor *doctor, const struct p2pdma_node *node, size_t index)

@@ -155,6 +155,22 @@ static void nonsense_in_sysfs_is_told(void **state)
 	assert_finding("provider.export", DISK, PROBLEM, "makes no sense: EIO", "driver");
 }
 
+/* Links to themselves: they are there, and nobody can look at them. */
+static void hidden_memory_is_unknown(void **state)
+{
+	(void)state;
+	add((const uint64_t[PCI_NR_BARS]){4 * MIB}, 0x010802, "nvme");
+	fake_mkdir(HERE "/p2pmem");
+	fake_link("size", HERE "/p2pmem/size");
+	fake_link("drm", HERE "/drm");
+	examine();
+	assert_finding("provider.export", DISK "/p2pmem", UNKNOWN, "can't be looked at: ELOOP",
+		       "as root");
+	assert_finding("provider.export", DISK, UNKNOWN, "drm can't be looked at: ELOOP",
+		       "as root");
+	assert_finding("provider.export", DISK "/0", OK, "4 MiB", "");
+}
+
 static void try_registers_of_every_bar(void **state)
 {
 	(void)state;
@@ -187,7 +203,7 @@ int main(void)
 		CASE(every_bar_is_a_provider),	     CASE(only_the_largest_bar_should_be_larger),
 		CASE(hidden_sizes_are_unknown_once), CASE(p2pmem_needs_no_bar),
 		CASE(network_adapters_lend_no_bar),  CASE(nonsense_in_sysfs_is_told),
-		CASE(try_registers_of_every_bar),
+		CASE(hidden_memory_is_unknown),	     CASE(try_registers_of_every_bar),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
