@@ -11,6 +11,7 @@
  * Pure functions over the seam, no state, no locks.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,7 +54,7 @@ int dmabuf_exporter_query(const struct sys_ops *sys, int fd,
 	char path[48];
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	return proc_find(sys, path, "exp_name:", ret_exporter, DMABUF_EXPORTER_SIZE);
+	return proc_find(sys, AT_FDCWD, path, "exp_name:", ret_exporter, DMABUF_EXPORTER_SIZE);
 }
 
 bool dmabuf_exporter_is_system(const char *exporter)

@@ -24,8 +24,6 @@ struct doctor_user {
 	bool is_known;
 	uint32_t uid; /* effective */
 	uint64_t capabilities;
-	uint32_t groups[64];
-	size_t nr_groups;
 };
 
 /* An RDMA device that could be opened. */
@@ -106,12 +104,5 @@ void doctor_check_sizes(struct doctor *doctor, int function_fd, const struct pci
 #define DOCTOR_SIZE_SIZE 24
 /* "16 GiB" */
 void doctor_format_size(uint64_t bytes, char text[DOCTOR_SIZE_SIZE]);
-/* The whole of a file, ended by a NUL; the caller frees *ret_text. -EFBIG beyond 16 MiB. */
-int doctor_load(int dir_fd, const char *path, char **ret_text, size_t *ret_length);
-/* "crw-rw---- root:render" of a file below @dir_fd; "" where it can't be seen. */
-void doctor_describe_node(const struct doctor *doctor, int dir_fd, const char *path, char *ret_text,
-			  size_t size);
-/* The number behind a "key:" of /proc/self/status and its like; false: none. */
-bool doctor_value(const char *text, const char *key, int base, uint64_t *ret_value);
 
 #endif /* DOCTOR_H */

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/cleanup.h"
 #include "common/sysfs.h"
 #include "doctor.h"
+#include "proc.h"
 
 static const char *const drivers[] = {
 	"p2pdma_export", "rdma_rxe", "mlx5_core", "mlx5_ib", "irdma", "bnxt_re",  "efa",
@@ -33,19 +33,17 @@ static void check_version(struct doctor *doctor, const char *driver)
 
 static void check_nvidia(struct doctor *doctor)
 {
-	cleanup_free char *text = NULL;
-	size_t length;
+	char version[PROC_LINE_SIZE];
 	bool is_open;
 
-	if (doctor_load(doctor->root_fd, "proc/driver/nvidia/version", &text, &length))
+	if (proc_nvidia_query(doctor->context->sys, doctor->root_fd, version, sizeof(version),
+			      &is_open))
 		return;
-	text[strcspn(text, "\n")] = '\0';
-	is_open = strstr(text, "Open Kernel Module");
 	doctor_add(doctor, DOCTOR_DRIVER_VERSION,
 		   is_open ? P2PDMA_SEVERITY_OK : P2PDMA_SEVERITY_WARNING, "nvidia",
 		   is_open ? "open kernel modules, which export DMABUFs: %.200s" :
 			     "not the open kernel modules, and only they export DMABUFs: %.200s",
-		   text);
+		   version);
 	if (!is_open)
 		doctor_advise(doctor,
 			      "install the open flavour (nvidia-open-kernel-dkms), for GPUs "

@@ -11,8 +11,8 @@
 
 #include <linux/capability.h>
 
-#include "common/sysfs.h"
 #include "doctor.h"
+#include "proc.h"
 
 #define KIB		  UINT64_C(1024)
 #define MIB		  (1024 * KIB)
@@ -91,7 +91,8 @@ static void check_map_count(struct doctor *doctor)
 {
 	uint64_t count;
 
-	if (sysfs_read_u64(doctor->root_fd, "proc/sys/vm/max_map_count", &count)) {
+	if (proc_find_u64(doctor->context->sys, doctor->root_fd, "/proc/sys/vm/max_map_count", "",
+			  &count)) {
 		doctor_add(doctor, DOCTOR_LIMIT_MAP_COUNT, P2PDMA_SEVERITY_UNKNOWN,
 			   "vm.max_map_count", "/proc/sys/vm/max_map_count can't be read");
 		doctor_advise(doctor, "mount /proc; `sysctl vm.max_map_count` should say a number");

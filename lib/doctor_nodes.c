@@ -2,73 +2,29 @@
 /*
  * Device nodes: may this process open them, and if not, which group may?
  *
- * Names of users and groups are read from files, not asked of a name service: this must work where that
- * hangs, and in a rescue system. No state, no locks.
+ * No state, no locks.
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/sysfs.h"
 #include "doctor.h"
-
-/* The name of a number in /etc/passwd or /etc/group; else the number. */
-static void find_name(int root_fd, const char *file, uint32_t number, char *ret_name, size_t size)
-{
-	cleanup_free char *text = NULL;
-	char *rest, *line;
-	size_t length;
-
-	snprintf(ret_name, size, "%" PRIu32, number);
-	if (doctor_load(root_fd, file, &text, &length))
-		return;
-	rest = text;
-	while ((line = strsep(&rest, "\n"))) {
-		char *name = strsep(&line, ":"), *end;
-
-		strsep(&line, ":");
-		if (!line || !*name || strtoul(line, &end, 10) != number || *end != ':')
-			continue;
-		snprintf(ret_name, size, "%s", name);
-		return;
-	}
-}
-
-void doctor_describe_node(const struct doctor *doctor, int dir_fd, const char *path, char *ret_text,
-			  size_t size)
-{
-	char owner[32], group[32], mode[10] = "---------";
-	struct stat status;
-
-	ret_text[0] = '\0';
-	if (fstatat(dir_fd, path, &status, 0) < 0)
-		return;
-	find_name(doctor->root_fd, "etc/passwd", status.st_uid, owner, sizeof(owner));
-	find_name(doctor->root_fd, "etc/group", status.st_gid, group, sizeof(group));
-	for (unsigned int i = 0; i < 9; i++)
-		if (status.st_mode >> (8 - i) & 1)
-			mode[i] = "rwx"[i % 3];
-	snprintf(ret_text, size, "%s %s:%s", mode, owner, group);
-}
+#include "file.h"
 
 /* Which group may open it; false: none of its own, or this process is in it. */
 static bool find_group(const struct doctor *doctor, const char *path, char *ret_name, size_t size)
 {
 	struct stat status;
 
-	if (fstatat(doctor->context->dev_fd, path, &status, 0) < 0 || !status.st_gid ||
-	    (status.st_mode & 060) != 060)
+	if (fstatat(doctor->context->dev_fd, path, &status, 0) < 0 || !file_is_for_group(&status))
 		return false;
-	for (size_t i = 0; i < doctor->user.nr_groups; i++)
-		if (doctor->user.groups[i] == status.st_gid)
-			return false;
-	find_name(doctor->root_fd, "etc/group", status.st_gid, ret_name, size);
+	if (doctor->context->sys->is_member(status.st_gid))
+		return false;
+	file_group_name(doctor->root_fd, status.st_gid, ret_name, size);
 	return true;
 }
 
@@ -81,7 +37,7 @@ static void check_node(struct doctor *doctor, const char *path, uint32_t severit
 	if (r == -ENOENT)
 		return;
 	snprintf(subject, sizeof(subject), "/dev/%s", path);
-	doctor_describe_node(doctor, doctor->context->dev_fd, path, mode, sizeof(mode));
+	file_describe(doctor->root_fd, doctor->context->dev_fd, path, mode, sizeof(mode));
 	if (!r) {
 		doctor_add(doctor, DOCTOR_PERMISSION_NODE, P2PDMA_SEVERITY_OK, subject,
 			   "may be opened (%s)", mode);

@@ -6,111 +6,29 @@
  * is wrong by itself; it explains what the other checks can't see, and why a node can't be opened. No
  * state but what is told to the other checks, no locks.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
 
-#include "common/cleanup.h"
 #include "common/sysfs.h"
 #include "doctor.h"
-
-#define LARGEST_FILE (16U << 20)
-
-int doctor_load(int dir_fd, const char *path, char **ret_text, size_t *ret_length)
-{
-	cleanup_fd int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	cleanup_free char *text = NULL;
-	size_t length = 0, room = 4096;
-	ssize_t got;
-
-	if (fd < 0)
-		return -errno;
-	do {
-		char *grown = realloc(text, room + 1);
-
-		if (!grown)
-			return -ENOMEM;
-		text = grown;
-		got = read(fd, text + length, room - length);
-		if (got < 0 && errno != EINTR)
-			return -errno;
-		length += got > 0 ? (size_t)got : 0;
-		if (length == room)
-			room *= 2;
-		if (length > LARGEST_FILE)
-			return -EFBIG;
-	} while (got);
-	text[length] = '\0';
-	*ret_text = text;
-	*ret_length = length;
-	text = NULL;
-	return 0;
-}
-
-bool doctor_value(const char *text, const char *key, int base, uint64_t *ret_value)
-{
-	size_t length = strlen(key);
-	char *end;
-
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, key, length))
-			continue;
-		line += length;
-		line += strspn(line, " \t");
-		errno = 0;
-		*ret_value = strtoull(line, &end, base);
-		return end != line && !errno;
-	}
-	return false;
-}
-
-static void read_groups(const char *text, struct doctor_user *user)
-{
-	const char *line = strstr(text, "\nGroups:");
-	char *end;
-
-	if (!line)
-		return;
-	line += strlen("\nGroups:");
-	while (user->nr_groups < sizeof(user->groups) / sizeof(user->groups[0])) {
-		unsigned long group;
-
-		line += strspn(line, " \t");
-		group = strtoul(line, &end, 10);
-		if (end == line)
-			return;
-		user->groups[user->nr_groups++] = (uint32_t)group;
-		line = end;
-	}
-}
+#include "proc.h"
 
 static void read_user(struct doctor *doctor)
 {
+	const struct sys_ops *sys = doctor->context->sys;
 	struct doctor_user *user = &doctor->user;
-	cleanup_free char *text = NULL;
-	const char *ids;
-	size_t length;
+	char ids[64];
 
-	if (doctor_load(doctor->root_fd, "proc/self/status", &text, &length))
-		return;
 	/* Real, effective, saved, of the filesystem. */
-	ids = strstr(text, "\nUid:");
-	if (!ids || sscanf(ids, "\nUid: %*u %" SCNu32, &user->uid) != 1 ||
-	    !doctor_value(text, "CapEff:", 16, &user->capabilities))
-		return;
-	ids = strstr(text, "\nGid:");
-	if (ids && sscanf(ids, "\nGid: %*u %" SCNu32, &user->groups[0]) == 1)
-		user->nr_groups = 1;
-	read_groups(text, user);
-	user->is_known = true;
+	user->is_known =
+		!proc_find(sys, doctor->root_fd, "/proc/self/status", "Uid:", ids, sizeof(ids)) &&
+		sscanf(ids, "%*u %" SCNu32, &user->uid) == 1 &&
+		!proc_capabilities(sys, doctor->root_fd, &user->capabilities);
 }
 
 bool doctor_has_capability(const struct doctor *doctor, unsigned int capability)
@@ -160,11 +78,11 @@ static const char *container_kind(const struct doctor *doctor, char *line, size_
 /* Every user is himself in the first namespace. */
 static bool has_own_users(const struct doctor *doctor)
 {
-	cleanup_free char *text = NULL;
 	uint32_t inside, outside, count;
-	size_t length;
+	char text[64];
 
-	if (doctor_load(doctor->root_fd, "proc/self/uid_map", &text, &length))
+	if (proc_find(doctor->context->sys, doctor->root_fd, "/proc/self/uid_map", "", text,
+		      sizeof(text)))
 		return false;
 	return sscanf(text, "%" SCNu32 " %" SCNu32 " %" SCNu32, &inside, &outside, &count) != 3 ||
 	       inside || outside || count != UINT32_MAX;

@@ -17,6 +17,7 @@
 #include "common/pci_tree.h"
 #include "common/sysfs.h"
 #include "doctor.h"
+#include "file.h"
 
 /* "uverbs0", the node of an RDMA device; -ENODEV. */
 static int find_node(int sysfs_fd, const char *device, char *ret_node, size_t size)
@@ -175,7 +176,7 @@ static bool check_node(struct doctor *doctor, const char *name)
 	r = context->sys->access_at(context->dev_fd, node, R_OK | W_OK);
 	if (!r)
 		return true;
-	doctor_describe_node(doctor, context->dev_fd, node, mode, sizeof(mode));
+	file_describe(doctor->root_fd, context->dev_fd, node, mode, sizeof(mode));
 	doctor_add(doctor, DOCTOR_RDMA_NODE, P2PDMA_SEVERITY_PROBLEM, name,
 		   "/dev/%s can't be opened: %s%s%s", node, error_name(r), *mode ? "; it is " : "",
 		   mode);

@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "doctor.h"
+#include "file.h"
 
 static const struct runtime {
 	const char *library;
@@ -102,7 +103,7 @@ void doctor_check_runtimes(struct doctor *doctor)
 	cleanup_free char *cache = NULL;
 	size_t length = 0;
 
-	if (doctor_load(doctor->root_fd, "etc/ld.so.cache", &cache, &length))
+	if (file_load(doctor->root_fd, "etc/ld.so.cache", &cache, &length))
 		cache = NULL;
 	for (size_t i = 0; i < sizeof(runtimes) / sizeof(runtimes[0]); i++) {
 		const struct runtime *runtime = &runtimes[i];

@@ -16,6 +16,7 @@
  * No state; only the file is read.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +115,7 @@ int drm_usage_query(const struct drm_object *object, struct drm_usage *ret_usage
 	int r;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", object->fd);
-	r = proc_each_line(context->sys, path, drm_usage_take, &usage);
+	r = proc_each_line(context->sys, AT_FDCWD, path, drm_usage_take, &usage);
 	if (r)
 		return drm_query_failed(object, "in fdinfo where its memory is", r);
 	*ret_usage = usage;

@@ -64,8 +64,8 @@ static bool look_at_map_count(struct explain *explain)
 	const struct sys_ops *sys = explain->context->sys;
 	uint64_t count, limit;
 
-	if (proc_find_u64(sys, "/proc/sys/vm/max_map_count", "", &limit) ||
-	    proc_count_lines(sys, "/proc/self/maps", &count) || count + NEAR < limit)
+	if (proc_find_u64(sys, AT_FDCWD, "/proc/sys/vm/max_map_count", "", &limit) ||
+	    proc_count_lines(sys, AT_FDCWD, "/proc/self/maps", &count) || count + NEAR < limit)
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_MAPPINGS, P2PDMA_EXPLANATION_SEEN,
 		    "this process has %" PRIu64 " mappings, and vm.max_map_count is %" PRIu64,
@@ -88,7 +88,8 @@ bool explain_mappings(struct explain *explain)
 	if (look_at_map_count(explain))
 		return true;
 	if (!takes_addresses(explain->request->operation) || sys->limit(RLIMIT_AS, &limit) ||
-	    limit == UINT64_MAX || proc_find_u64(sys, "/proc/self/status", "VmSize:", &used_kib) ||
+	    limit == UINT64_MAX ||
+	    proc_find_u64(sys, AT_FDCWD, "/proc/self/status", "VmSize:", &used_kib) ||
 	    !explain_exceeds(limit, used_kib, wanted))
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_ADDRESS_SPACE, P2PDMA_EXPLANATION_SEEN,
@@ -113,7 +114,7 @@ bool explain_sandbox(struct explain *explain)
 
 	if (!explain->has_nic || explain_nic_probe(explain) != explain->error)
 		return false;
-	proc_find_u64(explain->context->sys, "/proc/self/status", "Seccomp:", &seccomp);
+	proc_find_u64(explain->context->sys, AT_FDCWD, "/proc/self/status", "Seccomp:", &seccomp);
 	explain_say(explain->out, P2PDMA_CAUSE_SANDBOX, P2PDMA_EXPLANATION_SEEN,
 		    "calls to %s don't get to its driver: %s", explain->nic,
 		    seccomp == 2 ? "a seccomp filter of this process stands before it" :

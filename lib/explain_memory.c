@@ -7,9 +7,9 @@
  * that could be pinned: whoever maps a BAR and registers the address gets EFAULT.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -21,10 +21,9 @@
 
 static bool has_ipc_lock(const struct sys_ops *sys)
 {
-	char text[32];
+	uint64_t capabilities;
 
-	return !proc_find(sys, "/proc/self/status", "CapEff:", text, sizeof(text)) &&
-	       strtoull(text, NULL, 16) >> CAP_IPC_LOCK & 1;
+	return !proc_capabilities(sys, AT_FDCWD, &capabilities) && capabilities >> CAP_IPC_LOCK & 1;
 }
 
 bool explain_memlock(struct explain *explain)
@@ -34,7 +33,7 @@ bool explain_memlock(struct explain *explain)
 
 	if (sys->limit(RLIMIT_MEMLOCK, &limit) || limit == UINT64_MAX || has_ipc_lock(sys))
 		return false;
-	proc_find_u64(sys, "/proc/self/status", "VmPin:", &pinned_kib);
+	proc_find_u64(sys, AT_FDCWD, "/proc/self/status", "VmPin:", &pinned_kib);
 	if (limit && !explain_exceeds(limit, pinned_kib, explain->request->length_bytes))
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_MEMLOCK, P2PDMA_EXPLANATION_SEEN,
@@ -79,7 +78,7 @@ int explain_mapping_query(const struct explain *explain, uint64_t address,
 	struct search search = {.address = address};
 	int r;
 
-	r = proc_each_line(explain->context->sys, "/proc/self/smaps", take_line, &search);
+	r = proc_each_line(explain->context->sys, AT_FDCWD, "/proc/self/smaps", take_line, &search);
 	if (!r)
 		*ret_mapping = search.mapping;
 	return r;

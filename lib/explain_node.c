@@ -6,14 +6,17 @@
  * devices have a major number of their own, so that they are known without sysfs as well.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "common/cleanup.h"
 #include "common/pci_tree.h"
 #include "common/sysfs.h"
 #include "explain.h"
+#include "file.h"
 
 /* Of all DRM nodes, in the kernel's list of devices. */
 #define DRM_MAJOR 226
@@ -87,11 +90,37 @@ bool explain_node_gone(struct explain *explain)
 	return true;
 }
 
+/* Who may open it, as ls says it, and a group that would help; "" where that can't be seen. */
+static void look_at_mode(const struct explain *explain, char *ret_mode, size_t mode_size,
+			 char *ret_group, size_t group_size)
+{
+	const struct p2pdma_context *context = explain->context;
+	const char *node = node_of(explain);
+	cleanup_fd int root_fd = -1;
+	struct stat status;
+
+	if (strncmp(node, "/dev/", 5))
+		return;
+	root_fd = open(context->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	file_describe(root_fd, context->dev_fd, node + 5, ret_mode, mode_size);
+	if (fstatat(context->dev_fd, node + 5, &status, 0) || !file_is_for_group(&status) ||
+	    context->sys->is_member(status.st_gid))
+		return;
+	file_group_name(root_fd, status.st_gid, ret_group, group_size);
+}
+
 bool explain_node_rights(struct explain *explain)
 {
-	explain_say(explain->out, P2PDMA_CAUSE_PERMISSION, 0, "this user may not open %.256s",
-		    node_of(explain));
-	explain_remedy(explain->out, "join the group of the node: `p2pctl doctor` names it");
+	char mode[96] = "", group[32] = "";
+
+	look_at_mode(explain, mode, sizeof(mode), group, sizeof(group));
+	explain_say(explain->out, P2PDMA_CAUSE_PERMISSION, *mode ? P2PDMA_EXPLANATION_SEEN : 0,
+		    "this user may not open %.256s%s%s%s", node_of(explain), *mode ? " (" : "",
+		    mode, *mode ? ")" : "");
+	if (*group)
+		explain_remedy(explain->out, "join the group %s, and log in again", group);
+	else
+		explain_remedy(explain->out, "let udev give it to a group, or be root");
 	return true;
 }
 

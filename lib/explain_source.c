@@ -9,6 +9,7 @@
  * NVIDIA's are.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -139,7 +140,8 @@ bool explain_memory_free(struct explain *explain)
 {
 	uint64_t wanted_kib = explain->request->length_bytes / 1024, free_kib;
 
-	if (proc_find_u64(explain->context->sys, "/proc/meminfo", "MemAvailable:", &free_kib) ||
+	if (proc_find_u64(explain->context->sys, AT_FDCWD, "/proc/meminfo",
+			  "MemAvailable:", &free_kib) ||
 	    wanted_kib <= free_kib)
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_NO_MEMORY, P2PDMA_EXPLANATION_SEEN,
@@ -183,17 +185,18 @@ bool explain_runtime_address(struct explain *explain)
 
 bool explain_runtime_modules(struct explain *explain)
 {
-	char line[PROC_LINE_SIZE];
+	char version[160];
+	bool is_open;
 
 	if (explain->request->object != P2PDMA_BACKEND_CUDA ||
-	    proc_find(explain->context->sys, "/proc/driver/nvidia/version", "", line,
-		      sizeof(line)) ||
-	    strstr(line, "Open Kernel Module"))
+	    proc_nvidia_query(explain->context->sys, AT_FDCWD, version, sizeof(version),
+			      &is_open) ||
+	    is_open)
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_CLOSED_DRIVER, P2PDMA_EXPLANATION_SEEN,
 		    "NVIDIA's kernel modules aren't the open ones, and only they export DMABUFs: "
-		    "%.160s",
-		    line);
+		    "%s",
+		    version);
 	explain_remedy(explain->out, "install the open flavour (nvidia-open-kernel-dkms), for GPUs "
 				     "from Turing on");
 	return true;

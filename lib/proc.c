@@ -34,7 +34,7 @@ static bool line_add(struct line *line, char c)
 	return true;
 }
 
-int proc_each_line(const struct sys_ops *sys, const char *path,
+int proc_each_line(const struct sys_ops *sys, int root_fd, const char *path,
 		   bool (*take)(void *data, const char *line), void *data)
 {
 	struct line line = {.length = 0};
@@ -43,7 +43,7 @@ int proc_each_line(const struct sys_ops *sys, const char *path,
 	ssize_t n = 0;
 	int fd;
 
-	fd = sys->open_at(AT_FDCWD, path, O_RDONLY);
+	fd = sys->open_at(root_fd, path + (root_fd != AT_FDCWD), O_RDONLY);
 	if (fd < 0)
 		return fd;
 	while (!is_enough && (n = sys->read(fd, chunk, sizeof(chunk))) > 0) {
@@ -75,26 +75,27 @@ static bool take_value(void *data, const char *line)
 	return true;
 }
 
-int proc_find(const struct sys_ops *sys, const char *path, const char *key, char *ret_value,
-	      size_t size)
+int proc_find(const struct sys_ops *sys, int root_fd, const char *path, const char *key,
+	      char *ret_value, size_t size)
 {
 	struct search search = {key, ret_value, size, false};
 	int r;
 
 	/* Once it is found nothing more is read, so that nothing can fail any more. */
-	r = proc_each_line(sys, path, take_value, &search);
+	r = proc_each_line(sys, root_fd, path, take_value, &search);
 	if (r)
 		return r;
 	return search.is_found ? 0 : -ENOENT;
 }
 
-int proc_find_u64(const struct sys_ops *sys, const char *path, const char *key, uint64_t *ret_value)
+int proc_find_u64(const struct sys_ops *sys, int root_fd, const char *path, const char *key,
+		  uint64_t *ret_value)
 {
 	unsigned long long value;
 	char text[32], *end;
 	int r;
 
-	r = proc_find(sys, path, key, text, sizeof(text));
+	r = proc_find(sys, root_fd, path, key, text, sizeof(text));
 	if (r)
 		return r;
 	errno = 0;
@@ -105,6 +106,37 @@ int proc_find_u64(const struct sys_ops *sys, const char *path, const char *key, 
 	return 0;
 }
 
+int proc_capabilities(const struct sys_ops *sys, int root_fd, uint64_t *ret_capabilities)
+{
+	unsigned long long value;
+	char text[32], *end;
+	int r;
+
+	r = proc_find(sys, root_fd, "/proc/self/status", "CapEff:", text, sizeof(text));
+	if (r)
+		return r;
+	errno = 0;
+	value = strtoull(text, &end, 16);
+	if (errno || end == text || *text == '-')
+		return -EINVAL;
+	*ret_capabilities = value;
+	return 0;
+}
+
+int proc_nvidia_query(const struct sys_ops *sys, int root_fd, char *ret_version, size_t size,
+		      bool *ret_is_open)
+{
+	char line[PROC_LINE_SIZE];
+	int r;
+
+	r = proc_find(sys, root_fd, "/proc/driver/nvidia/version", "", line, sizeof(line));
+	if (r)
+		return r;
+	*ret_is_open = strstr(line, "Open Kernel Module");
+	snprintf(ret_version, size, "%s", line);
+	return 0;
+}
+
 static bool count_line(void *data, const char *line)
 {
 	(void)line;
@@ -112,12 +144,12 @@ static bool count_line(void *data, const char *line)
 	return false;
 }
 
-int proc_count_lines(const struct sys_ops *sys, const char *path, uint64_t *ret_count)
+int proc_count_lines(const struct sys_ops *sys, int root_fd, const char *path, uint64_t *ret_count)
 {
 	uint64_t count = 0;
 	int r;
 
-	r = proc_each_line(sys, path, count_line, &count);
+	r = proc_each_line(sys, root_fd, path, count_line, &count);
 	if (!r)
 		*ret_count = count;
 	return r;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "sys.h"
 
 static int real_open_at(int dir_fd, const char *path, int flags)
@@ -140,6 +142,26 @@ static int real_limit(int resource, uint64_t *ret_limit)
 	return 0;
 }
 
+static int real_is_member(uint32_t group)
+{
+	cleanup_free gid_t *groups = NULL;
+	int count, room;
+
+	if (getegid() == group)
+		return 1;
+	room = getgroups(0, NULL);
+	groups = room > 0 ? calloc((size_t)room, sizeof(*groups)) : NULL;
+	if (!groups)
+		return room > 0 ? -ENOMEM : 0;
+	/* More than before: another thread has just changed them. */
+	count = getgroups(room, groups);
+	for (int i = 0; i < count; i++) {
+		if (groups[i] == group)
+			return 1;
+	}
+	return count < 0 ? -errno : 0;
+}
+
 const char *error_name(int error)
 {
 	/* INT_MIN has no opposite, and no name either way. */
@@ -168,4 +190,5 @@ const struct sys_ops sys_real = {
 	.access_mode = real_access_mode,
 	.memory = real_memory,
 	.limit = real_limit,
+	.is_member = real_is_member,
 };

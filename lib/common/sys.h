@@ -31,6 +31,7 @@ struct sys_ops {
 	int (*memory)(const char *name, uint64_t size_bytes); /* a memfd that never shrinks */
 	/* RLIMIT_*: what may be used at most; UINT64_MAX: as much as there is. */
 	int (*limit)(int resource, uint64_t *ret_limit);
+	int (*is_member)(uint32_t group); /* is this process in it? 1 or 0 */
 };
 
 extern const struct sys_ops sys_real;

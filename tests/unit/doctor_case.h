@@ -96,8 +96,9 @@ static inline void write_process(const char *capabilities)
 	fake_mkdir("proc/sys/kernel");
 	snprintf(text, sizeof(text),
 		 "Name:\tp2pctl\nUid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\n"
-		 "Groups:\t4 44 \nCapInh:\t0\nCapEff:\t%s\n",
+		 "CapInh:\t0\nCapEff:\t%s\n",
 		 capabilities);
+	memcpy(fake.groups, (uint32_t[]){100, 4, 44}, 3 * sizeof(*fake.groups));
 	fake_write("proc/self/status", text);
 	fake_write("proc/self/uid_map", "         0          0 4294967295\n");
 	fake_write("proc/sys/vm/max_map_count", "65530\n");

@@ -109,6 +109,7 @@ struct fake {
 	const char *exporter;
 
 	uint64_t limits[16]; /* RLIMIT_*, plus one; 0: none */
+	uint32_t groups[4];  /* that the process is in; 0: none */
 	int rlimit_error;    /* of asking for them */
 
 	int access_errors; /* of access_at() for every node, a -errno */
@@ -124,13 +125,14 @@ extern const struct verbs_ops fake_verbs;
 void fake_fail(unsigned long request, int error, int countdown);
 /* During that call @happens is called. */
 void fake_happen(unsigned long request, void (*happens)(void), int countdown);
-#define FAKE_OPEN   1UL
-#define FAKE_MAP    2UL
-#define FAKE_STAT   3UL
-#define FAKE_SIZE   4UL
-#define FAKE_DUP    5UL
-#define FAKE_MODE   6UL
-#define FAKE_MEMORY 7UL
+#define FAKE_OPEN      1UL
+#define FAKE_MAP       2UL
+#define FAKE_STAT      3UL
+#define FAKE_SIZE      4UL
+#define FAKE_DUP       5UL
+#define FAKE_MODE      6UL
+#define FAKE_MEMORY    7UL
+#define FAKE_OPEN_PROC 8UL /* of procfs; FAKE_OPEN: of anything else */
 
 /* A function with BAR 2 of 64 MiB (and a small BAR 0), bound to @driver or NULL for none. */
 void fake_add_function(const char *address, const char *driver);

@@ -118,7 +118,7 @@ static int open_proc(const char *path)
 		lseek(fd, 0, SEEK_SET);
 		return fd;
 	}
-	snprintf(full, sizeof(full), "%s%s", fake.root, path);
+	snprintf(full, sizeof(full), "%s/%s", fake.root, path);
 	fd = open(full, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -126,12 +126,14 @@ static int open_proc(const char *path)
 static int sys_open_at(int dir_fd, const char *path, int flags)
 {
 	HOLD_LOCK;
-	int r = fake_take_failure(FAKE_OPEN);
+	bool is_proc = (!strncmp(path, "/proc/", 6) && !fake_drm_is_node(path)) ||
+		       !strncmp(path, "proc/", 5);
+	int r = fake_take_failure(is_proc ? FAKE_OPEN_PROC : FAKE_OPEN);
 
 	(void)flags;
 	if (r)
 		return r;
-	if (!strncmp(path, "/proc/", 6) && !fake_drm_is_node(path))
+	if (is_proc)
 		return open_proc(path);
 	if (faccessat(dir_fd, path, F_OK, 0))
 		return -errno;
@@ -465,6 +467,15 @@ static int sys_limit(int resource, uint64_t *ret_limit)
 	return 0;
 }
 
+static int sys_is_member(uint32_t group)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fake.groups); i++) {
+		if (group && fake.groups[i] == group)
+			return 1;
+	}
+	return 0;
+}
+
 static int verbs_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
 			       int fd, int access, struct ibv_mr **ret_mr)
 {
@@ -561,6 +572,7 @@ const struct sys_ops fake_sys = {
 	.access_mode = sys_access_mode,
 	.memory = fake_memory_make,
 	.limit = sys_limit,
+	.is_member = sys_is_member,
 };
 
 const struct verbs_ops fake_verbs = {

@@ -333,7 +333,7 @@ static void exporter_by_fdinfo(void **state)
 	fake.exporter = NULL;
 	assert_string_equal(p2pdma_buffer_exporter(buffer), "system");
 	p2pdma_buffer_free(buffer);
-	fake_fail(FAKE_OPEN, -EMFILE, 0);
+	fake_fail(FAKE_OPEN_PROC, -EMFILE, 0);
 	fake.exporter = "udmabuf";
 	assert_int_equal(p2pdma_buffer_adopt(*state, fd, NULL, &buffer), 0);
 	assert_string_equal(p2pdma_buffer_exporter(buffer), "");

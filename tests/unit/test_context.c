@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* Contexts: options, causes by thread, messages, the order of ends. */
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <p2pdma/p2pdma.h>
 
@@ -193,10 +196,37 @@ static void error_name_whatever_the_number(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
+/* In more groups than fit into anything of a fixed size. */
+static void is_member_of_many_groups(void **state)
+{
+	gid_t groups[300];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(sys_real.is_member(getegid()), 1);
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		groups[i] = (gid_t)(70000 + i);
+	pid = fork();
+	if (!pid) {
+		if (setgroups(ARRAY_SIZE(groups), groups))
+			_exit(77);
+		_exit(sys_real.is_member(70000) == 1 && sys_real.is_member(70299) == 1 &&
+				      sys_real.is_member(70300) == 0 ?
+			      0 :
+			      1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(error_name_whatever_the_number),
+		cmocka_unit_test(is_member_of_many_groups),
 		CASE(open_null_place_einval),
 		CASE(open_bad_options_einval),
 		CASE(open_future_options_e2big),

@@ -203,8 +203,8 @@ static void descriptors_have_run_out(void **state)
 		assert_remedy("fs.file-max");
 	}
 	/* Nothing can be opened: that is how it is seen. The first is fdinfo. */
-	fake_fail(FAKE_OPEN, -EMFILE, 0);
-	fake_fail(FAKE_OPEN, -EMFILE, 0);
+	fake_fail(FAKE_OPEN_PROC, -EMFILE, 0);
+	fake_fail(FAKE_OPEN_PROC, -EMFILE, 0);
 	assert_explained(-EMFILE, P2PDMA_CAUSE_OPEN_FILES, true, "as it may: 1024");
 	assert_string_equal(explained.exporter, "");
 	/* Every call that fails for it says so. */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "explain_case.h"
@@ -101,6 +102,32 @@ static void open_refused(void **state)
 	assert_explained(-ENOENT, P2PDMA_CAUSE_NO_METHOD, false, "there is no /sys/bus");
 	request.node = NULL;
 	assert_explained(-ENOENT, P2PDMA_CAUSE_NO_METHOD, false, "there is no the device node");
+}
+
+static void open_says_who_may(void **state)
+{
+	char path[128];
+
+	(void)state;
+	ask(P2PDMA_OPERATION_OPEN);
+	request.node = "/dev/udmabuf";
+	fake_mkdir("etc");
+	fake_write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+	fake_write("etc/group", "root:x:0:\nkvm:x:105:alice\n");
+	fake_write("dev/udmabuf", "");
+	snprintf(path, sizeof(path), "%s/dev/udmabuf", fake.root);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_explained(-EACCES, P2PDMA_CAUSE_PERMISSION, true, "/dev/udmabuf (rw-------");
+	assert_remedy("let udev give it to a group");
+	if (geteuid())
+		skip();
+	assert_int_equal(chown(path, 0, 105), 0);
+	assert_int_equal(chmod(path, 0660), 0);
+	assert_explained(-EACCES, P2PDMA_CAUSE_PERMISSION, true, "(rw-rw---- root:kvm)");
+	assert_remedy("join the group kvm");
+	fake.groups[0] = 105;
+	assert_explained(-EACCES, P2PDMA_CAUSE_PERMISSION, true, "(rw-rw---- root:kvm)");
+	assert_remedy("udev");
 }
 
 static void ask_iommufd(void)
@@ -324,6 +351,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(request_of_an_older_program),
 		CASE(open_refused),
+		CASE(open_says_who_may),
 		CASE(iommufd_refused),
 		CASE(iommufd_range_einval),
 		CASE(iommufd_path_and_access),
