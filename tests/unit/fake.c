@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <infiniband/verbs.h>
@@ -198,6 +199,17 @@ struct p2pdma_context *fake_open_context(uint32_t flags)
 	return opened;
 }
 
+/* Thousands of small files, for each case anew, take long on a disk. */
+#define IN_MEMORY "/dev/shm"
+
+static bool has_room(const char *folder)
+{
+	struct statvfs status;
+
+	return !access(folder, W_OK | X_OK) && !statvfs(folder, &status) &&
+	       status.f_bavail * status.f_frsize >= 512 * MIB;
+}
+
 int fake_setup(void **state)
 {
 	fds_before = count_fds();
@@ -209,7 +221,8 @@ int fake_setup(void **state)
 	fake.features = P2PDMA_EXPORT_FEATURE_MMAP_WC;
 	fake.driver_id = 13;
 	fake.is_viable = fake.has_dma_buf = true;
-	strcpy(fake.root, "/tmp/p2pdma-unit-XXXXXX");
+	strcpy(fake.root, has_room(IN_MEMORY) ? IN_MEMORY : "/tmp");
+	strcat(fake.root, "/p2pdma-unit-XXXXXX");
 	assert_non_null(mkdtemp(fake.root));
 	fake_mkdir("sys/bus/pci/devices");
 	fake_mkdir("dev/p2pdma");
