@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import unittest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
 import p2pd_run  # noqa: E402
@@ -23,6 +25,13 @@ OK, FAILED, USAGE, UNREACHABLE, DENIED, NOT_FOUND, NOT_POSSIBLE, TIMEOUT, PARTIA
 def program() -> str:
     """p2pctl, with a sysfs of files and DMABUFs that are none."""
     return str(BUILD / "cli/p2pctl_test")
+
+
+def scratch() -> TemporaryDirectory:
+    """A folder for many small files: in memory, where there is room."""
+    memory = "/dev/shm"
+    has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= 512 << 20
+    return TemporaryDirectory(prefix="p2pctl-", dir=memory if has_room else None)
 
 
 class BrokerCase(unittest.TestCase):

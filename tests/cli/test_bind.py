@@ -7,7 +7,6 @@ import os
 import subprocess
 import unittest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Optional
 
 import cli_case
@@ -19,7 +18,7 @@ class Binding(unittest.TestCase):
 
     def setUp(self) -> None:
         # pylint: disable=consider-using-with
-        self.scratch = TemporaryDirectory(prefix="p2pctl-")
+        self.scratch = cli_case.scratch()
         self.bus = Path(self.scratch.name) / "bus/pci"
         self.device = self.bus / "devices" / self.FUNCTION
         self.device.mkdir(parents=True)

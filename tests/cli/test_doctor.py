@@ -15,7 +15,6 @@ import subprocess
 import tarfile
 import unittest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cli_case
 import machine
@@ -36,7 +35,7 @@ class Case(unittest.TestCase):
     MACHINE = "server"
 
     def setUp(self) -> None:
-        self.folder = TemporaryDirectory()
+        self.folder = cli_case.scratch()
         self.addCleanup(self.folder.cleanup)
         self.place = Path(self.folder.name)
         machine.MACHINES[self.MACHINE](self.place)

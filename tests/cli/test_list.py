@@ -9,7 +9,6 @@ import re
 import subprocess
 import unittest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Optional
 
 import cli_case
@@ -21,7 +20,7 @@ GPU, OTHER = "0000:01:00.0", "0000:02:00.0"
 class Vram(unittest.TestCase):
     def setUp(self) -> None:
         # pylint: disable=consider-using-with
-        self.folder = TemporaryDirectory()
+        self.folder = cli_case.scratch()
         made = machine.Machine(Path(self.folder.name))
         made.host("pci0000:00")
         for number, address in ((1, GPU), (2, OTHER)):

@@ -13,7 +13,6 @@ import subprocess
 import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cli_case
 import machine
@@ -29,7 +28,7 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.folder = TemporaryDirectory()
+        cls.folder = cli_case.scratch()
         machine.MACHINES[cls.MACHINE](Path(cls.folder.name))
 
     @classmethod
@@ -65,7 +64,7 @@ class Case(unittest.TestCase):
 
     def text(self, name: str) -> str:
         """The matrix of another machine."""
-        with TemporaryDirectory() as folder:
+        with cli_case.scratch() as folder:
             machine.MACHINES[name](Path(folder))
             env = dict(os.environ, P2PCTL_SYSFS=f"{folder}/sys", P2PDMA_SOCKET="/nonexistent")
             return subprocess.run([cli_case.program(), "topo"], env=env, check=True,
@@ -300,7 +299,7 @@ class Detours(Case):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.folder = TemporaryDirectory()
+        cls.folder = cli_case.scratch()
         made = machine.Machine(Path(cls.folder.name))
         made.switch(0x16, 0, 0, acs=0x1d)
         made.switch(0x40, 0, 2, acs=0x1d, host=(0x8086, 0x3420))
@@ -337,7 +336,7 @@ class Long(Case):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.folder = TemporaryDirectory()
+        cls.folder = cli_case.scratch()
         made = machine.Machine(Path(cls.folder.name))
         made.host("pci10000:e0", 0x8086, 0x3420, -1)
         made.function("10000:e0:01.0", "pci10000:e0", machine.ROOT_PORT)
@@ -366,7 +365,7 @@ class Names(Case):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.folder = TemporaryDirectory()
+        cls.folder = cli_case.scratch()
         made = machine.Machine(Path(cls.folder.name))
         made.host("pci0000:00")
         for number, name in ((1, '<a>&"b\\'), (2, "mlx5_0")):
@@ -492,7 +491,7 @@ class Hidden(Case):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.folder = TemporaryDirectory()
+        cls.folder = cli_case.scratch()
         made = machine.Machine(Path(cls.folder.name), cls.CPU)
         made.host("pci0000:00", 0x8086, 0x29c0)
         made.function("0000:00:01.0", "pci0000:00", machine.ROOT_PORT, is_hidden=True)
@@ -529,7 +528,7 @@ class HiddenZen(Hidden):
 class Nothing(Case):
     @classmethod
     def setUpClass(cls) -> None:
-        cls.folder = TemporaryDirectory()
+        cls.folder = cli_case.scratch()
         machine.Machine(Path(cls.folder.name)).host("pci0000:00")
 
     def test_topo_says_what_is_missing(self) -> None:
