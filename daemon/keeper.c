@@ -33,172 +33,20 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "keeper.h"
 
-#define MAX_KEPT   16384
-#define NAME_SIZE  64
 #define FIRST_FD   3
 #define AT_ONCE	   64	/* datagrams, and then signals have their turn */
 #define SETTLED_MS 1000 /* who lives as long isn't held back when it dies */
 #define BACKOFF_MS 200
 
-struct kept {
-	int fd;
-	char name[NAME_SIZE];
-};
-
-static struct {
-	struct kept kept[MAX_KEPT];
-	size_t count;
-	int notify_fd;
-	int signal_fd;
-	int address_fd; /* of the socket's file, O_PATH */
-	pid_t child;
-} keeper;
+struct keeper keeper;
 
 static int fail(const char *what)
 {
 	fprintf(stderr, "p2pd-keeper: %s: %s\n", what, strerror(errno));
 	return EXIT_FAILURE;
 }
-
-/* -- the store -- */
-
-static void store(const char *name, int fd)
-{
-	if (keeper.count == MAX_KEPT || !*name || strlen(name) >= NAME_SIZE || strchr(name, ':')) {
-		fprintf(stderr, "p2pd-keeper: \"%.80s\" isn't kept\n", name);
-		close(fd);
-		return;
-	}
-	keeper.kept[keeper.count].fd = fd;
-	strcpy(keeper.kept[keeper.count++].name, name);
-}
-
-static void drop(const char *name)
-{
-	size_t to = 0;
-
-	for (size_t i = 0; i < keeper.count; i++) {
-		if (!strcmp(keeper.kept[i].name, name))
-			close(keeper.kept[i].fd);
-		else
-			keeper.kept[to++] = keeper.kept[i];
-	}
-	keeper.count = to;
-}
-
-/* -- what p2pd says -- */
-
-static bool says(const char *text, const char *line)
-{
-	size_t length = strlen(line);
-
-	for (const char *at = text; at; at = strchr(at, '\n')) {
-		at += *at == '\n';
-		if (!strncmp(at, line, length) && (at[length] == '\n' || !at[length]))
-			return true;
-	}
-	return false;
-}
-
-static void value_of(const char *text, const char *key, char *ret_value, size_t size)
-{
-	const char *at = strstr(text, key);
-
-	*ret_value = '\0';
-	if (at)
-		snprintf(ret_value, size, "%.*s", (int)strcspn(at + strlen(key), "\n"),
-			 at + strlen(key));
-}
-
-static void handle(const char *text, int fd)
-{
-	char name[NAME_SIZE * 2];
-
-	value_of(text, "FDNAME=", name, sizeof(name));
-	if (says(text, "FDSTOREREMOVE=1"))
-		drop(name);
-	if (fd < 0)
-		return;
-	if (says(text, "FDSTORE=1"))
-		store(name, fd);
-	else
-		/* A barrier is a pipe that we close; nothing else comes with a descriptor. */
-		close(fd);
-}
-
-/* One datagram. @ret_fd: -1 where none came. -1: nothing there. */
-static ssize_t receive(char *text, size_t size, pid_t *ret_pid, int *ret_fd)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
-	} control;
-	struct iovec data = {.iov_base = text, .iov_len = size - 1};
-	struct msghdr message = {.msg_iov = &data,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-	struct ucred sender;
-	ssize_t n;
-
-	*ret_fd = -1;
-	*ret_pid = 0;
-	n = recvmsg(keeper.notify_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0)
-		return -1;
-	text[n] = '\0';
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_RIGHTS) {
-			memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
-		} else if (c->cmsg_type == SCM_CREDENTIALS) {
-			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
-			*ret_pid = sender.pid;
-		}
-	}
-	return n;
-}
-
-/* Whose datagram is next; there is no room for descriptors, so none comes. -1: nothing there. */
-static int peek_sender(pid_t *ret_pid)
-{
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(struct ucred))];
-	} control;
-	struct msghdr message = {.msg_control = &control, .msg_controllen = sizeof(control)};
-	struct cmsghdr *first;
-	struct ucred sender;
-
-	if (recvmsg(keeper.notify_fd, &message, MSG_PEEK | MSG_DONTWAIT) < 0)
-		return -1;
-	*ret_pid = 0;
-	first = CMSG_FIRSTHDR(&message);
-	if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_CREDENTIALS) {
-		memcpy(&sender, CMSG_DATA(first), sizeof(sender));
-		*ret_pid = sender.pid;
-	}
-	return 0;
-}
-
-/* Of others nothing is let in. */
-static void hear(unsigned int most)
-{
-	char text[4096];
-	pid_t sender;
-	int fd;
-
-	for (unsigned int i = 0; i < most && !peek_sender(&sender); i++) {
-		if (sender != keeper.child)
-			recv(keeper.notify_fd, text, sizeof(text), MSG_DONTWAIT);
-		else if (receive(text, sizeof(text), &sender, &fd) >= 0)
-			handle(text, fd);
-	}
-}
-
-/* -- p2pd -- */
 
 /* Moves what is kept to 3, 4, ... and the address behind it; no descriptor of ours may be in the way. */
 static int pass_on(void)
@@ -223,7 +71,7 @@ static int pass_on(void)
 
 static int set_environment(void)
 {
-	size_t size = keeper.count * (NAME_SIZE + 1) + 1, length = 0;
+	size_t size = keeper.count * (KEEPER_NAME_SIZE + 1) + 1, length = 0;
 	char number[24], address[32], *names = malloc(size);
 
 	if (!names)
@@ -240,7 +88,7 @@ static int set_environment(void)
 		setenv("LISTEN_FDS", number, 1);
 		setenv("LISTEN_FDNAMES", names, 1);
 	}
-	snprintf(number, sizeof(number), "%d", MAX_KEPT);
+	snprintf(number, sizeof(number), "%d", KEEPER_MOST);
 	setenv("FDSTORE", number, 1);
 	snprintf(address, sizeof(address), "/proc/self/fd/%d", FIRST_FD + (int)keeper.count);
 	setenv("NOTIFY_SOCKET", address, 1);
@@ -274,7 +122,7 @@ static int start(char **command)
 static int ended(int status, char **command, bool is_stopping, uint64_t *started_ms)
 {
 	/* What it said last, said before it died. */
-	hear(4 * MAX_KEPT);
+	keeper_hear(4 * KEEPER_MOST);
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || is_stopping))
 		return WEXITSTATUS(status);
 	if (is_stopping)
@@ -326,7 +174,7 @@ static int loop(char **command)
 	while (code < 0) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return fail("poll");
-		hear(AT_ONCE);
+		keeper_hear(AT_ONCE);
 		if (fds[1].revents)
 			code = on_signal(command, &is_stopping, &started_ms);
 	}

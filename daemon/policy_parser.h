@@ -7,7 +7,7 @@
 #include "policy_parse.h"
 #include "policy_rules.h"
 
-/* Between policy_parse.c (lines and sections) and policy_keys.c (settings). */
+/* Between policy_parse.c (lines and sections), policy_keys.c (settings) and policy_own.c (their values). */
 
 enum section {
 	SECTION_NONE,
@@ -48,5 +48,20 @@ __attribute__((format(printf, 3, 4))) void parser_fail_at(struct parser *parser,
 void parser_set(struct parser *parser, const char *name, const char *value);
 /* What only the rule as a whole can have wrong. */
 void parser_check_rule(struct parser *parser);
+
+/* -- one value or element (policy_own.c): 0, -EINVAL, or another -errno that it has told -- */
+
+int parser_add_user(struct parser *parser, const char *value);
+int parser_add_group(struct parser *parser, const char *value);
+int parser_add_cgroup(struct parser *parser, const char *value);
+int parser_add_unit(struct parser *parser, const char *value);
+int parser_add_job(struct parser *parser, const char *value);
+int parser_add_provider(struct parser *parser, const char *value);
+int parser_add_publish(struct parser *parser, const char *value);
+int parser_add_mode(struct parser *parser, const char *value);
+int parser_add_access(struct parser *parser, const char *value);
+int parser_set_admin_group(struct parser *parser, const char *value);
+int parser_set_metrics_file(struct parser *parser, const char *value);
+int parser_set_log_level(struct parser *parser, const char *value);
 
 #endif /* POLICY_PARSER_H */

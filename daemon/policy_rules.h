@@ -62,7 +62,11 @@ int policy_append(struct policy *policy, struct rule *rule);
 
 /* Is it one of these users and groups? */
 bool rule_matches_user(const struct rule *rule, const struct policy_subject *subject);
-/* And in such a control group, unit or job? */
+
+/* -- where a process runs (policy_place.c) -- */
+
+bool rule_goes_by_place(const struct rule *rule);
+/* Is it in such a control group, unit or job? */
 bool rule_matches_place(const struct rule *rule, const struct policy_subject *subject);
 
 #endif /* POLICY_RULES_H */

@@ -15,7 +15,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,26 +23,7 @@
 
 #include <linux/magic.h>
 
-#include "log.h"
-#include "publication.h"
-
-struct publication {
-	struct device device; /* its fd is the DMABUF */
-	struct list link;     /* in its publisher */
-	struct holder *publisher;
-	struct provider *provider;
-	uint64_t inode;
-	uint32_t mode;
-	uint32_t access;
-	uint32_t uid;
-	uint32_t gid;
-	uint64_t ends_ns; /* policy doesn't allow it any more; 0: it does */
-};
-
-static struct publication *publication_of(const struct device *device)
-{
-	return list_entry(device, struct publication, device);
-}
+#include "publication_state.h"
 
 static bool is_for(const struct device *device, const struct policy_subject *subject, uint32_t mode,
 		   uint32_t access)
@@ -131,7 +111,7 @@ static int check_fd(int fd, uint64_t *ret_size_bytes, uint64_t *ret_inode, struc
 	return 0;
 }
 
-static void end_one(struct publication *publication, uint32_t reason)
+void publication_end_one(struct publication *publication, uint32_t reason)
 {
 	struct holder *publisher = publication->publisher;
 	struct broker *broker = &publisher->server->broker;
@@ -289,7 +269,7 @@ int publication_end(struct holder *holder, uint64_t id)
 	list_for_each_entry(publication, &holder->publications, struct publication, link) {
 		if (publication->provider->serial != id)
 			continue;
-		end_one(publication, WIRE_REASON_PUBLISHER);
+		publication_end_one(publication, WIRE_REASON_PUBLISHER);
 		return 0;
 	}
 	return -ENOENT;
@@ -298,88 +278,7 @@ int publication_end(struct holder *holder, uint64_t id)
 void publications_end(struct holder *holder)
 {
 	list_for_each_entry_safe(publication, &holder->publications, struct publication, link)
-		end_one(publication, WIRE_REASON_PUBLISHER);
-}
-
-static void forbid(struct broker *broker, struct publication *publication)
-{
-	uint64_t deadline_ms = policy_settings(broker->policy)->revoke_deadline_ms;
-	struct provider *provider = publication->provider;
-
-	publication->ends_ns = broker->now_ns() + deadline_ms * 1000000 + 1;
-	log_event(P2PD_LOG_INFO,
-		  "user %" PRIu32 " may not publish \"%s\" any more: it ends within %" PRIu64 " ms",
-		  (uint32_t)provider->publisher_uid, provider->identity.name, deadline_ms);
-	broker_provider_tell(broker, provider, WIRE_MONITOR_PROVIDER_CHANGED);
-	list_for_each_entry_safe(lease, &provider->leases, struct lease, link_of_provider)
-		if (lease->state == WIRE_LEASE_ACTIVE)
-			broker_step(broker, lease,
-				    lease_revoke(lease, broker->now_ns(), WIRE_REASON_POLICY,
-						 deadline_ms));
-}
-
-void publications_judge(struct server *server)
-{
-	struct broker *broker = &server->broker;
-
-	list_for_each_entry_safe(provider, &broker->providers, struct provider, link) {
-		struct publication *publication;
-		struct policy_decision decision;
-
-		if (!provider->identity.is_published || !provider->device)
-			continue;
-		publication = publication_of(provider->device);
-		/* The first policy that goes by them judges publishers whose control group isn't known yet. */
-		holder_learn_cgroup(publication->publisher, broker->policy);
-		policy_decide_publish(broker->policy, &publication->publisher->subject,
-				      provider->identity.name, &decision);
-		if (decision.error && !publication->ends_ns) {
-			forbid(broker, publication);
-		} else if (!decision.error && publication->ends_ns) {
-			publication->ends_ns = 0;
-			broker_provider_tell(broker, provider, WIRE_MONITOR_PROVIDER_CHANGED);
-		}
-	}
-	server_await_publishers(server);
-}
-
-/* Its publisher may have lost its connection, and have nothing else. */
-static void end_forbidden(struct server *server, struct publication *publication)
-{
-	struct holder *publisher = publication->publisher;
-
-	publisher->nr_leases++;
-	end_one(publication, WIRE_REASON_POLICY);
-	if (--publisher->nr_leases == 0 && !publisher->client)
-		server->broker.ops->holder_idle(server, publisher);
-}
-
-uint64_t publications_due(struct server *server, uint64_t now_ns)
-{
-	uint64_t next_ns = 0;
-
-	list_for_each_entry_safe(provider, &server->broker.providers, struct provider, link) {
-		uint64_t until_ns = provider->publisher_until_ns;
-		struct publication *publication = NULL;
-
-		if (!provider->identity.is_published || provider->is_gone)
-			continue;
-		if (provider->device) {
-			publication = publication_of(provider->device);
-			until_ns = publication->ends_ns;
-			if (!until_ns)
-				continue;
-		}
-		if (until_ns > now_ns && (!publication || provider->nr_leases)) {
-			if (!next_ns || until_ns < next_ns)
-				next_ns = until_ns;
-		} else if (publication) {
-			end_forbidden(server, publication);
-		} else {
-			broker_provider_remove(&server->broker, provider, WIRE_REASON_PUBLISHER);
-		}
-	}
-	return next_ns;
+		publication_end_one(publication, WIRE_REASON_PUBLISHER);
 }
 
 void publications_forget(struct server *server)

@@ -13,7 +13,9 @@ struct event_base;
  * sd_listen_fds(3)). Nothing here waits: what they don't take yet goes out when they do.
  */
 
-/* One descriptor that was passed to us. */
+/* -- what was passed to us (service_fds.c) -- */
+
+/* One descriptor. */
 struct service_fd {
 	char *name;
 	int fd;
@@ -32,6 +34,8 @@ int service_take(struct service_fds *fds, const char *name);
 int service_take_socket(struct service_fds *fds);
 /* Closes what nobody took, and has it forgotten. */
 void service_fds_done(struct service_fds *fds);
+
+/* -- telling and asking (service.c) -- */
 
 /* Before and after this nobody is told anything. What is still to be said goes out while @base runs. */
 int service_init(struct event_base *base);

@@ -18,16 +18,12 @@
  * Opening and closing take their time, elsewhere (vfio_jobs.c). Meanwhile the device is settling: who
  * wants a lease of it waits, and what is being taken back ends when it is closed.
  *
- * The kernel asks for the device back through an eventfd (an unbind, a hot-unplug). All its
- * leases are then revoked gracefully, and with the last of them the device is closed, which is
- * what the kernel waits for.
+ * The kernel may ask for the device back: see source_vfio_request.c.
  */
 #include <errno.h>
-#include <event2/event.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -36,45 +32,16 @@
 #include "common/sys.h"
 #include "common/vfio_abi.h"
 #include "log.h"
-#include "source_vfio.h"
-
-enum vfio_state {
-	CLOSED,
-	OPENING,
-	OPEN,
-	CLOSING,
-};
-
-struct vfio_source {
-	struct device device; /* its fd: the open device, -1 where it isn't OPEN */
-	const struct source_vfio_owner *owner;
-	enum vfio_state state;
-	struct vfio_job job;
-	uint32_t epoch;
-	int request_fd;
-	struct event *request;
-	bool is_wanted;	 /* by the kernel: not opened again */
-	bool is_removed; /* freed as soon as it is CLOSED */
-	int open_error;	 /* while those who waited for an opening hear of it */
-};
+#include "source_vfio_state.h"
 
 static struct vfio_source *vfio_of(struct device *device)
 {
 	return list_entry(device, struct vfio_source, device);
 }
 
-static void ignore_requests(struct vfio_source *vfio)
-{
-	if (vfio->request)
-		event_free(vfio->request);
-	vfio->request = NULL;
-	cleanup_close(&vfio->request_fd);
-	vfio->request_fd = -1;
-}
-
 static void source_free(struct vfio_source *vfio)
 {
-	ignore_requests(vfio);
+	vfio_requests_ignore(vfio);
 	free(vfio);
 }
 
@@ -124,7 +91,7 @@ static void shut(struct vfio_source *vfio)
 	/* At the end of this p2pd it is the next one's. */
 	if (vfio_jobs_begin(vfio->owner->jobs, &vfio->job))
 		return;
-	ignore_requests(vfio);
+	vfio_requests_ignore(vfio);
 	vfio->device.fd = -1;
 	vfio->device.is_kept = false;
 	settle(vfio, CLOSING);
@@ -154,37 +121,6 @@ static bool are_others_alive(struct vfio_source *vfio, const struct lease *lease
 
 /* -- opening -- */
 
-static void give_back(struct vfio_source *vfio)
-{
-	if (vfio->is_wanted)
-		return;
-	vfio->is_wanted = true;
-	log_event(P2PD_LOG_INFO, "%s: the kernel wants the function back", vfio->job.name);
-	broker_device_wanted(vfio->owner->broker, &vfio->device);
-}
-
-static void on_request(evutil_socket_t fd, short what, void *data)
-{
-	eventfd_t count;
-
-	(void)what;
-	if (!eventfd_read(fd, &count))
-		give_back(data);
-}
-
-static int make_requests(struct vfio_source *vfio)
-{
-	vfio->request_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (vfio->request_fd < 0)
-		return -errno;
-	vfio->request = event_new(vfio->owner->base, vfio->request_fd, EV_READ | EV_PERSIST,
-				  on_request, vfio);
-	if (vfio->request && !event_add(vfio->request, NULL))
-		return 0;
-	ignore_requests(vfio);
-	return -ENOMEM;
-}
-
 static void take_up(struct vfio_source *vfio)
 {
 	struct vfio_job *job = &vfio->job;
@@ -209,7 +145,7 @@ static void on_opened(struct vfio_job *job)
 	if (!job->error) {
 		take_up(vfio);
 	} else {
-		ignore_requests(vfio);
+		vfio_requests_ignore(vfio);
 		settle(vfio, CLOSED);
 	}
 	if (!vfio->is_removed)
@@ -230,7 +166,7 @@ static int begin_opening(struct vfio_source *vfio, struct cause *ret_why)
 		return cause_fail(ret_why, vfio->open_error, "%s", vfio->job.why.text);
 	if (vfio->is_wanted)
 		return cause_fail(ret_why, -EBUSY, "the kernel wants the function back");
-	r = make_requests(vfio);
+	r = vfio_requests_make(vfio);
 	if (r)
 		return r;
 	vfio->job.is_opening = true;
@@ -238,7 +174,7 @@ static int begin_opening(struct vfio_source *vfio, struct cause *ret_why)
 	vfio->job.done = on_opened;
 	r = vfio_jobs_begin(vfio->owner->jobs, &vfio->job);
 	if (r) {
-		ignore_requests(vfio);
+		vfio_requests_ignore(vfio);
 		return r;
 	}
 	settle(vfio, OPENING);
@@ -359,7 +295,7 @@ bool source_vfio_leave(struct device *device)
 
 	/* What is open has somebody's lease; what is being opened is for nobody. */
 	if (vfio->state == OPEN)
-		give_back(vfio);
+		vfio_give_back(vfio);
 	return vfio->state == OPEN || (vfio->state == CLOSING && vfio->is_wanted);
 }
 
@@ -401,7 +337,7 @@ int source_vfio_new(const struct source_vfio_owner *owner, const struct pci_func
 		return 0;
 	vfio->state = OPEN;
 	vfio_adopt(vfio_jobs_nodes(owner->jobs), function, fd, &vfio->job.open);
-	if (make_requests(vfio) ||
+	if (vfio_requests_make(vfio) ||
 	    vfio_irq_set(vfio_jobs_sys(owner->jobs), fd, VFIO_PCI_REQ_IRQ_INDEX, vfio->request_fd))
 		log_event(P2PD_LOG_WARNING, "%s: VFIO tells no requests", name);
 	return 0;
