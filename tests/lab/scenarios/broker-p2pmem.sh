@@ -134,9 +134,9 @@ ok "it knows no lease" is_over
 fails_with "$((out + 0x100000)) of its [0-9]* bytes are out" "nor does it grant what he still has" \
 	is_granted alice
 ok "he goes on" kill -CONT "$(cat /tmp/bob.pid)"
-ok "he is killed, too" kill -KILL "$(cat /tmp/bob.pid)"
-ok "all of it is there" wait_for 5 is_full
-ok "and hers" is_granted alice
+run finish bob
+ok "and has given it back" wait_for 5 is_full
+ok "now it is hers" is_granted alice
 
 holder bob bob
 ok "the driver leaves" unbind "$ssd1"
