@@ -74,7 +74,7 @@ static void on_late(struct vfio_job *job, const char *why)
 
 	wire_text_set(vfio->device.trouble, sizeof(vfio->device.trouble), why ? why : "");
 	if (why)
-		log_event(P2PD_LOG_WARNING, "%s: %s: until it does leases of VFIO's functions wait",
+		log_event(P2PD_LOG_WARNING, "%s: %s; leases of VFIO's functions wait for that",
 			  job->name, why);
 	else
 		log_event(P2PD_LOG_INFO, "%s: it is closed, and leases go on", job->name);

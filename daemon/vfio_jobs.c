@@ -14,7 +14,8 @@
  *		the last close, in which the kernel resets the function. There is no going on without:
  *		opened again while the copy is there, its old DMABUFs would come back to life
  *		thread: close it
- *		loop: the same for what was shared and isn't any more; who opens it next must find it free
+ *		loop: wait until the kernel says that nobody has it open; then
+ *		the same for what was shared and isn't any more; who opens it next must find it free
  *
  * A thread that is stuck in the kernel holds up other functions of VFIO, and nothing else. At the
  * end it is left alone with all that it uses: the process ends with it, as soon as the kernel lets it.
@@ -33,6 +34,7 @@
 #include "common/clock.h"
 #include "common/sys.h"
 #include "common/vfio_abi.h"
+#include "vfio_closing.h"
 #include "vfio_jobs.h"
 #include "vfio_kept.h"
 
@@ -43,6 +45,7 @@ struct vfio_jobs {
 	vfio_take_fn take;
 	void *take_data;
 	struct vfio_kept kept;
+	struct vfio_closing closing;
 
 	struct list closings; /* these first */
 	struct list openings;
@@ -58,7 +61,8 @@ struct vfio_jobs {
 	int orders[2];
 	int outcomes[2];
 	struct event *outcome;
-	int answer; /* of who keeps */
+	int answer;	 /* of who keeps */
+	bool has_shared; /* what was closed came from something that may be open still */
 };
 
 /* -- in the thread -- */
@@ -117,6 +121,7 @@ static void work_silence(struct vfio_jobs *jobs)
 
 static void work_close(struct vfio_jobs *jobs)
 {
+	jobs->has_shared = jobs->running->open.group;
 	vfio_close(&jobs->nodes, &jobs->running->open);
 }
 
@@ -196,8 +201,10 @@ static void kept(struct vfio_jobs *jobs)
 }
 
 /* What is shared and isn't needed any more: who opens it next must find it free. */
-static void closed(struct vfio_jobs *jobs)
+static void forget_shared(void *data)
 {
+	struct vfio_jobs *jobs = data;
+
 	jobs->then = over;
 	if (jobs->is_ending || !jobs->kept.nr_notes)
 		over(jobs);
@@ -205,12 +212,17 @@ static void closed(struct vfio_jobs *jobs)
 		vfio_kept_forget(&jobs->kept);
 }
 
+static void closed(struct vfio_jobs *jobs)
+{
+	vfio_closing_await(&jobs->closing, &jobs->running->function, jobs->has_shared);
+}
+
 static void opened(struct vfio_jobs *jobs)
 {
 	struct vfio_job *job = jobs->running;
 
 	if (job->error) {
-		closed(jobs);
+		forget_shared(jobs);
 		return;
 	}
 	jobs->then = kept;
@@ -231,9 +243,6 @@ static void silenced(struct vfio_jobs *jobs)
 	jobs->then = forgotten;
 	vfio_kept_note_forget(&jobs->kept, jobs->running->name);
 	vfio_kept_forget(&jobs->kept);
-	/* Nobody waits for the manager then. */
-	if (jobs->is_ending)
-		vfio_kept_abandon(&jobs->kept);
 }
 
 static void start_next(struct vfio_jobs *jobs)
@@ -288,11 +297,14 @@ static int make_pipes(struct vfio_jobs *jobs, struct event_base *base)
 {
 	int r = vfio_kept_init(&jobs->kept, base);
 
+	if (!r)
+		r = vfio_closing_init(&jobs->closing, base);
 	if (r)
 		return r;
 	jobs->kept.over = on_kept;
-	jobs->kept.late = on_late;
-	jobs->kept.data = jobs;
+	jobs->closing.over = forget_shared;
+	jobs->kept.late = jobs->closing.late = on_late;
+	jobs->kept.data = jobs->closing.data = jobs;
 	if (pipe2(jobs->orders, O_CLOEXEC) < 0 || pipe2(jobs->outcomes, O_CLOEXEC) < 0)
 		return -errno;
 	jobs->outcome = event_new(base, jobs->outcomes[0], EV_READ | EV_PERSIST, on_outcome, jobs);
@@ -354,8 +366,8 @@ void vfio_jobs_end(struct vfio_jobs *jobs, uint32_t ms)
 
 	jobs->is_ending = true;
 	for (uint64_t now_ns; is_closing(jobs) && (now_ns = clock_now_ns()) < end_ns;) {
-		/* Nobody waits for the manager any more. */
-		if (vfio_kept_abandon(&jobs->kept))
+		/* Nobody is waited for any more. */
+		if (vfio_kept_abandon(&jobs->kept) || vfio_closing_abandon(&jobs->closing))
 			continue;
 		if (poll(&outcome, 1, (int)((end_ns - now_ns) / NS_PER_MS) + 1) > 0)
 			on_outcome(outcome.fd, EV_READ, jobs);
@@ -372,6 +384,7 @@ void vfio_jobs_free(struct vfio_jobs *jobs)
 	if (jobs->outcome)
 		event_free(jobs->outcome);
 	vfio_kept_done(&jobs->kept);
+	vfio_closing_done(&jobs->closing);
 	if (jobs->is_working) {
 		pthread_detach(jobs->thread);
 		return;

@@ -147,6 +147,28 @@ class Asked(test_vfio.VfioCase):
         other.release(lease)
         self.closes()
 
+    def test_somebody_is_still_closing_it(self) -> None:
+        """systemd says that it has forgotten a copy, and closes it a moment later: the kernel is believed."""
+        client, other = self.client(), self.client()
+        lease = self.granted(client)
+        enable = self.machine.folder(self.machine.functions[VFIO]) / "enable"
+        enable.write_text("1\n", encoding="ascii")
+        client.release(lease)
+        self.asks()
+        self.manager.answer()
+        self.until(lambda: self.nr_open() == 0)
+        self.ask(other)
+        self.waits(other, 1.0)
+        self.manager.take()
+        self.assertEqual(self.manager.barriers, [])
+        enable.write_text("0\n", encoding="ascii")
+        self.asks()
+        self.manager.answer()
+        self.asks()
+        self.manager.answer()
+        other.release(self.answered(other))
+        self.closes()
+
     def test_is_gone(self) -> None:
         """With it went what it kept: nobody waits for ever."""
         client, other = self.client(), self.client()
