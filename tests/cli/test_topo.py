@@ -405,7 +405,7 @@ class OtherNames(Case):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.folder = TemporaryDirectory()
+        cls.folder = cli_case.scratch()
         place = Path(cls.folder.name)
         made = machine.Machine(place)
         made.host("pci0000:00")
