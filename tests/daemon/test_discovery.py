@@ -4,9 +4,11 @@
 of them, and in storms of them. The truth is sysfs; here it is made of files (fake_machine.py)."""
 
 import errno
+import json
 import os
 import signal
 import struct
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -127,6 +129,22 @@ class Kernel(DiscoveryCase):
         client.release(client.acquire())
         client.close()
         self.is_clean()
+
+    def ctl_list(self, *arguments: str) -> str:
+        """What p2pctl makes of that."""
+        return subprocess.run([str(daemon_case.BUILD / "cli/p2pctl"), *arguments, "list"], check=True,
+                              stdout=subprocess.PIPE, text=True,
+                              env=dict(os.environ, P2PDMA_SOCKET=self.daemon.path)).stdout
+
+    def test_a_size_that_nobody_tells(self) -> None:
+        """Of vram few drivers tell it in sysfs: then it isn't 0."""
+        self.machine.plug(Function("0000:44:00.0", "xe", {0: 16 << 30}, vram=0))
+        self.knows()
+        sizes = {row["name"].split("@")[0]: row["size_bytes"]
+                 for row in json.loads(self.ctl_list("--json"))["providers"]}
+        self.assertIsNone(sizes["0000:44:00.0/vram"])
+        self.assertEqual(sizes[f"{GPU}/vram"], 64 << 30)
+        self.assertRegex(self.ctl_list("--bytes"), r"0000:44:00\.0/vram@\d+ +drm +unknown ")
 
     def test_comes_and_goes(self) -> None:
         """Arrivals and departures of each kind: once told, and a name never means another one."""
