@@ -290,6 +290,11 @@ class Blocked(Case):
         self.assertIn("SPDX", licence)
         self.assertEqual(self.run_it(OK, "topo", "--svg").stdout, picture)
 
+    def test_svg_in_the_documentation_is_of_today(self) -> None:
+        """tests/cli/machine.py blocked DIRECTORY; P2PCTL_SYSFS=DIRECTORY/sys p2pctl_test topo --svg."""
+        kept = (Path(__file__).resolve().parents[2] / "docs/topo.svg").read_text(encoding="utf-8")
+        self.assertEqual(kept.split("\n", 1)[1], self.run_it(OK, "topo", "--svg").stdout)
+
     def test_svg_of_every_function(self) -> None:
         self.assert_readable(ElementTree.fromstring(self.run_it(OK, "topo", "--all", "--svg").stdout))
 
