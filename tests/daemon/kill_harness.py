@@ -39,7 +39,6 @@ import p2pd_run
 import p2pd_wire as wire
 
 BAR = 64 << 20
-# Longer than a busy machine keeps a worker from its turn between two kills.
 REATTACH_S = 5.0
 PATIENCE_S = 20.0
 EPOCH = 1000
@@ -90,11 +89,14 @@ class Harness:
         self.children.append(child)
 
     def kill_some(self, count: int) -> None:
-        """At moments that say nothing about what it is doing."""
+        """At moments that say nothing about what it is doing; but a worker that a busy machine keeps
+        from its turn for long may have it before the next, or it would lose its leases rightly."""
         for _ in range(count):
             if self.shared.has_faults:
                 return
             time.sleep(self.random.uniform(0, 0.03))
+            while not self.shared.all_had_all(REATTACH_S / 2) and not self.shared.has_faults:
+                time.sleep(0.001)
             self.daemon.kill()
             self.kills += 1
 

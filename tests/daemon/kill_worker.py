@@ -25,13 +25,13 @@ EXPORTS_AT, EXPORT, NR_EXPORTS = 24, struct.Struct("<IIQQ"), 131072
 
 
 class Shared:
-    """What the processes share: the phase, of each worker an answer and whether it found a fault,
-    the owner of each page."""
+    """What the processes share: the phase, of each worker an answer, whether it found a fault and
+    when it last had all its leases, the owner of each page."""
 
     def __init__(self, workers: int, pages: int, lock: Lock) -> None:
         self.lock = lock
         self.workers = workers
-        self.memory = mmap.mmap(-1, 4 * (1 + 2 * workers + pages))
+        self.memory = mmap.mmap(-1, 4 * (1 + 3 * workers + pages))
         self.words = memoryview(self.memory).cast("I")
 
     @property
@@ -56,9 +56,23 @@ class Shared:
         """Has any worker found one?"""
         return any(self.words[1 + self.workers + i] for i in range(self.workers))
 
+    def has_all(self, worker: int) -> None:
+        """Of its leases, at this moment."""
+        self.words[1 + 2 * self.workers + worker] = self.now_ms()
+
+    def all_had_all(self, seconds: float) -> bool:
+        """Within so many."""
+        return all(self.now_ms() - self.words[1 + 2 * self.workers + i] & 0xffffffff
+                   <= seconds * 1000 for i in range(self.workers))
+
+    @staticmethod
+    def now_ms() -> int:
+        """As much of it as a word takes."""
+        return int(time.monotonic() * 1000) & 0xffffffff
+
     def claim(self, page: int, owner: int) -> int:
         """Whose it was before: 0, or it was granted twice."""
-        place = 1 + 2 * self.workers + page
+        place = 1 + 3 * self.workers + page
         with self.lock:
             before = self.words[place]
             self.words[place] = owner
@@ -66,7 +80,7 @@ class Shared:
 
     def owners(self) -> int:
         """How many pages have one."""
-        return sum(1 for word in self.words[1 + 2 * self.workers:] if word)
+        return sum(1 for word in self.words[1 + 3 * self.workers:] if word)
 
 
 class Worker:
@@ -101,6 +115,7 @@ class Worker:
             try:
                 self.client = wire.Client(self.path, 20.0).hello()
                 self.attach_all()
+                self.shared.has_all(self.number)
                 return
             except TimeoutError:
                 raise
@@ -266,6 +281,7 @@ class Worker:
                 if not self.client:
                     self.connect()
                 self.step()
+                self.shared.has_all(self.number)
             except (EOFError, ConnectionError):
                 self.drop()
 
@@ -291,5 +307,6 @@ def main(worker: Worker, result_fd: int) -> None:
         worker.finish()
     except Exception as error:  # pylint: disable=broad-exception-caught
         worker.faults.append(f"stuck: worker {worker.number}: {error!r}")
+        worker.shared.found_fault(worker.number)
     with os.fdopen(result_fd, "w", encoding="utf-8") as out:
         json.dump({"faults": worker.faults, "done": worker.done}, out)
