@@ -18,6 +18,7 @@
 #include "common/sysfs.h"
 #include "doctor.h"
 #include "file.h"
+#include "importer.h"
 
 /* "uverbs0", the node of an RDMA device; -ENODEV. */
 static int find_node(int sysfs_fd, const char *device, char *ret_node, size_t size)
@@ -137,12 +138,15 @@ static void check_iommu(struct doctor *doctor, const char *name, const char *fun
 	}
 }
 
-static void check_function(struct doctor *doctor, const char *name)
+/* @driver_id: 0 where it couldn't be asked. */
+static void check_function(struct doctor *doctor, const char *name, uint32_t driver_id)
 {
+	int sysfs_fd = doctor->context->sysfs_fd;
 	char function[PCI_ADDRESS_SIZE];
 	struct pci_address address;
+	bool is_lent = importer_lent_query(sysfs_fd, driver_id, &address);
 
-	if (pci_importer_query(doctor->context->sysfs_fd, name, &address)) {
+	if (!is_lent && pci_importer_query(sysfs_fd, name, &address)) {
 		doctor_add(doctor, DOCTOR_RDMA_FUNCTION, P2PDMA_SEVERITY_PROBLEM, name,
 			   "is on no PCI function: no peer's memory can be mapped for it");
 		doctor_advise(doctor, "make soft-RoCE on the network interface of a PCI card "
@@ -152,7 +156,10 @@ static void check_function(struct doctor *doctor, const char *name)
 	}
 	pci_address_format(&address, function);
 	doctor_add(doctor, DOCTOR_RDMA_FUNCTION, P2PDMA_SEVERITY_OK, name,
-		   "peers' memory is mapped for %s", function);
+		   is_lent ?
+			   "peers' memory is mapped for %s, by rdma_rxe's parameter dmabuf_device" :
+			   "peers' memory is mapped for %s",
+		   function);
 	check_iommu(doctor, name, function);
 	check_ordering(doctor, name, function);
 }
@@ -227,15 +234,14 @@ static struct doctor_rdma *open_one(struct doctor *doctor, const char *name)
 
 static void check_one(struct doctor *doctor, const char *name)
 {
-	struct doctor_rdma *rdma;
+	struct doctor_rdma *rdma = NULL;
 
 	check_ports(doctor, name);
-	check_function(doctor, name);
-	if (!check_node(doctor, name))
-		return;
-	rdma = open_one(doctor, name);
+	if (check_node(doctor, name))
+		rdma = open_one(doctor, name);
 	if (rdma)
 		doctor_probe_rdma(doctor, rdma);
+	check_function(doctor, name, rdma ? rdma->driver_id : 0);
 }
 
 static int compare_names(const void *a, const void *b)

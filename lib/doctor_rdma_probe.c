@@ -2,9 +2,8 @@
 /*
  * What an open RDMA device can do, asked by calls that do nothing.
  *
- * To register descriptor -1 as a DMABUF fails in any case; how tells everything: EBADF comes from the one
- * place that looks for the DMABUF, so there is a driver that would import it; EOPNOTSUPP is a driver without,
- * EPROTONOSUPPORT a kernel without. The provider library is asked the same, since an older one
+ * To register descriptor -1 as a DMABUF fails in any case; how tells everything (importer.h): EBADF comes
+ * from the one place that looks for the DMABUF. The provider library is asked the same, since an older one
  * lacks the call; this library then goes past it (uverbs.c). Methods are asked for without their
  * attributes. Whether an importer lets itself be revoked has no such question: it is known of the
  * drivers, and shown by P2PDMA_DOCTOR_TRY. No state, no locks.
@@ -16,8 +15,8 @@
 #include <infiniband/verbs.h>
 #include <rdma/ib_user_ioctl_verbs.h>
 
-#include "common/sysfs.h"
 #include "doctor.h"
+#include "importer.h"
 #include "uverbs.h"
 #include "uverbs_abi.h"
 
@@ -47,16 +46,8 @@ static void advise_register(struct doctor *doctor, const struct doctor_rdma *rdm
 static void check_register(struct doctor *doctor, struct doctor_rdma *rdma)
 {
 	const struct p2pdma_context *context = doctor->context;
-	struct uverbs_dmabuf nothing = {
-		.pd_handle = rdma->pd->handle,
-		.access = IBV_ACCESS_LOCAL_WRITE,
-		.length = context->page_size_bytes,
-		.fd = -1,
-	};
-	struct uverbs_mr mr;
-	int r;
+	int r = importer_probe(context->sys, rdma->pd, rdma->driver_id, context->page_size_bytes);
 
-	r = uverbs_reg_dmabuf(context->sys, rdma->verbs->cmd_fd, rdma->driver_id, &nothing, &mr);
 	rdma->has_dmabuf = r == -EBADF;
 	if (rdma->has_dmabuf) {
 		doctor_add(doctor, DOCTOR_RDMA_REGISTER, P2PDMA_SEVERITY_OK, rdma->name,
@@ -95,45 +86,17 @@ static void check_library(struct doctor *doctor, const struct doctor_rdma *rdma)
 			"its provider library has ibv_reg_dmabuf_mr()");
 }
 
-/* Of rxe: its own parameter says, where it has been patched. */
-static uint32_t rxe_revocation(const struct doctor *doctor)
-{
-	char line[8];
-
-	if (sysfs_read_line(doctor->context->sysfs_fd,
-			    "module/rdma_rxe/parameters/dmabuf_revocable", line, sizeof(line)))
-		return P2PDMA_SEVERITY_UNKNOWN;
-	return *line == 'Y' ? P2PDMA_SEVERITY_OK : P2PDMA_SEVERITY_WARNING;
-}
-
-static uint32_t revocation_of(const struct doctor *doctor, uint32_t driver_id)
-{
-	switch (driver_id) {
-	case RDMA_DRIVER_MLX5:
-	case RDMA_DRIVER_IRDMA:
-		return P2PDMA_SEVERITY_OK;
-	case RDMA_DRIVER_EFA:
-	case RDMA_DRIVER_BNXT_RE:
-	case UVERBS_ABI_DRIVER_MANA:
-	case UVERBS_ABI_DRIVER_IONIC:
-		return P2PDMA_SEVERITY_WARNING;
-	case RDMA_DRIVER_RXE:
-		return rxe_revocation(doctor);
-	default:
-		return P2PDMA_SEVERITY_UNKNOWN;
-	}
-}
-
 static void check_revocation(struct doctor *doctor, const struct doctor_rdma *rdma)
 {
 	const char *name = driver_of(rdma);
+	bool is_seen;
 
-	switch (revocation_of(doctor, rdma->driver_id)) {
-	case P2PDMA_SEVERITY_OK:
+	switch (importer_revocation_query(doctor->context->sysfs_fd, rdma->driver_id, &is_seen)) {
+	case IMPORTER_REVOCABLE:
 		doctor_add(doctor, DOCTOR_RDMA_REVOKE, P2PDMA_SEVERITY_OK, rdma->name,
 			   "driver %s lets a DMABUF be taken back from it", name);
 		break;
-	case P2PDMA_SEVERITY_WARNING:
+	case IMPORTER_UNREVOCABLE:
 		doctor_add(
 			doctor, DOCTOR_RDMA_REVOKE, P2PDMA_SEVERITY_WARNING, rdma->name,
 			"driver %s keeps a DMABUF until it is deregistered: vfio refuses it, and "

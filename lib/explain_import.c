@@ -14,23 +14,19 @@
 #include <infiniband/verbs.h>
 
 #include "common/pci_tree.h"
-#include "common/sysfs.h"
 #include "explain.h"
-
-#define RXE_PARAMETERS "module/rdma_rxe/parameters/"
+#include "importer.h"
 
 void explain_nic_importer(const struct explain *explain, char *ret_name, size_t size)
 {
-	struct pci_address address;
 	char lent[PCI_ADDRESS_SIZE];
+	struct pci_address address;
 
 	snprintf(ret_name, size, "%s", explain->nic);
-	/* rxe may be lent another function than that of its network card. */
-	if (!strcmp(explain->out->driver, "rxe") &&
-	    !sysfs_read_line(explain->context->sysfs_fd, RXE_PARAMETERS "dmabuf_device", lent,
-			     sizeof(lent)) &&
-	    !pci_address_parse(lent, &address))
-		snprintf(ret_name, size, "%s", lent);
+	if (!importer_lent_query(explain->context->sysfs_fd, explain->driver_id, &address))
+		return;
+	pci_address_format(&address, lent);
+	snprintf(ret_name, size, "%s", lent);
 }
 
 bool explain_dma_handle(struct explain *explain)
@@ -110,7 +106,7 @@ bool explain_function(struct explain *explain)
 			    "%s is on no PCI function, and peer memory is mapped for one",
 			    explain->nic);
 		explain_remedy(explain->out, "put rxe on a PCI network card, or name a function in "
-					     "/sys/" RXE_PARAMETERS "dmabuf_device");
+					     "/sys/" IMPORTER_RXE_PARAMETERS "dmabuf_device");
 		return true;
 	}
 	if (r || pci_function_query(explain->context->sysfs_fd, &address, &function) ||
@@ -123,34 +119,18 @@ bool explain_function(struct explain *explain)
 	return true;
 }
 
-/* Can importers of this driver be revoked? False: they can, or nobody knows. */
-static bool is_unrevocable(const struct explain *explain, bool *ret_is_seen)
-{
-	/* As of Linux 7.3: they pin without a callback for invalidation. */
-	static const char *const pinning[] = {"efa", "bnxt_re", "mana", "ionic"};
-	char line[8];
-
-	*ret_is_seen = false;
-	for (size_t i = 0; i < sizeof(pinning) / sizeof(*pinning); i++) {
-		if (!strcmp(explain->out->driver, pinning[i]))
-			return true;
-	}
-	*ret_is_seen = true;
-	return !strcmp(explain->out->driver, "rxe") &&
-	       !sysfs_read_line(explain->context->sysfs_fd, RXE_PARAMETERS "dmabuf_revocable", line,
-				sizeof(line)) &&
-	       *line == 'N';
-}
-
 bool explain_unrevocable(struct explain *explain)
 {
 	const char *exporter = explain->out->exporter;
 	bool is_ours = !strncmp(exporter, "p2pdma_export", 13);
+	enum importer_revocation revocation;
 	bool is_seen;
 
 	if (!is_ours && strncmp(exporter, "vfio", 4))
 		return false;
-	if (!is_unrevocable(explain, &is_seen))
+	revocation =
+		importer_revocation_query(explain->context->sysfs_fd, explain->driver_id, &is_seen);
+	if (revocation != IMPORTER_UNREVOCABLE)
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_UNREVOCABLE, is_seen ? P2PDMA_EXPLANATION_SEEN : 0,
 		    "%s (%s) can't be revoked, and %s lets only such importers in that can",

@@ -3,9 +3,7 @@
  * Looks at an RDMA device: which driver it has, whether it is there, what it can.
  *
  * Two questions are put to the kernel. The registration of descriptor -1 does nothing, and its
- * answer says how far it came: EBADF is a driver that takes DMABUFs, EOPNOTSUPP one
- * that doesn't, EPROTONOSUPPORT a kernel without the method, EIO a device that has gone. And
- * the registration that failed is tried once more by the kernel's own method, and undone where it
+ * answer says how far it came (importer.h). And the registration that failed is tried once more by the kernel's own method, and undone where it
  * succeeds: then the provider library was in the way.
  */
 #include <errno.h>
@@ -15,6 +13,7 @@
 #include <infiniband/verbs.h>
 
 #include "explain.h"
+#include "importer.h"
 
 void explain_nic_init(struct explain *explain)
 {
@@ -44,39 +43,6 @@ int explain_nic_driver(struct explain *explain, uint32_t *ret_driver_id)
 	return explain->driver_error;
 }
 
-/* Through the kernel's own method. What succeeds is undone. */
-static int try_register(struct explain *explain, const struct uverbs_dmabuf *dmabuf)
-{
-	const struct sys_ops *sys = explain->context->sys;
-	int cmd_fd = explain->request->pd->context->cmd_fd;
-	struct uverbs_mr mr;
-	uint32_t driver_id;
-	int r;
-
-	r = explain_nic_driver(explain, &driver_id);
-	if (!r)
-		r = uverbs_reg_dmabuf(sys, cmd_fd, driver_id, dmabuf, &mr);
-	if (!r)
-		uverbs_destroy_mr(sys, cmd_fd, driver_id, mr.handle);
-	return r;
-}
-
-int explain_nic_probe(struct explain *explain)
-{
-	struct uverbs_dmabuf nothing = {
-		.access = IBV_ACCESS_LOCAL_WRITE,
-		.length = explain->context->page_size_bytes,
-		.fd = -1,
-	};
-
-	if (!explain->has_nic)
-		return -ENODEV;
-	nothing.pd_handle = explain->request->pd->handle;
-	if (explain->probe == EXPLAIN_NOT_ASKED)
-		explain->probe = try_register(explain, &nothing);
-	return explain->probe;
-}
-
 int explain_nic_try(struct explain *explain, uint32_t access)
 {
 	const struct p2pdma_explain_request *request = explain->request;
@@ -88,8 +54,34 @@ int explain_nic_try(struct explain *explain, uint32_t access)
 		.iova = request->iova,
 		.fd = explain->fd,
 	};
+	const struct sys_ops *sys = explain->context->sys;
+	int cmd_fd = explain->request->pd->context->cmd_fd;
+	struct uverbs_mr mr;
+	uint32_t driver_id;
+	int r;
 
-	return try_register(explain, &dmabuf);
+	r = explain_nic_driver(explain, &driver_id);
+	if (!r)
+		r = uverbs_reg_dmabuf(sys, cmd_fd, driver_id, &dmabuf, &mr);
+	if (!r)
+		uverbs_destroy_mr(sys, cmd_fd, driver_id, mr.handle);
+	return r;
+}
+
+int explain_nic_probe(struct explain *explain)
+{
+	const struct p2pdma_context *context = explain->context;
+	uint32_t driver_id;
+
+	if (!explain->has_nic)
+		return -ENODEV;
+	if (explain->probe != EXPLAIN_NOT_ASKED)
+		return explain->probe;
+	explain->probe = explain_nic_driver(explain, &driver_id);
+	if (!explain->probe)
+		explain->probe = importer_probe(context->sys, explain->request->pd, driver_id,
+						context->page_size_bytes);
+	return explain->probe;
 }
 
 bool explain_nic_gone(struct explain *explain)

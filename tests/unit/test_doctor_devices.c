@@ -147,6 +147,29 @@ static void rdma_revocation_by_driver(void **state)
 	assert_finding("rdma.odp", "mlx5_0", UNKNOWN, "EIO", "ibv_devinfo -v");
 }
 
+/* The function that rxe maps for need not be that of its network card. */
+static void rdma_rxe_with_a_function_of_another(void **state)
+{
+	(void)state;
+	fake.driver_id = RDMA_DRIVER_RXE;
+	examine();
+	assert_finding("rdma.function", "mlx5_0", OK, "is mapped for " NIC, "");
+	fake_mkdir("sys/module/rdma_rxe/parameters");
+	fake_write("sys/module/rdma_rxe/parameters/dmabuf_device", GPU "\n");
+	examine();
+	assert_finding("rdma.function", "mlx5_0", OK, "is mapped for " GPU ", by rdma_rxe's", "");
+	assert_finding("rdma.iommu", "mlx5_0", OK, GPU, "");
+	/* Also where it is on none. */
+	fake_unlink("sys/class/infiniband/mlx5_0");
+	fake_mkdir("sys/devices/virtual/infiniband/mlx5_0");
+	fake_link("../../devices/virtual/infiniband/mlx5_0", "sys/class/infiniband/mlx5_0");
+	examine();
+	assert_finding("rdma.function", "mlx5_0", OK, "is mapped for " GPU, "");
+	fake.driver_id = RDMA_DRIVER_MLX5;
+	examine();
+	assert_finding("rdma.function", "mlx5_0", PROBLEM, "on no PCI function", "dmabuf_device");
+}
+
 static void rdma_device_that_cannot_be_opened(void **state)
 {
 	(void)state;
@@ -563,6 +586,7 @@ int main(void)
 		CASE(rdma_device_with_less),
 		CASE(rdma_register_errors_are_told_apart),
 		CASE(rdma_revocation_by_driver),
+		CASE(rdma_rxe_with_a_function_of_another),
 		CASE(rdma_device_that_cannot_be_opened),
 		CASE(one_bad_device_hides_no_other),
 		CASE(rdma_without_a_function_is_a_problem),
