@@ -138,11 +138,9 @@ static void write_system(FILE *out, int root_fd)
 static void write_modules(FILE *out, int sysfs_fd)
 {
 	static const char *const modules[] = {
-		"p2pdma_export", "p2pdma_edu", "rdma_rxe",   "ib_uverbs", "ib_core",
-		"mlx5_core",	 "mlx5_ib",    "irdma",	     "ice",	  "efa",
-		"bnxt_re",	 "mana_ib",    "ionic_rdma", "nvidia",	  "nvidia_peermem",
-		"amdgpu",	 "xe",	       "i915",	     "nouveau",	  "vfio_pci",
-		"vfio",		 "nvme",       "udmabuf",
+#define KERNEL_MODULE(name, has_version) name,
+#include "../lib/common/modules.def"
+#undef KERNEL_MODULE
 	};
 	static const char *const files[] = {"version", "srcversion", "taint", "initstate"};
 	static const char *const parameters[] = {"", NULL};

@@ -15,9 +15,13 @@
 #include "doctor.h"
 #include "proc.h"
 
-static const char *const drivers[] = {
-	"p2pdma_export", "rdma_rxe", "mlx5_core", "mlx5_ib", "irdma", "bnxt_re",  "efa",
-	"ib_uverbs",	 "amdgpu",   "amdkfd",	  "xe",	     "i915",  "vfio_pci", "nouveau",
+static const struct {
+	const char *name;
+	bool has_version;
+} modules[] = {
+#define KERNEL_MODULE(name, has_version) {name, has_version},
+#include "common/modules.def"
+#undef KERNEL_MODULE
 };
 
 static void check_version(struct doctor *doctor, const char *driver)
@@ -52,7 +56,9 @@ static void check_nvidia(struct doctor *doctor)
 
 void doctor_check_drivers(struct doctor *doctor)
 {
-	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
-		check_version(doctor, drivers[i]);
+	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
+		if (modules[i].has_version)
+			check_version(doctor, modules[i].name);
+	}
 	check_nvidia(doctor);
 }

@@ -13,17 +13,7 @@
 #include "common/cleanup.h"
 #include "doctor.h"
 #include "file.h"
-
-static const struct runtime {
-	const char *library;
-	const char *name;
-	uint32_t vendor_id; /* of the GPUs that it is for */
-	const char *package;
-} runtimes[] = {
-	{"libcuda.so.1", "CUDA", 0x10de, "the NVIDIA driver's libcuda1"},
-	{"libhsa-runtime64.so.1", "HSA", 0x1002, "ROCm's hsa-rocr, or libhsa-runtime64-1"},
-	{"libze_loader.so.1", "Level Zero", 0x8086, "libze1, or level-zero"},
-};
+#include "runtime.h"
 
 static const char *const folders[] = {
 	"usr/lib/x86_64-linux-gnu",
@@ -105,23 +95,23 @@ void doctor_check_runtimes(struct doctor *doctor)
 
 	if (file_load(doctor->root_fd, "etc/ld.so.cache", &cache, &length))
 		cache = NULL;
-	for (size_t i = 0; i < sizeof(runtimes) / sizeof(runtimes[0]); i++) {
-		const struct runtime *runtime = &runtimes[i];
+	for (size_t i = 0; runtimes[i]; i++) {
+		const struct runtime *runtime = runtimes[i];
+		const char *library = runtime->sonames[0];
 		char path[256];
 
-		if (find_library(doctor, cache, length, runtime->library, path, sizeof(path))) {
-			doctor_add(doctor, DOCTOR_RUNTIME_LIBRARY, P2PDMA_SEVERITY_OK,
-				   runtime->library, "%s is at %s", runtime->name, path);
+		if (find_library(doctor, cache, length, library, path, sizeof(path))) {
+			doctor_add(doctor, DOCTOR_RUNTIME_LIBRARY, P2PDMA_SEVERITY_OK, library,
+				   "%s is at %s", runtime->title, path);
 		} else if (has_gpu(doctor, runtime->vendor_id)) {
-			doctor_add(doctor, DOCTOR_RUNTIME_LIBRARY, P2PDMA_SEVERITY_WARNING,
-				   runtime->library,
+			doctor_add(doctor, DOCTOR_RUNTIME_LIBRARY, P2PDMA_SEVERITY_WARNING, library,
 				   "not found, though there is a GPU of vendor %04x",
 				   runtime->vendor_id);
 			doctor_advise(doctor, "install %s to export what %s allocates",
-				      runtime->package, runtime->name);
+				      runtime->package, runtime->title);
 		} else {
-			doctor_add(doctor, DOCTOR_RUNTIME_LIBRARY, P2PDMA_SEVERITY_OK,
-				   runtime->library, "not here, and no GPU that needs it");
+			doctor_add(doctor, DOCTOR_RUNTIME_LIBRARY, P2PDMA_SEVERITY_OK, library,
+				   "not here, and no GPU that needs it");
 		}
 	}
 }

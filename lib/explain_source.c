@@ -22,6 +22,7 @@
 #include "common/sysfs.h"
 #include "explain.h"
 #include "proc.h"
+#include "runtime.h"
 
 #define UDMABUF_LIMIT "module/udmabuf/parameters/size_limit_mb"
 
@@ -154,16 +155,9 @@ bool explain_memory_free(struct explain *explain)
 
 static const char *runtime_of(const struct explain *explain)
 {
-	switch (explain->request->object) {
-	case P2PDMA_BACKEND_CUDA:
-		return "CUDA";
-	case P2PDMA_BACKEND_HSA:
-		return "HSA";
-	case P2PDMA_BACKEND_ZE:
-		return "Level Zero";
-	default:
-		return "a GPU runtime that this process has loaded";
-	}
+	const struct runtime *runtime = runtime_find(explain->request->object);
+
+	return runtime ? runtime->title : "a GPU runtime that this process has loaded";
 }
 
 bool explain_runtime_address(struct explain *explain)

@@ -46,6 +46,9 @@ struct runtime_symbol {
 /* A GPU runtime's library. One file each. */
 struct runtime {
 	const struct backend *backend; /* what its buffers are */
+	const char *title;	       /* "Level Zero" */
+	uint32_t vendor_id;	       /* of the GPUs that it is for */
+	const char *package;	       /* what has its library */
 	const char *const *sonames;    /* the first is what people know it by; ends with NULL */
 	const char *needed;	       /* the release that has all symbols */
 	const struct runtime_symbol *symbols; /* ends with a name of NULL */

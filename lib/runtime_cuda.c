@@ -225,6 +225,9 @@ static const struct backend backend_cuda = {
 
 const struct runtime runtime_cuda = {
 	.backend = &backend_cuda,
+	.title = "CUDA",
+	.vendor_id = 0x10de,
+	.package = "the NVIDIA driver's libcuda1",
 	.sonames = sonames,
 	.needed = "CUDA 11.7 or newer",
 	.symbols = symbols,

@@ -161,6 +161,9 @@ static const struct backend backend_hsa = {
 
 const struct runtime runtime_hsa = {
 	.backend = &backend_hsa,
+	.title = "HSA",
+	.vendor_id = 0x1002,
+	.package = "ROCm's hsa-rocr, or libhsa-runtime64-1",
 	.sonames = sonames,
 	.needed = "ROCm 5.4 or newer",
 	.symbols = symbols,

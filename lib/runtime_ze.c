@@ -205,6 +205,9 @@ static const struct backend backend_ze = {
 
 const struct runtime runtime_ze = {
 	.backend = &backend_ze,
+	.title = "Level Zero",
+	.vendor_id = 0x8086,
+	.package = "libze1, or level-zero",
 	.sonames = sonames,
 	.needed = "Level Zero 1.0 or newer",
 	.symbols = symbols,
