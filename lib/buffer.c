@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,25 @@ int buffer_create(struct p2pdma_context *context, const struct backend *backend,
 	list_init(&buffer->mappings);
 	list_init(&buffer->identity_link);
 	context_ref(context);
+	*ret_buffer = buffer;
+	return 0;
+}
+
+int buffer_create_alone(struct p2pdma_context *context, const struct backend *backend,
+			const struct p2pdma_buffer_options *options,
+			const struct export_result *result, struct p2pdma_buffer **ret_buffer)
+{
+	struct export_request request = {.flags = options->flags};
+	struct p2pdma_buffer *buffer;
+	int r;
+
+	r = buffer_create(context, backend, &request, result, &buffer);
+	if (r) {
+		context->sys->close(result->fd);
+		return r;
+	}
+	snprintf(buffer->name, sizeof(buffer->name), "%s:%" PRIu64, backend->name, buffer->inode);
+	buffer->user_data = options->user_data;
 	*ret_buffer = buffer;
 	return 0;
 }

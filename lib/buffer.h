@@ -69,6 +69,13 @@ int buffer_check_flags(const struct p2pdma_context *context, const struct backen
 int buffer_create(struct p2pdma_context *context, const struct backend *backend,
 		  const struct export_request *request, const struct export_result *result,
 		  struct p2pdma_buffer **ret_buffer);
+/*
+ * The same of one that no device is behind, named by its backend and inode, with the flags and the
+ * user_data of @options. Closes the descriptor in @result where it fails.
+ */
+int buffer_create_alone(struct p2pdma_context *context, const struct backend *backend,
+			const struct p2pdma_buffer_options *options,
+			const struct export_result *result, struct p2pdma_buffer **ret_buffer);
 void buffer_ref(struct p2pdma_buffer *buffer);
 void buffer_unref(struct p2pdma_buffer *buffer);
 

@@ -250,9 +250,8 @@ int p2pdma_buffer_new(struct p2pdma_context *context, struct p2pdma_provider *pr
 int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void *user_data,
 			struct p2pdma_buffer **ret_buffer)
 {
-	struct export_request request = {.nr_ranges = 0};
+	struct p2pdma_buffer_options options = {.user_data = user_data};
 	struct export_result result = {.fd = -1};
-	struct p2pdma_buffer *buffer;
 	int r;
 
 	if (!context)
@@ -266,18 +265,15 @@ int p2pdma_buffer_adopt(struct p2pdma_context *context, int fd, void *user_data,
 	if (r < 0)
 		return context_fail(context, r, "can't ask for the mode of the DMABUF");
 	if (r == O_RDONLY)
-		request.flags |= P2PDMA_BUFFER_READ_ONLY;
+		options.flags |= P2PDMA_BUFFER_READ_ONLY;
 	r = context->sys->dup(fd);
 	if (r < 0)
 		return dmabuf_query_failed(context, fd, r);
 	result.fd = r;
-	r = buffer_create(context, &backend_adopt, &request, &result, &buffer);
-	if (r) {
-		context->sys->close(result.fd);
-		return r;
-	}
-	snprintf(buffer->name, sizeof(buffer->name), "dmabuf:%" PRIu64, buffer->inode);
-	buffer->user_data = user_data;
-	*ret_buffer = buffer;
-	return 0;
+	r = buffer_create_alone(context, &backend_adopt, &options, &result, ret_buffer);
+	/* Whose it is nobody knows, only what it is. */
+	if (!r)
+		snprintf((*ret_buffer)->name, sizeof((*ret_buffer)->name), "dmabuf:%" PRIu64,
+			 (*ret_buffer)->inode);
+	return r;
 }

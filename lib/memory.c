@@ -170,10 +170,8 @@ int p2pdma_buffer_new_system(struct p2pdma_context *context, uint64_t size_bytes
 			     struct p2pdma_buffer **ret_buffer)
 {
 	struct p2pdma_buffer_options known;
-	struct export_request request = {.nr_ranges = 0};
 	const struct memory_source *source;
 	struct export_result result = {.fd = -1};
-	struct p2pdma_buffer *buffer;
 	int r;
 
 	if (!context)
@@ -189,15 +187,5 @@ int p2pdma_buffer_new_system(struct p2pdma_context *context, uint64_t size_bytes
 	r = make(context, source, size_bytes, &result);
 	if (r)
 		return r;
-	request.flags = known.flags;
-	r = buffer_create(context, source->backend, &request, &result, &buffer);
-	if (r) {
-		context->sys->close(result.fd);
-		return r;
-	}
-	snprintf(buffer->name, sizeof(buffer->name), "%s:%" PRIu64, source->backend->name,
-		 buffer->inode);
-	buffer->user_data = known.user_data;
-	*ret_buffer = buffer;
-	return 0;
+	return buffer_create_alone(context, source->backend, &known, &result, ret_buffer);
 }

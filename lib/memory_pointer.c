@@ -220,20 +220,16 @@ static int make(struct p2pdma_context *context, const struct runtime *runtime,
 		const struct runtime_request *request, const struct runtime_export *export,
 		struct p2pdma_buffer **ret_buffer)
 {
-	struct export_request known = {.flags = request->flags};
+	struct p2pdma_buffer_options options = {.flags = request->flags};
 	struct export_result result = {.fd = export->fd, .size_bytes = export->size_bytes};
-	struct p2pdma_buffer *buffer;
 	int r;
 
-	r = buffer_create(context, runtime->backend, &known, &result, &buffer);
-	if (r) {
-		context->sys->close(export->fd);
-		return r;
-	}
-	snprintf(buffer->name, sizeof(buffer->name), "%s:0x%" PRIx64 "+0x%" PRIx64,
-		 runtime->backend->name, request->address, request->length_bytes);
-	*ret_buffer = buffer;
-	return 0;
+	r = buffer_create_alone(context, runtime->backend, &options, &result, ret_buffer);
+	if (!r)
+		snprintf((*ret_buffer)->name, sizeof((*ret_buffer)->name),
+			 "%s:0x%" PRIx64 "+0x%" PRIx64, runtime->backend->name, request->address,
+			 request->length_bytes);
+	return r;
 }
 
 int p2pdma_buffer_new_pointer(struct p2pdma_context *context, const void *address,
