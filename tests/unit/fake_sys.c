@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The fake kernel: descriptors, the export module, and verbs with libibverbs. VFIO is in
- * fake_vfio.c, sysfs and the fixtures in fake.c. A real kernel takes calls from
- * many threads; this one takes them one after the other, by fake_lock.
+ * The fake kernel: descriptors, and who answers for each. The export module is in fake_export.c,
+ * verbs in fake_verbs.c, VFIO in fake_vfio.c, sysfs and the fixtures in fake.c. A real kernel takes
+ * calls from many threads; this one takes them one after the other, by fake_lock.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,35 +14,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <infiniband/verbs.h>
-#include <rdma/ib_user_ioctl_cmds.h>
-#include <rdma/ib_user_ioctl_verbs.h>
-#include <rdma/rdma_user_ioctl_cmds.h>
-
 #include "fake.h"
+#include "fake_call.h"
 #include "fake_drm.h"
 #include "fake_memory.h"
 #include "fake_vfio.h"
-#include "uverbs_abi.h"
 
 struct fake fake;
 
 /* Recursive: a test's hook may call the library again. */
-static pthread_mutex_t fake_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-
-static void unlock(pthread_mutex_t **lock)
-{
-	pthread_mutex_unlock(*lock);
-}
-
-static pthread_mutex_t *lock(void)
-{
-	pthread_mutex_lock(&fake_lock);
-	return &fake_lock;
-}
-
-/* Until the end of the scope. */
-#define HOLD_LOCK pthread_mutex_t *held __attribute__((cleanup(unlock), unused)) = lock()
+pthread_mutex_t fake_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static void add_failure(const struct fake_failure *failure)
 {
@@ -87,28 +68,13 @@ int fake_add_fd(int fd, enum fake_kind kind)
 	return fd;
 }
 
-static int open_export(void)
-{
-	int ends[2];
-
-	if (fake.is_gone)
-		return -ENXIO;
-	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-	if (fake.event_fd >= 0)
-		close(fake.event_fd);
-	fake.event_fd = ends[1];
-	return fake_add_fd(ends[0], FAKE_EXPORT);
-}
-
-static bool is_dmabuf(int fd);
-
 /* A procfs of its own below the root; a DMABUF's fdinfo is made here, as the kernel does. */
 static int open_proc(const char *path)
 {
 	char full[128];
 	int fd, dmabuf;
 
-	if (sscanf(path, "/proc/self/fdinfo/%d", &dmabuf) == 1 && is_dmabuf(dmabuf) &&
+	if (sscanf(path, "/proc/self/fdinfo/%d", &dmabuf) == 1 && fake_is_dmabuf(dmabuf) &&
 	    fake.exporter) {
 		fd = memfd_create("fdinfo", MFD_CLOEXEC);
 		dprintf(fd,
@@ -141,7 +107,7 @@ static int sys_open_at(int dir_fd, const char *path, int flags)
 	if (fake_drm_is_node(path))
 		return fake_drm_open(path);
 	if (!strncmp(path, P2PDMA_EXPORT_DIR "/", 7))
-		return open_export();
+		return fake_export_open();
 	if (strstr(path, "/p2pmem/"))
 		return fake_add_fd(eventfd(0, EFD_CLOEXEC), FAKE_P2PMEM);
 	r = fake_memory_open(path);
@@ -183,7 +149,7 @@ static int sys_dup(int fd)
 }
 
 /* Ours, or one that came through a socket: by its name. */
-static bool is_dmabuf(int fd)
+bool fake_is_dmabuf(int fd)
 {
 	char path[32], name[32] = "";
 
@@ -200,139 +166,6 @@ int fake_make_dmabuf(uint64_t size)
 	return fake_add_fd(fd, FAKE_DMABUF);
 }
 
-static int export_info(struct p2pdma_export_info *info)
-{
-	info->bus = fake.info_bus;
-	info->features = fake.features;
-	return fake.is_gone ? -ENODEV : 0;
-}
-
-static int export_export(struct p2pdma_export_export *argument)
-{
-	const struct p2pdma_export_range *ranges =
-		(const struct p2pdma_export_range *)(uintptr_t)argument->ranges;
-	struct fake_export *export;
-
-	if (fake.is_gone)
-		return -ENODEV;
-	assert_true(fake.nr_exports < FAKE_MAX_EXPORTS);
-	export = &fake.exports[fake.nr_exports++];
-	memset(export, 0, sizeof(*export));
-	export->flags = argument->flags;
-	export->nr_ranges = argument->nr_ranges;
-	for (uint32_t i = 0; i < argument->nr_ranges; i++)
-		export->size += ranges[i].length;
-	argument->fd = fake_make_dmabuf(export->size);
-	argument->export_id = fake.nr_exports;
-	argument->size = export->size;
-	return 0;
-}
-
-static int export_revoke(struct p2pdma_export_revoke *argument)
-{
-	struct fake_export *export;
-
-	fake.nr_revokes++;
-	fake.last_timeout_ms = argument->timeout_ms;
-	if (!argument->export_id || argument->export_id > fake.nr_exports)
-		return -ENOENT;
-	export = &fake.exports[argument->export_id - 1];
-	argument->nr_mappings = export->nr_mappings - export->nr_remaining;
-	argument->nr_remaining = export->nr_remaining;
-	argument->nr_revoked = export->state == P2PDMA_EXPORT_STATE_ACTIVE;
-	if (!export->reason)
-		export->reason = P2PDMA_EXPORT_REASON_IOCTL;
-	export->nr_mappings = export->nr_remaining;
-	if (export->nr_remaining) {
-		export->state = P2PDMA_EXPORT_STATE_REVOKING;
-		return -EBUSY;
-	}
-	if (export->state != P2PDMA_EXPORT_STATE_REVOKED)
-		fake_event(P2PDMA_EXPORT_EVENT_REVOKED, argument->export_id, export->reason);
-	export->state = P2PDMA_EXPORT_STATE_REVOKED;
-	return 0;
-}
-
-static int export_status(struct p2pdma_export_status *argument)
-{
-	const struct fake_export *export;
-
-	if (!argument->export_id || argument->export_id > fake.nr_exports)
-		return -ENOENT;
-	export = &fake.exports[argument->export_id - 1];
-	argument->state = export->state;
-	argument->reason = export->reason;
-	argument->nr_mappings = export->nr_mappings;
-	argument->nr_attachments = export->nr_mappings;
-	argument->mapped_bytes = export->nr_mappings * export->size;
-	argument->size = export->size;
-	return 0;
-}
-
-static int verbs_data_direct(struct ib_uverbs_ioctl_hdr *header)
-{
-	if (header->method_id != UVERBS_ABI_MLX5_METHOD_DATA_DIRECT_PATH ||
-	    header->driver_id != RDMA_DRIVER_MLX5)
-		return -EPROTONOSUPPORT;
-	if (!fake.data_direct)
-		return -ENODEV;
-	assert_true(strlen(fake.data_direct) < header->attrs[0].len);
-	strcpy((char *)(uintptr_t)header->attrs[0].data, fake.data_direct);
-	return 0;
-}
-
-static int verbs_ioctl(struct ib_uverbs_ioctl_hdr *header)
-{
-	struct ib_uverbs_attr *attrs = header->attrs;
-
-	if (header->driver_id != fake.driver_id)
-		return -EINVAL;
-	if (header->object_id == UVERBS_ABI_OBJECT_DMAH)
-		return fake.has_dmah && !header->num_attrs ? -EINVAL : -EPROTONOSUPPORT;
-	if (header->object_id == UVERBS_OBJECT_DEVICE)
-		return verbs_data_direct(header);
-	if (header->object_id != UVERBS_OBJECT_MR)
-		return -EPROTONOSUPPORT;
-	assert_int_equal(header->length, sizeof(*header) + header->num_attrs * sizeof(attrs[0]));
-	if (header->method_id == UVERBS_METHOD_MR_DESTROY) {
-		if (fake.dereg_error)
-			return fake.dereg_error;
-		fake.nr_mrs--;
-		return 0;
-	}
-	if (header->method_id != UVERBS_METHOD_REG_DMABUF_MR)
-		return -EPROTONOSUPPORT;
-	assert_int_equal(header->num_attrs, 9);
-	if (fake.probe_error)
-		return fake.probe_error;
-	if (fcntl((int)attrs[5].data, F_GETFD) < 0)
-		return -EBADF;
-	if (!is_dmabuf((int)attrs[5].data))
-		return -EINVAL;
-	if (fake.refused_access & attrs[6].data)
-		return -EOPNOTSUPP;
-	if (fake.uverbs_error)
-		return fake.uverbs_error;
-	fake.last_access = (uint32_t)attrs[6].data;
-	if (fake.on_register)
-		fake.on_register(fake.on_register_data);
-	attrs[0].data = 77;
-	*(uint32_t *)(uintptr_t)attrs[7].data = 0x111;
-	*(uint32_t *)(uintptr_t)attrs[8].data = 0x222;
-	fake.nr_mrs++;
-	return 0;
-}
-
-static int export_path(struct p2pdma_export_path *argument)
-{
-	if (!fake.has_path)
-		return -ENOTTY;
-	fake.last_path = *argument;
-	argument->map_type = fake.path_map_type;
-	argument->distance = fake.path_distance;
-	return 0;
-}
-
 static int sys_ioctl(int fd, unsigned long request, void *argument)
 {
 	HOLD_LOCK;
@@ -342,25 +175,12 @@ static int sys_ioctl(int fd, unsigned long request, void *argument)
 		return r;
 	switch (fake.kinds[fd]) {
 	case FAKE_EXPORT:
-		switch (request) {
-		case P2PDMA_EXPORT_INFO:
-			return export_info(argument);
-		case P2PDMA_EXPORT_EXPORT:
-			return export_export(argument);
-		case P2PDMA_EXPORT_REVOKE:
-			return export_revoke(argument);
-		case P2PDMA_EXPORT_PATH:
-			return export_path(argument);
-		case P2PDMA_EXPORT_STATUS:
-			return export_status(argument);
-		default:
-			return -ENOTTY;
-		}
+		return fake_export_ioctl(request, argument);
 	case FAKE_HEAP:
 	case FAKE_UDMABUF:
 		return fake_memory_ioctl(fd, request, argument);
 	case FAKE_UVERBS:
-		return request == RDMA_VERBS_IOCTL ? verbs_ioctl(argument) : -ENOTTY;
+		return fake_verbs_ioctl(request, argument);
 	case FAKE_DRM:
 		return fake_drm_ioctl(fd, request, argument);
 	default:
@@ -428,7 +248,7 @@ static int sys_fs_type(int fd, uint64_t *ret_type)
 
 	if (fcntl(fd, F_GETFD) < 0)
 		return -errno;
-	*ret_type = is_dmabuf(fd) ? DMA_BUF_MAGIC : fake.fs_type;
+	*ret_type = fake_is_dmabuf(fd) ? DMA_BUF_MAGIC : fake.fs_type;
 	return 0;
 }
 
@@ -476,85 +296,6 @@ static int sys_is_member(uint32_t group)
 	return 0;
 }
 
-static int verbs_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
-			       int fd, int access, struct ibv_mr **ret_mr)
-{
-	HOLD_LOCK;
-	struct ibv_mr *mr;
-
-	(void)offset;
-	(void)iova;
-	assert_true(fd < 0 || is_dmabuf(fd));
-	if (fake.verbs_error)
-		return fake.verbs_error;
-	if (fd < 0)
-		return -EBADF;
-	mr = calloc(1, sizeof(*mr));
-	mr->pd = pd;
-	mr->length = length;
-	mr->lkey = 0x11;
-	mr->rkey = 0x22;
-	fake.last_access = (uint32_t)access;
-	fake.nr_mrs++;
-	if (fake.on_register)
-		fake.on_register(fake.on_register_data);
-	*ret_mr = mr;
-	return 0;
-}
-
-static int verbs_dereg_mr(struct ibv_mr *mr)
-{
-	HOLD_LOCK;
-
-	if (fake.dereg_error == -EBUSY)
-		return fake.dereg_error;
-	usleep(fake.dereg_us);
-	free(mr);
-	fake.nr_mrs--;
-	return fake.dereg_error;
-}
-
-static int verbs_open(const char *name, struct ibv_context **ret_verbs)
-{
-	if (fake.open_error || strcmp(name, "mlx5_0"))
-		return fake.open_error ? fake.open_error : -ENODEV;
-	if (fake.on_open)
-		fake.on_open();
-	fake.nr_verbs++;
-	*ret_verbs = fake_pd()->context;
-	return 0;
-}
-
-static void verbs_close(struct ibv_context *verbs)
-{
-	(void)verbs;
-	fake.nr_verbs--;
-}
-
-static int verbs_alloc_pd(struct ibv_context *verbs, struct ibv_pd **ret_pd)
-{
-	(void)verbs;
-	if (fake.pd_error)
-		return fake.pd_error;
-	fake.nr_verbs++;
-	*ret_pd = fake_pd();
-	return 0;
-}
-
-static void verbs_free_pd(struct ibv_pd *pd)
-{
-	(void)pd;
-	fake.nr_verbs--;
-}
-
-static int verbs_query_limits(struct ibv_context *context, struct verbs_limits *ret_limits)
-{
-	(void)context;
-	ret_limits->max_mr_bytes = fake.max_mr_bytes ? fake.max_mr_bytes : UINT64_MAX;
-	ret_limits->has_odp = fake.has_odp;
-	return fake.limits_error;
-}
-
 const struct sys_ops fake_sys = {
 	.open_at = sys_open_at,
 	.access_at = sys_access_at,
@@ -573,14 +314,4 @@ const struct sys_ops fake_sys = {
 	.memory = fake_memory_make,
 	.limit = sys_limit,
 	.is_member = sys_is_member,
-};
-
-const struct verbs_ops fake_verbs = {
-	.reg_dmabuf_mr = verbs_reg_dmabuf_mr,
-	.dereg_mr = verbs_dereg_mr,
-	.query_limits = verbs_query_limits,
-	.open = verbs_open,
-	.close = verbs_close,
-	.alloc_pd = verbs_alloc_pd,
-	.free_pd = verbs_free_pd,
 };
