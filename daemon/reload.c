@@ -168,11 +168,19 @@ int reload_init(struct server *server)
 void reload_done(struct server *server)
 {
 	struct reload *reload = server->reload;
+	struct outcome outcome;
 
 	if (!reload)
 		return;
 	if (reload->event)
 		event_free(reload->event);
+	/* What it has said and nobody heard. */
+	fcntl(reload->pipe[0], F_SETFL, O_NONBLOCK);
+	if (read(reload->pipe[0], &outcome, sizeof(outcome)) == sizeof(outcome)) {
+		policy_free(outcome.policy);
+		free(outcome.complaints);
+		reload->is_running = false;
+	}
 	close(reload->pipe[0]);
 	/* A thread that is still reading has the other end; the process is about to end. */
 	if (!reload->is_running)

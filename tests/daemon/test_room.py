@@ -195,16 +195,21 @@ class Usage(RoomCase):
             client = self.client()
         admin = self.client()
         for is_public in (False, True):
+            if is_public:
+                self.make_public()
             for _ in range(2):
                 self.assertIn(f'p2pd_user_used{{uid="{FIRST_UID}",kind="connections"}} 1\n',
                               self.metrics(admin))
                 text = self.metrics(client)
                 self.assertEqual("p2pd_user_used" in text, is_public)
                 self.assertIn("p2pd_clients 2\n", text)
-            self.daemon.config.write_text(
-                self.POLICY.replace("[daemon]", "[daemon]\nusage-is-public = yes"), encoding="ascii")
-            os.kill(self.first_pid, signal.SIGHUP)
-            self.until(lambda: "policy loaded, number 2" in self.daemon.text())
+
+    def make_public(self) -> None:
+        """By the configuration."""
+        self.daemon.config.write_text(
+            self.POLICY.replace("[daemon]", "[daemon]\nusage-is-public = yes"), encoding="ascii")
+        os.kill(self.first_pid, signal.SIGHUP)
+        self.until(lambda: "policy loaded, number 2" in self.daemon.text())
 
 
 if __name__ == "__main__":
