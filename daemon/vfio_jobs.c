@@ -33,10 +33,10 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/sys.h"
-#include "common/vfio_abi.h"
 #include "vfio_closing.h"
 #include "vfio_jobs.h"
 #include "vfio_kept.h"
+#include "vfio_work.h"
 
 struct vfio_jobs {
 	/* With nobody to keep anything once it is over. */
@@ -50,7 +50,7 @@ struct vfio_jobs {
 	struct list closings; /* these first */
 	struct list openings;
 	struct vfio_job *running;
-	void (*work)(struct vfio_jobs *jobs); /* in the thread */
+	vfio_work_fn work;		      /* in the thread */
 	void (*then)(struct vfio_jobs *jobs); /* in the loop */
 	bool is_working;
 	bool is_held; /* vfio_jobs_go() is still to come */
@@ -61,8 +61,7 @@ struct vfio_jobs {
 	int orders[2];
 	int outcomes[2];
 	struct event *outcome;
-	int answer;	 /* of who keeps */
-	bool has_shared; /* what was closed came from something that may be open still */
+	int answer; /* of who keeps */
 };
 
 /* -- in the thread -- */
@@ -88,43 +87,6 @@ static int take(const char *name, void *data)
 	return jobs->take(name, jobs->take_data);
 }
 
-static void work_open(struct vfio_jobs *jobs)
-{
-	const struct sys_ops *sys = jobs->nodes.sys;
-	struct vfio_job *job = jobs->running;
-	int r;
-
-	r = job->error = vfio_open(&jobs->nodes, &job->function, &job->why, &job->open);
-	if (r)
-		return;
-	r = vfio_can_export(sys, job->open.fd);
-	if (r)
-		cause_fail(&job->why, r, "VFIO of this kernel can't export DMABUFs");
-	else
-		r = vfio_decode_set(sys, job->open.fd, true);
-	job->error = r;
-	if (r) {
-		vfio_decode_set(sys, job->open.fd, false);
-		vfio_close(&jobs->nodes, &job->open);
-		return;
-	}
-	/* A kernel that doesn't tell waits until somebody revokes. */
-	job->is_deaf = vfio_irq_set(sys, job->open.fd, VFIO_PCI_REQ_IRQ_INDEX, job->request_fd) < 0;
-}
-
-static void work_silence(struct vfio_jobs *jobs)
-{
-	struct vfio_job *job = jobs->running;
-
-	job->decode_error = vfio_decode_set(jobs->nodes.sys, job->open.fd, false);
-}
-
-static void work_close(struct vfio_jobs *jobs)
-{
-	jobs->has_shared = jobs->running->open.group;
-	vfio_close(&jobs->nodes, &jobs->running->open);
-}
-
 static void *run(void *data)
 {
 	struct vfio_jobs *jobs = data;
@@ -134,7 +96,7 @@ static void *run(void *data)
 
 	pthread_setname_np(pthread_self(), "p2pd-vfio");
 	while (read(orders, &byte, 1) == 1) {
-		jobs->work(jobs);
+		jobs->work(&jobs->nodes, jobs->running);
 		if (write(outcomes, &byte, 1) != 1)
 			abort();
 	}
@@ -145,7 +107,7 @@ static void *run(void *data)
 
 static void start_next(struct vfio_jobs *jobs);
 
-static void in_thread(struct vfio_jobs *jobs, void (*work)(struct vfio_jobs *jobs),
+static void in_thread(struct vfio_jobs *jobs, vfio_work_fn work,
 		      void (*then)(struct vfio_jobs *jobs))
 {
 	jobs->work = work;
@@ -214,7 +176,7 @@ static void forget_shared(void *data)
 
 static void closed(struct vfio_jobs *jobs)
 {
-	vfio_closing_await(&jobs->closing, &jobs->running->function, jobs->has_shared);
+	vfio_closing_await(&jobs->closing, &jobs->running->function, jobs->running->has_shared);
 }
 
 static void opened(struct vfio_jobs *jobs)
@@ -235,7 +197,7 @@ static void opened(struct vfio_jobs *jobs)
 
 static void forgotten(struct vfio_jobs *jobs)
 {
-	in_thread(jobs, work_close, closed);
+	in_thread(jobs, vfio_work_close, closed);
 }
 
 static void silenced(struct vfio_jobs *jobs)
@@ -255,9 +217,9 @@ static void start_next(struct vfio_jobs *jobs)
 	job = jobs->running = list_entry(queue->next, struct vfio_job, link);
 	list_remove(&job->link);
 	if (job->is_opening)
-		in_thread(jobs, work_open, opened);
+		in_thread(jobs, vfio_work_open, opened);
 	else
-		in_thread(jobs, work_silence, silenced);
+		in_thread(jobs, vfio_work_silence, silenced);
 }
 
 int vfio_jobs_begin(struct vfio_jobs *jobs, struct vfio_job *job)

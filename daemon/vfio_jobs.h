@@ -30,6 +30,7 @@ struct vfio_job {
 	bool is_deaf;	/* the kernel doesn't tell when it wants it back */
 	/* Of closing. */
 	int decode_error; /* memory decode stayed on until it was closed */
+	bool has_shared;  /* it was opened through what other functions may have open still */
 };
 
 /* How what was kept is taken up, see vfio_keeper; only before vfio_jobs_go(). */

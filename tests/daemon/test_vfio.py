@@ -192,6 +192,19 @@ class Vfio(VfioCase):
             self.assertIn("EBUSY", self.refused(errno.EBUSY, client.acquire, BAR, VFIO))
         os.close(client.acquire(BAR, VFIO).fd)
 
+    def test_somebody_has_it_for_a_moment(self) -> None:
+        """As systemd has its copy of what it says that it has forgotten: nobody hears of that."""
+        client = self.client()
+        # pylint: disable=consider-using-with
+        handle = open(self.machine.nodes / "vfio2", "rb")
+        import fcntl  # pylint: disable=import-outside-toplevel
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        self.ask(client)
+        time.sleep(0.05)
+        handle.close()
+        client.release(self.answered(client))
+        self.all_closed()
+
     def test_hangs_up_while_opening(self) -> None:
         """It is opened for nobody, and closed again."""
         self.hold(OPEN)
