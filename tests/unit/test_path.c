@@ -1,120 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Paths against expectations derived by hand from the kernel's rules: each case is a machine, two
- * of its functions, and what drivers/pci/p2pdma.c comes to for them.
+ * of its functions, and what drivers/pci/p2pdma.c comes to for them. Those below a switch have a file
+ * of their own.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "common/cleanup.h"
-#include "common/path.h"
-#include "fake_machine.h"
-
-/* Host bridges: in the list; there for peers below the same one only; not in it. */
-#define LISTED	    0x8086, 0x09a2
-#define LISTED_SAME 0x8086, 0x2f00
-#define UNLISTED    0x8086, 0x29c0
-
-static struct pci_tree tree;
-static struct path path;
-static char why[384], advice[1024];
-static const char *const command_line = "quiet iommu=pt\n";
-
-static int32_t look(const char *name)
-{
-	cleanup_fd int sysfs_fd = -1;
-	struct pci_address address;
-	int32_t index = -1;
-	char sysfs[80];
-
-	snprintf(sysfs, sizeof(sysfs), "%s/sys", fake.root);
-	sysfs_fd = open(sysfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(pci_address_parse(name, &address), 0);
-	assert_int_equal(pci_tree_add(&tree, sysfs_fd, &address, &index), 0);
-	assert_string_equal(tree.nodes[index].name, name);
-	return index;
-}
-
-static void query(const char *provider, const char *importer, enum path_answer cpu)
-{
-	struct path_boot boot;
-	int32_t from, to;
-
-	pci_tree_done(&tree);
-	from = look(provider);
-	to = look(importer);
-	path_compute(&tree, cpu, from, to, &path);
-	path_explain(&tree, &path, why, sizeof(why));
-	path_boot_parse(command_line, &boot);
-	path_advise(&tree, &path, &boot, advice, sizeof(advice));
-	assert_int_not_equal(*why, '\0');
-}
-
-#define assert_path(wanted_map, wanted_reason, wanted_distance)                                    \
-	do {                                                                                       \
-		assert_int_equal(path.map, PATH_MAP_##wanted_map);                                 \
-		assert_int_equal(path.reason, PATH_REASON_##wanted_reason);                        \
-		assert_int_equal(path.distance, wanted_distance);                                  \
-	} while (0)
-
-static void assert_says(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("\"%s\" doesn't say \"%s\"", text, part);
-}
-
-/* One function below a port of its own on each of @nr_hosts host bridges, two below the first. */
-static void add_root_ports(uint16_t vendor_id, uint16_t device_id, unsigned int nr_hosts)
-{
-	static const char *const hosts[] = {"pci0000:00", "pci0000:80"};
-	char port[16], leaf[16];
-
-	for (unsigned int i = 0; i < nr_hosts; i++) {
-		fake_host_add(hosts[i], vendor_id, device_id);
-		for (unsigned int k = 1; k <= 2; k++) {
-			snprintf(port, sizeof(port), "0000:%02x:%02x.0", 0x80 * i, k);
-			snprintf(leaf, sizeof(leaf), "0000:%02x:00.0", 0x80 * i + 0x10 + k);
-			fake_pci_add(&(struct fake_pci){
-				.address = port, .above = hosts[i], .type = PCI_CONFIG_ROOT_PORT});
-			fake_pci_add(&(struct fake_pci){.address = leaf, .above = port});
-		}
-	}
-}
-
-/* 02:00.0 is a switch below root port 00:01.0; 04:00.0 and 05:00.0 are below its ports. */
-static void add_switch(uint16_t vendor_id, uint16_t device_id)
-{
-	const struct fake_pci functions[] = {
-		{.address = "0000:00:01.0",
-		 .above = "pci0000:00",
-		 .type = PCI_CONFIG_ROOT_PORT,
-		 .has_acs = true,
-		 .link_width = 8},
-		{.address = "0000:02:00.0",
-		 .above = "0000:00:01.0",
-		 .type = PCI_CONFIG_UPSTREAM_PORT,
-		 .has_acs = true,
-		 .link_width = 8},
-		{.address = "0000:03:00.0",
-		 .above = "0000:02:00.0",
-		 .type = PCI_CONFIG_DOWNSTREAM_PORT,
-		 .has_acs = true},
-		{.address = "0000:03:01.0",
-		 .above = "0000:02:00.0",
-		 .type = PCI_CONFIG_DOWNSTREAM_PORT,
-		 .has_acs = true,
-		 .link_generation = 4},
-		{.address = "0000:04:00.0", .above = "0000:03:00.0", .has_acs = true},
-		{.address = "0000:05:00.0", .above = "0000:03:01.0", .link_generation = 4},
-	};
-
-	fake_host_add("pci0000:00", vendor_id, device_id);
-	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
-		fake_pci_add(&functions[i]);
-}
+#include "path_case.h"
 
 static void root_ports_zen_thru(void **state)
 {
@@ -264,135 +154,6 @@ static void root_complex_functions_have_no_port(void **state)
 	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 2);
 }
 
-static void switch_bus_addr(void **state)
-{
-	(void)state;
-	add_switch(UNLISTED);
-	query("0000:04:00.0", "0000:05:00.0", PATH_NO);
-	assert_path(BUS_ADDR, COMMON_PORT, 4);
-	assert_string_equal(tree.nodes[path.common].name, "0000:02:00.0");
-	assert_int_equal(path.nr_hops, 5);
-	assert_string_equal(tree.nodes[path.hops[2]].name, "0000:02:00.0");
-	assert_string_equal(advice, "");
-	/* 16 GT/s x16 on the importer's side; the switch's own x8 isn't on the way. */
-	assert_int_equal(path.link.generation, 4);
-	assert_int_equal(path.link.width, 16);
-	assert_int_equal(path.bytes_per_second / 1000000, 31507);
-}
-
-static void switch_acs_zen_thru(void **state)
-{
-	(void)state;
-	add_switch(UNLISTED);
-	fake_acs_set("0000:03:00.0", 0x001d);
-	query("0000:04:00.0", "0000:05:00.0", PATH_YES);
-	assert_path(THRU_HOST_BRIDGE, ACS, 4);
-	assert_says(why, "ACS at 0000:03:00.0 redirects");
-	assert_says(advice, "\"pci=disable_acs_redir=0000:03:00.0\"");
-	/* Up through the switch and its x8 link, and down again. */
-	assert_int_equal(path.nr_hops, 9);
-	assert_string_equal(tree.nodes[path.hops[4]].name, "pci0000:00");
-	assert_int_equal(path.link.generation, 5);
-	assert_int_equal(path.link.width, 8);
-	assert_int_equal(path.bytes_per_second / 1000000, 31507);
-}
-
-static void switch_acs_unlisted_not_supported(void **state)
-{
-	(void)state;
-	add_switch(UNLISTED);
-	fake_acs_set("0000:03:00.0", 0x0004);
-	fake_acs_set("0000:03:01.0", 0x0008);
-	query("0000:04:00.0", "0000:05:00.0", PATH_NO);
-	assert_path(NOT_SUPPORTED, ACS_BLOCKED, -1);
-	assert_says(why, "0000:03:00.0, 0000:03:01.0");
-	assert_says(advice, "\"pci=disable_acs_redir=0000:03:00.0;0000:03:01.0\"");
-	assert_says(advice, "firmware");
-}
-
-/* Which of the bits redirect, and on which functions. */
-static void switch_acs_bits_and_places(void **state)
-{
-	static const struct {
-		const char *address;
-		uint16_t control;
-		bool redirects;
-	} cases[] = {
-		{"0000:03:00.0", 0x0001, false}, {"0000:03:00.0", 0x0002, false},
-		{"0000:03:00.0", 0x0004, true},	 {"0000:03:00.0", 0x0008, true},
-		{"0000:03:00.0", 0x0010, false}, {"0000:03:00.0", 0x0020, true},
-		{"0000:03:00.0", 0x0040, false}, {"0000:03:01.0", 0x0020, true},
-		{"0000:02:00.0", 0x0004, true},	 {"0000:04:00.0", 0x0004, true},
-		{"0000:00:01.0", 0x001d, false},
-	};
-
-	(void)state;
-	add_switch(LISTED);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		fake_acs_set(cases[i].address, cases[i].control);
-		query("0000:04:00.0", "0000:05:00.0", PATH_NO);
-		if (cases[i].redirects)
-			assert_path(THRU_HOST_BRIDGE, ACS, 4);
-		else
-			assert_path(BUS_ADDR, COMMON_PORT, 4);
-		/* The way back passes the same functions. */
-		query("0000:05:00.0", "0000:04:00.0", PATH_NO);
-		assert_int_equal(path.map == PATH_MAP_THRU_HOST_BRIDGE, cases[i].redirects);
-		fake_acs_set(cases[i].address, 0);
-	}
-}
-
-static void switch_hidden_acs_unknown(void **state)
-{
-	(void)state;
-	add_switch(UNLISTED);
-	fake_pci_add(&(struct fake_pci){.address = "0000:03:01.0",
-					.above = "0000:02:00.0",
-					.type = PCI_CONFIG_DOWNSTREAM_PORT,
-					.has_acs = true,
-					.is_hidden = true,
-					.link_generation = 3});
-	query("0000:04:00.0", "0000:05:00.0", PATH_NO);
-	assert_path(UNKNOWN, ACS_UNKNOWN, 4);
-	assert_int_equal(path.is_possible, PATH_MAYBE);
-	assert_says(why, "ACS redirects at 0000:03:01.0 is only shown");
-	assert_says(advice, "as root");
-	/* What is shown to everybody is known nevertheless. */
-	assert_int_equal(path.link.generation, 3);
-	query("0000:04:00.0", "0000:05:00.0", PATH_YES);
-	assert_path(UNKNOWN, ACS_UNKNOWN, 4);
-	assert_int_equal(path.is_possible, PATH_YES);
-	assert_says(why, "works either way");
-	/* One port that redirects is enough. */
-	fake_acs_set("0000:03:00.0", 0x0004);
-	query("0000:04:00.0", "0000:05:00.0", PATH_NO);
-	assert_path(NOT_SUPPORTED, ACS_BLOCKED, -1);
-	query("0000:04:00.0", "0000:05:00.0", PATH_YES);
-	assert_path(THRU_HOST_BRIDGE, ACS, 4);
-}
-
-static void hidden_root_ports_are_certain(void **state)
-{
-	(void)state;
-	fake_host_add("pci0000:00", UNLISTED);
-	for (unsigned int k = 1; k <= 2; k++) {
-		char port[16], leaf[16];
-
-		snprintf(port, sizeof(port), "0000:00:%02x.0", k);
-		snprintf(leaf, sizeof(leaf), "0000:%02x:00.0", 0x10 + k);
-		fake_pci_add(&(struct fake_pci){.address = port,
-						.above = "pci0000:00",
-						.type = PCI_CONFIG_ROOT_PORT,
-						.is_hidden = true});
-		fake_pci_add(&(struct fake_pci){.address = leaf, .above = port, .is_hidden = true});
-	}
-	query("0000:11:00.0", "0000:12:00.0", PATH_NO);
-	assert_path(NOT_SUPPORTED, NOT_FORWARDED, -1);
-	query("0000:11:00.0", "0000:12:00.0", PATH_YES);
-	assert_path(THRU_HOST_BRIDGE, HOST_BRIDGE, 4);
-	assert_int_equal(tree.nodes[path.hops[1]].kind, PCI_KIND_ROOT_PORT);
-}
-
 static void same_function_bus_addr(void **state)
 {
 	(void)state;
@@ -442,29 +203,6 @@ static void same_device_bus_addr(void **state)
 	assert_says(why, "functions of one device");
 	assert_int_equal(path.nr_hops, 3);
 	assert_int_equal(path.bytes_per_second / 1000000, 63015);
-}
-
-static void nested_switch_counts_steps(void **state)
-{
-	(void)state;
-	add_switch(UNLISTED);
-	fake_pci_add(&(struct fake_pci){.address = "0000:03:02.0",
-					.above = "0000:02:00.0",
-					.type = PCI_CONFIG_DOWNSTREAM_PORT});
-	fake_pci_add(&(struct fake_pci){.address = "0000:06:00.0",
-					.above = "0000:03:02.0",
-					.type = PCI_CONFIG_UPSTREAM_PORT,
-					.link_width = 4});
-	fake_pci_add(&(struct fake_pci){.address = "0000:07:00.0",
-					.above = "0000:06:00.0",
-					.type = PCI_CONFIG_DOWNSTREAM_PORT});
-	fake_pci_add(&(struct fake_pci){.address = "0000:08:00.0", .above = "0000:07:00.0"});
-	query("0000:04:00.0", "0000:08:00.0", PATH_NO);
-	assert_path(BUS_ADDR, COMMON_PORT, 6);
-	assert_string_equal(tree.nodes[path.narrowest].name, "0000:06:00.0");
-	assert_int_equal(path.bytes_per_second / 1000000, 15753);
-	query("0000:08:00.0", "0000:04:00.0", PATH_NO);
-	assert_path(BUS_ADDR, COMMON_PORT, 6);
 }
 
 static void conventional_bridge_bus_addr(void **state)
@@ -636,14 +374,6 @@ static void tree_errors(void **state)
 	assert_int_equal(index, 5);
 }
 
-static int done(void **state)
-{
-	pci_tree_done(&tree);
-	return fake_teardown(state);
-}
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, fake_setup, done)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -658,16 +388,9 @@ int main(void)
 		CASE(host_of_nvidia_cpu_thru),
 		CASE(host_known_by_root_port),
 		CASE(root_complex_functions_have_no_port),
-		CASE(switch_bus_addr),
-		CASE(switch_acs_zen_thru),
-		CASE(switch_acs_unlisted_not_supported),
-		CASE(switch_acs_bits_and_places),
-		CASE(switch_hidden_acs_unknown),
-		CASE(hidden_root_ports_are_certain),
 		CASE(same_function_bus_addr),
 		CASE(hidden_acs_of_one_device_says_so),
 		CASE(same_device_bus_addr),
-		CASE(nested_switch_counts_steps),
 		CASE(conventional_bridge_bus_addr),
 		CASE(vmd_is_another_host),
 		CASE(server_pairs),
