@@ -13,6 +13,9 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import series
@@ -81,19 +84,33 @@ def _compile(kbuild: Path, source: Path) -> str:
     return f"undefined: {', '.join(sorted(unknown))}" if unknown else ""
 
 
-def build_old(report: Report, kbuild: Path) -> None:
-    """Against headers made to look old."""
-    for name, rules in LIKE.items():
-        with tempfile.TemporaryDirectory(prefix="p2pdma-old-", dir=kbuild.parents[3]) as scratch:
-            aged = _age(kbuild, Path(scratch) / "kbuild", rules)
-            copy_sources(Path(scratch))
-            for module in MODULES:
-                report.case(f"{module} compiles against headers like those of {name}",
-                            _compile(aged, Path(scratch) / "kernel" / module))
+def side_by_side(report: Report, builds: list[Callable[[], Iterator[tuple[str, str]]]]) -> None:
+    """Does @builds, one on each processor; their cases (name, problem) come in their order."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for cases in pool.map(lambda build: list(build()), builds):
+            for name, problem in cases:
+                report.case(name, problem)
 
 
-def build_dkms(report: Report, archive: Archive) -> None:
-    """The DKMS package, for the newest kernel of each series in the archive."""
+def _build_old(kbuild: Path, name: str) -> Iterator[tuple[str, str]]:
+    """Against headers made to look like those of @name."""
+    with tempfile.TemporaryDirectory(prefix="p2pdma-old-", dir=kbuild.parents[3]) as scratch:
+        aged = _age(kbuild, Path(scratch) / "kbuild", LIKE[name])
+        copy_sources(Path(scratch))
+        for module in MODULES:
+            yield (f"{module} compiles against headers like those of {name}",
+                   _compile(aged, Path(scratch) / "kernel" / module))
+
+
+def _build_dkms(kbuild: Path, name: str) -> Iterator[tuple[str, str]]:
+    """The DKMS package for a kernel."""
+    status, text = run([series.REPO / "kernel/dkms/install", "--check", kbuild])
+    yield name, text if status else ""
+
+
+def build_all(report: Report, archive: Archive, kbuild: Path) -> None:
+    """For older kernels, and as DKMS does for the newest one of each series in the archive."""
+    builds = [partial(_build_old, kbuild, name) for name in LIKE]
     seen: set[tuple[int, ...]] = set()
     for candidate in kernel.candidates(archive):
         if candidate.version[:2] in seen:
@@ -103,6 +120,5 @@ def build_dkms(report: Report, archive: Archive) -> None:
         if not shutil.which("dkms"):
             report.skip(name, "no dkms")
             continue
-        status, text = run([series.REPO / "kernel/dkms/install", "--check",
-                            candidate.kbuild(archive)])
-        report.case(name, text if status else "")
+        builds.append(partial(_build_dkms, candidate.kbuild(archive), name))
+    side_by_side(report, builds)
