@@ -174,6 +174,28 @@ wait_for() {
 	done
 }
 
+# lose ID WAY: the QEMU device ID is unbound from its driver, removed by sysfs or unplugged.
+lose() {
+	_function=$(bdf_of "$1") || return 1
+	case $2 in
+	unbind) unbind "$_function" ;;
+	remove) echo 1 >"/sys/bus/pci/devices/$_function/remove" ;;
+	unplug) host device_del "$1" ;;
+	*) return 1 ;;
+	esac
+}
+
+# regain BDF WAY DRIVER QEMU-OPTIONS: what was lost that way is there again, and bound.
+regain() {
+	case $2 in
+	unbind) ;;
+	remove) echo 1 >/sys/bus/pci/rescan ;;
+	unplug) host device_add "$4" ;;
+	*) return 1 ;;
+	esac
+	wait_for 20 test -e "/sys/bus/pci/devices/$1/config" && bind "$1" "$3"
+}
+
 # group_is_viable BDF: can VFIO have it, or does its IOMMU group hold another driver's device, too?
 # Kernels differ in what they isolate: the debug kernel puts all that is below a switch together.
 group_is_viable() {
@@ -278,7 +300,8 @@ rxe_up() {
 		_bdf=$(bdf_of "$1") || return 1
 		_if=$(interface_of "$_bdf") || return 1
 	fi
-	ip addr add "192.0.2.$((1 + PEER))/24" dev "$_if" || return 1
+	# It may have been up before.
+	ip addr replace "192.0.2.$((1 + PEER))/24" dev "$_if" || return 1
 	ip link set "$_if" up || return 1
 	rdma_link add "${2:-rxe0}" rxe "$_if" || return 1
 	wait_for 10 [ -e /dev/infiniband/uverbs0 ]
