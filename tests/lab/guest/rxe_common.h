@@ -23,10 +23,11 @@
 #include "common/labtest.h"
 #include "common/pair.h"
 
-#define PAGE	      4096ULL
-#define HOST_SIZE     (1U << 20)
-#define NO_COMPLETION 1000
-#define SLOW_S	      3
+#define PAGE		 4096ULL
+#define HOST_SIZE	 (1U << 20)
+#define NO_COMPLETION	 1000
+#define MR_ATOMIC_ACCESS (MR_ALL_ACCESS | IBV_ACCESS_REMOTE_ATOMIC)
+#define SLOW_S		 3
 
 static inline void tap_is(long long got, long long want, const char *name)
 {
@@ -51,7 +52,7 @@ static inline void rig_init(struct rig *rig, const char *device)
 	must(pair_open(device, &rig->pair), device);
 	rig->host =
 		mmap(NULL, HOST_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	rig->host_mr = ibv_reg_mr(rig->pair.pd, rig->host, HOST_SIZE, MR_ALL_ACCESS);
+	rig->host_mr = ibv_reg_mr(rig->pair.pd, rig->host, HOST_SIZE, MR_ATOMIC_ACCESS);
 	if (!rig->host_mr)
 		die(-errno, "memory of the host");
 }
@@ -106,7 +107,7 @@ static inline void rig_deregister(struct rig *rig, struct dmabuf_mr *mr)
 	must(dmabuf_mr_deregister(&rig->pair, mr), "deregistration");
 }
 
-/* RDMA or atomic from the first QP: the completion's status, or -errno of posting it. */
+/* RDMA from the first QP: the completion's status, or -errno of posting it. */
 static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct place local,
 			 struct place remote, uint32_t length)
 {
@@ -120,11 +121,7 @@ static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct plac
 	struct ibv_send_wr *bad;
 	int err;
 
-	if (opcode == IBV_WR_ATOMIC_FETCH_AND_ADD || opcode == IBV_WR_ATOMIC_CMP_AND_SWP) {
-		wr.wr.atomic.remote_addr = remote.address;
-		wr.wr.atomic.rkey = remote.key;
-		wr.wr.atomic.compare_add = 1;
-	} else if (opcode == IBV_WR_LOCAL_INV) {
+	if (opcode == IBV_WR_LOCAL_INV) {
 		wr.num_sge = 0;
 		wr.invalidate_rkey = remote.key;
 	} else {
@@ -136,17 +133,46 @@ static inline int rig_do(struct rig *rig, enum ibv_wr_opcode opcode, struct plac
 	return err ? -abs(err) : rig_wait(rig);
 }
 
-/* Eight bytes at once; ibv_post_send() has no place for them. */
-static inline int rig_atomic_write(struct rig *rig, struct place remote)
+/* What to do with eight bytes at once. */
+struct atomic_op {
+	enum ibv_wr_opcode opcode;
+	uint64_t compare; /* for a swap */
+	uint64_t operand; /* the new value, or what is added */
+};
+
+/*
+ * An atomic operation; @local takes what was there before, except for an atomic write.
+ * ibv_post_send() has no place for that, and librxe lets no other be misaligned there.
+ */
+static inline int rig_atomic_to(struct rig *rig, const struct atomic_op *op, struct place local,
+				struct place remote)
 {
 	struct ibv_qp_ex *qp = ibv_qp_to_qp_ex(rig->pair.qp[0]);
 
 	ibv_wr_start(qp);
 	qp->wr_flags = IBV_SEND_SIGNALED;
-	ibv_wr_atomic_write(qp, remote.key, remote.address, "eight by");
-	if (ibv_wr_complete(qp))
-		die(0, "posting an atomic write");
+	if (op->opcode == IBV_WR_ATOMIC_WRITE)
+		ibv_wr_atomic_write(qp, remote.key, remote.address, &op->operand);
+	else if (op->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD)
+		ibv_wr_atomic_fetch_add(qp, remote.key, remote.address, op->operand);
+	else
+		ibv_wr_atomic_cmp_swp(qp, remote.key, remote.address, op->compare, op->operand);
+	if (op->opcode != IBV_WR_ATOMIC_WRITE)
+		ibv_wr_set_sge(qp, local.key, local.address, sizeof(op->operand));
+	must(-abs(ibv_wr_complete(qp)), "posting an atomic operation");
 	return rig_wait(rig);
+}
+
+/* The same, and what was there before. */
+static inline int rig_atomic(struct rig *rig, const struct atomic_op *op, struct place remote,
+			     uint64_t *ret_before)
+{
+	int status;
+
+	memset(rig->host, 0x5a, 8);
+	status = rig_atomic_to(rig, op, host_at(rig, 0), remote);
+	memcpy(ret_before, rig->host, 8);
+	return status;
 }
 
 /* A message from @from to @to; the worse of the two completions' statuses. */

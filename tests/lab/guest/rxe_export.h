@@ -69,7 +69,7 @@ static inline int reg(struct rig *rig, const struct buffer *buf, uint32_t access
 
 static inline struct dmabuf_mr reg_or_die(struct rig *rig, const struct buffer *buf)
 {
-	struct mr_request range = buffer_request(buf, IOVA, MR_ALL_ACCESS);
+	struct mr_request range = buffer_request(buf, IOVA, MR_ATOMIC_ACCESS);
 
 	return rig_register(rig, &range);
 }

@@ -20,6 +20,13 @@ struct race {
 	atomic_uint rounds;
 };
 
+struct counter {
+	struct rig rig;
+	struct dmabuf_mr mr;
+	atomic_uint *total; /* additions that completed, all counters' */
+	int status;	    /* of the one that didn't */
+};
+
 static void *revoke_on_go(void *arg)
 {
 	struct race *race = arg;
@@ -72,6 +79,71 @@ static void test_traffic(void)
 	tap_is(early, 0, "move_until_revoke_20_times");
 	tap_is(odd, 0, "revoke_under_traffic_20_times");
 	tap_is(wrong, 0, "revoke_under_traffic_leaves_bytes");
+}
+
+/*
+ * Revocation against two connections that count in one word: each addition that completed
+ * has happened, and no other, for the one that failed was refused.
+ */
+static void *count_until_refused(void *arg)
+{
+	struct counter *counter = arg;
+	static const struct atomic_op add = {IBV_WR_ATOMIC_FETCH_AND_ADD, 0, 1};
+	uint64_t before;
+
+	do {
+		counter->status =
+			rig_atomic(&counter->rig, &add, mr_at(&counter->mr, IOVA + 8), &before);
+		atomic_fetch_add(counter->total, !counter->status);
+	} while (!counter->status);
+	return NULL;
+}
+
+static void test_count(void)
+{
+	static uint8_t zeros[BUFFER_SIZE];
+	static struct counter counters[2];
+	uint64_t value, early = 0;
+	int round, i, wrong = 0, odd = 0;
+
+	for (i = 0; i < 2; i++)
+		rig_init(&counters[i].rig, ibv_get_device_name(rig.pair.context->device));
+	for (round = 0; round < 20; round++) {
+		struct race race = {.buf = export_or_die(&source, O_RDWR, 0)};
+		pthread_t threads[2];
+		atomic_uint total = 0;
+
+		buffer_write(&race.buf, 0, zeros, sizeof(zeros));
+		for (i = 0; i < 2; i++) {
+			counters[i].mr = reg_or_die(&counters[i].rig, &race.buf);
+			counters[i].total = &total;
+			start(&threads[i], count_until_refused, &counters[i]);
+		}
+		while (atomic_load(&total) < 10U + (unsigned int)round)
+			usleep(100);
+		odd += !!take_back(&race.buf);
+		buffer_read(&race.buf, 8, (uint8_t *)&value, sizeof(value));
+		for (i = 0; i < 2; i++) {
+			pthread_join(threads[i], NULL);
+			odd += counters[i].status != IBV_WC_REM_ACCESS_ERR;
+			rig_connect(&counters[i].rig);
+			odd += !!dereg(&counters[i].rig, &counters[i].mr);
+		}
+		early += value < 10;
+		if (value != atomic_load(&total)) {
+			printf("# round %d: %u additions made %llu\n", round, atomic_load(&total),
+			       (unsigned long long)value);
+			wrong++;
+		}
+		buffer_write(&race.buf, 8, zeros, sizeof(value));
+		wrong += buffer_differs(&race.buf, 0, zeros, sizeof(zeros)) >= 0;
+		close(race.buf.fd);
+	}
+	for (i = 0; i < 2; i++)
+		rig_done(&counters[i].rig);
+	tap_is(early, 0, "count_until_revoke_20_times");
+	tap_is(odd, 0, "revoke_while_counting_20_times");
+	tap_is(wrong, 0, "revoke_while_counting_loses_and_adds_nothing");
 }
 
 static void test_race_dereg(void)
@@ -169,6 +241,7 @@ int main(int argc, char **argv)
 	source = source_open(argv[2], atoi(argv[3]));
 
 	test_traffic();
+	test_count();
 	test_race_dereg();
 	test_race_reg();
 	test_churn();

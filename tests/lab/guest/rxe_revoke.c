@@ -23,6 +23,26 @@ static void set_parameter(const char *name, const char *value)
 	must(write_file(path, value), path);
 }
 
+/* Each operation on eight bytes, with an MR that is dead. */
+static void atomics_fail(const struct dmabuf_mr *mr)
+{
+	static const struct {
+		struct atomic_op op;
+		const char *name;
+	} cases[] = {
+		{{IBV_WR_ATOMIC_FETCH_AND_ADD, 0, 1}, "fetch_and_add_after_revoke"},
+		{{IBV_WR_ATOMIC_CMP_AND_SWP, 0, 1}, "compare_and_swap_after_revoke"},
+		{{IBV_WR_ATOMIC_WRITE, 0, 1}, "atomic_write_after_revoke"},
+	};
+	uint64_t before;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		tap_is(rig_atomic(&rig, &cases[i].op, mr_at(mr, IOVA), &before),
+		       IBV_WC_REM_ACCESS_ERR, cases[i].name);
+		rig_connect(&rig);
+	}
+}
+
 static void test_idle(void)
 {
 	static uint8_t marks[BUFFER_SIZE];
@@ -47,6 +67,7 @@ static void test_idle(void)
 	got = rig_send(&rig, host_at(&rig, 0), (struct place){IOVA, mr.lkey}, 100);
 	tap_ok(got != IBV_WC_SUCCESS && got != NO_COMPLETION, "receive_after_revoke", got);
 	rig_connect(&rig);
+	atomics_fail(&mr);
 
 	tap_is(buffer_differs(&buf, 0, marks, buf.size), -1, "revoke_leaves_bytes");
 	tap_is(reg(&rig, &buf, MR_ALL_ACCESS, &other), -ENODEV, "register_after_revoke_enodev");
@@ -65,6 +86,8 @@ static void test_read_only(void)
 	tap_is(reg(&rig, &buf, MR_ALL_ACCESS, &mr), -EACCES, "register_writing_read_only_eacces");
 	tap_is(reg(&rig, &buf, IBV_ACCESS_LOCAL_WRITE, &mr), -EACCES,
 	       "register_local_write_read_only_eacces");
+	tap_is(reg(&rig, &buf, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_ATOMIC, &mr), -EACCES,
+	       "register_atomic_read_only_eacces");
 	tap_is(reg(&rig, &buf, IBV_ACCESS_REMOTE_READ, &mr), 0, "register_reading_read_only");
 	pattern_fill(want, 2, sizeof(want));
 	buffer_write(&buf, 0, want, sizeof(want));
@@ -112,6 +135,23 @@ static void test_unrevocable(void)
 	tap_is(take_back(&lenient), 0, "revoke_after_deregister");
 	close(strict.fd);
 	close(lenient.fd);
+}
+
+/* A NIC that has no atomic operations on DMABUFs, as some haven't. */
+static void test_no_atomics(void)
+{
+	struct buffer buf = export_or_die(&source, O_RDWR, 0);
+	struct dmabuf_mr mr;
+
+	set_parameter("dmabuf_atomics", "N");
+	tap_is(reg(&rig, &buf, MR_ATOMIC_ACCESS, &mr), -EOPNOTSUPP,
+	       "register_without_atomics_eopnotsupp");
+	tap_is(reg(&rig, &buf, MR_ALL_ACCESS, &mr), 0, "register_without_atomics_the_rest");
+	dereg(&rig, &mr);
+	set_parameter("dmabuf_atomics", "Y");
+	tap_is(reg(&rig, &buf, MR_ATOMIC_ACCESS, &mr), 0, "register_with_atomics_again");
+	dereg(&rig, &mr);
+	close(buf.fd);
 }
 
 /* A child registers and ends without a word. */
@@ -191,6 +231,7 @@ int main(int argc, char **argv)
 	test_read_only();
 	test_pinned();
 	test_unrevocable();
+	test_no_atomics();
 	test_exit();
 	test_device_parameter();
 

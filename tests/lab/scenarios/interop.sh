@@ -17,8 +17,15 @@ inside() {
 }
 
 ok "libfabric moves bytes into the BAR and out of it" inside libfabric_mr "$exporter/2" 192.0.2.1
-TAP_LABEL=ucx_mr
-tap inside ucx_mr "$exporter/2" rxe0
+TAP_LABEL=ucx_mr tap inside ucx_mr "$exporter/2" rxe0
+
+# A NIC without atomic operations on DMABUFs.
+atomics=/sys/module/rdma_rxe/parameters/dmabuf_atomics
+echo N >$atomics
+prints "for a peer's reads and writes: Operation not supported" \
+	"without atomics libfabric's peers get no access" inside libfabric_mr "$exporter/2" 192.0.2.1
+TAP_LABEL=ucx_mr_without_atomics tap inside ucx_mr "$exporter/2" rxe0 refused
+echo Y >$atomics
 
 # Debian's own librxe has no reg_dmabuf_mr; libfabric has no way past it.
 librxe=$(basename /interop/stock/librxe-*)

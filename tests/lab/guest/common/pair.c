@@ -111,8 +111,10 @@ static struct ibv_qp *create_qp(struct pair *pair)
 		.recv_cq = pair->cq,
 		.pd = pair->pd,
 		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
-		/* ibv_post_send() has no place for these. */
-		.send_ops_flags = IBV_QP_EX_WITH_ATOMIC_WRITE,
+		/* What ibv_post_send() has no place for, or looks at too closely. */
+		.send_ops_flags = IBV_QP_EX_WITH_ATOMIC_WRITE |
+				  IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD |
+				  IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP,
 		.cap = {.max_send_wr = 64, .max_recv_wr = 64, .max_send_sge = 1, .max_recv_sge = 1},
 	};
 

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * ucx_mr PROVIDER RDMADEV: what UCX makes of a BAR, by each call that it has.
+ * ucx_mr PROVIDER RDMADEV [refused]: what UCX makes of a BAR, by each call that it has.
  *
  * The calls of its public headers take an address and no descriptor: given the CPU's
  * mapping of a BAR they end in ibv_reg_mr(), which finds no pages. Inside, UCX does
  * register DMABUFs: uct_md_mem_reg_v2() is in libuct.so.0, its header isn't in Debian's
  * libucx-dev. What the header says of it is written down here as far as it is needed.
- * It asks for remote atomics each time, when it probes and when it registers; soft-RoCE has
- * none on a DMABUF and says so.
+ * It asks for remote atomics each time, when it probes and when it registers: a NIC that has
+ * none on a DMABUF it takes for one without DMABUFs ("refused").
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <ucp/api/ucp.h>
 #include <uct/api/uct.h>
@@ -39,6 +41,7 @@ typedef ucs_status_t (*mem_reg_v2_t)(uct_md_h md, void *address, size_t length,
 
 static struct p2pdma_buffer *buffer;
 static void *window;
+static bool is_refused;
 
 static void check(ucs_status_t status, const char *what)
 {
@@ -129,8 +132,18 @@ static void by_descriptor(uct_md_h md)
 	if (!tap_ok(reg, "libuct_has_uct_md_mem_reg_v2", 0))
 		return;
 	status = reg(md, window, BYTES, &params, &memh);
-	tap_ok(status == UCS_ERR_IO_ERROR, "uct_md_mem_reg_v2_gets_the_nics_refusal", status);
 	printf("uct_md_mem_reg_v2(): %s\n", ucs_status_string(status));
+	if (is_refused) {
+		tap_ok(status == UCS_ERR_IO_ERROR, "uct_md_mem_reg_v2_gets_the_nics_refusal",
+		       status);
+		return;
+	}
+	if (tap_ok(status == UCS_OK, "uct_md_mem_reg_v2_registers", status))
+		check(uct_md_mem_dereg(md, memh), "uct_md_mem_dereg()");
+	params.dmabuf_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	status = reg(md, window, BYTES, &params, &memh);
+	tap_ok(status == UCS_ERR_IO_ERROR, "uct_md_mem_reg_v2_goes_by_the_descriptor", status);
+	close(params.dmabuf_fd);
 }
 
 int main(int argc, char **argv)
@@ -142,7 +155,8 @@ int main(int argc, char **argv)
 	uct_md_h md;
 
 	if (argc < 3)
-		die(0, "usage: ucx_mr PROVIDER RDMADEV");
+		die(0, "usage: ucx_mr PROVIDER RDMADEV [refused]");
+	is_refused = argc > 3;
 	must(p2pdma_context_open(NULL, &context), "opening the library");
 	must(p2pdma_provider_find(context, argv[1], &provider), argv[1]);
 	must(p2pdma_buffer_new(context, provider, &range, 1, NULL, &buffer), "exporting");
@@ -150,8 +164,10 @@ int main(int argc, char **argv)
 	     "mapping");
 	md = find_md(argv[2]);
 	check(uct_md_query(md, &attr), "uct_md_query()");
-	tap_ok(!(attr.cap.flags & UCT_MD_FLAG_REG_DMABUF),
-	       "ucx_takes_the_nic_for_one_without_dmabufs", (long long)attr.cap.flags);
+	tap_ok(!(attr.cap.flags & UCT_MD_FLAG_REG_DMABUF) == is_refused,
+	       is_refused ? "ucx_takes_the_nic_for_one_without_dmabufs" :
+			    "ucx_takes_the_nic_for_one_with_dmabufs",
+	       (long long)attr.cap.flags);
 	by_uct(md);
 	by_descriptor(md);
 	uct_md_close(md);

@@ -21,6 +21,7 @@
 
 #define LENT	  "/sys/module/rdma_rxe/parameters/dmabuf_device"
 #define REVOCABLE "/sys/module/rdma_rxe/parameters/dmabuf_revocable"
+#define ATOMICS	  "/sys/module/rdma_rxe/parameters/dmabuf_atomics"
 
 static void test_descriptors(int fd)
 {
@@ -73,8 +74,11 @@ static void test_access(int fd)
 	request.access = MR_ALL_ACCESS | 1U << 25;
 	explained(try_register(MR_IOCTL), -EINVAL, P2PDMA_CAUSE_ACCESS, SEEN, "0x2000000");
 	request.access = MR_ALL_ACCESS | IBV_ACCESS_REMOTE_ATOMIC;
+	tap_ok(!try_register(MR_IOCTL), "a_nic_with_atomics_registers", 0);
+	must(write_file(ATOMICS, "N"), ATOMICS);
 	explained(try_register(MR_IOCTL), -EOPNOTSUPP, P2PDMA_CAUSE_ACCESS, SEEN,
 		  "doesn't take IBV_ACCESS_REMOTE_ATOMIC");
+	must(write_file(ATOMICS, "Y"), ATOMICS);
 	buffer = lab_buffer(SLICE, P2PDMA_BUFFER_READ_ONLY);
 	ask_register(p2pdma_buffer_fd(buffer));
 	explained(try_register(MR_IOCTL), -EACCES, P2PDMA_CAUSE_READ_ONLY, SEEN, "is read-only");
