@@ -76,17 +76,6 @@ static int move(enum ibv_wr_opcode opcode, size_t offset, uint32_t bytes)
 	return 0;
 }
 
-static int compare(const char *where, const volatile uint8_t *memory, size_t bytes)
-{
-	long wrong = story_check(memory, bytes, 1);
-
-	if (wrong < 0)
-		story_tell("%s: all %zu bytes are right", where, bytes);
-	else
-		story_tell("FAILED: %s: byte %ld is wrong", where, wrong);
-	return wrong >= 0;
-}
-
 static int keep(const char *path, const uint8_t *pattern, size_t bytes)
 {
 	FILE *file = fopen(path, "w");
@@ -108,12 +97,12 @@ static int tell(const char *name, const char *device, uint32_t bytes)
 	memset(pair.host + bytes, 0, bytes);
 	if (move(IBV_WR_RDMA_WRITE, 0, bytes) || move(IBV_WR_RDMA_READ, bytes, bytes))
 		return 1;
-	if (compare("read back by RDMA", pair.host + bytes, bytes))
+	if (story_compare("read back by RDMA", pair.host + bytes, bytes, 1))
 		return 1;
 	r = p2pdma_buffer_map(buffer, 0, bytes, P2PDMA_MAP_READ, &window);
 	if (r)
 		return story_fail(context, "mapping the BAR", r);
-	return compare("seen by the CPU in the BAR", window, bytes);
+	return story_compare("seen by the CPU in the BAR", window, bytes, 1);
 }
 
 int main(int argc, char **argv)

@@ -89,7 +89,8 @@ int fabric_pair_open(struct fabric_pair *pair, const char *address, size_t host_
 		r = -FI_ENOMEM;
 	if (!r)
 		r = fi_mr_reg(pair->domain, pair->host, host_bytes,
-			      FI_REMOTE_READ | FI_REMOTE_WRITE, 0, 0, 0, &pair->host_mr, NULL);
+			      FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE, 0, 0, 0,
+			      &pair->host_mr, NULL);
 	if (r)
 		fabric_pair_close(pair);
 	return r;
@@ -140,8 +141,8 @@ static int progress(struct fabric_pair *pair)
 
 static int post(struct fabric_pair *pair, const struct fabric_transfer *t, void *posted)
 {
-	uint64_t remote = (uintptr_t)pair->host + t->offset;
-	uint64_t key = fi_mr_key(pair->host_mr);
+	uint64_t remote = (uintptr_t)t->remote;
+	uint64_t key = fi_mr_key(t->remote_mr);
 
 	if (t->is_read)
 		return (int)fi_read(pair->end[0].ep, t->local, t->bytes, fi_mr_desc(t->mr),

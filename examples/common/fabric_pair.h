@@ -17,8 +17,8 @@ struct fabric_end {
 };
 
 /*
- * Two endpoints of libfabric's verbs;ofi_rxm in one domain, and host memory that the
- * first reaches through the second. Used by one thread at a time.
+ * Two endpoints of libfabric's verbs;ofi_rxm in one domain, and host memory for either side of a
+ * transfer. What the first asks for the second does. Used by one thread at a time.
  */
 struct fabric_pair {
 	struct fi_info *info;
@@ -30,12 +30,13 @@ struct fabric_pair {
 	struct fid_mr *host_mr;
 };
 
-/* One transfer between local memory and the pair's host memory at @offset. */
+/* One transfer between memory of the first endpoint and memory of the second. */
 struct fabric_transfer {
 	void *local;
 	struct fid_mr *mr; /* of @local */
+	void *remote;
+	struct fid_mr *remote_mr;
 	size_t bytes;
-	size_t offset;
 	bool is_read; /* into @local, or out of it */
 };
 

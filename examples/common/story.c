@@ -85,6 +85,17 @@ long story_check(const volatile uint8_t *memory, size_t bytes, uint8_t seed)
 	return -1;
 }
 
+int story_compare(const char *where, const volatile uint8_t *memory, size_t bytes, uint8_t seed)
+{
+	long wrong = story_check(memory, bytes, seed);
+
+	if (wrong < 0)
+		story_tell("%s: all %zu bytes are right", where, bytes);
+	else
+		story_tell("FAILED: %s: byte %ld is wrong", where, wrong);
+	return wrong >= 0;
+}
+
 static void tell_provider(const struct p2pdma_provider *provider)
 {
 	const char *driver = p2pdma_provider_driver(provider);

@@ -23,6 +23,8 @@ const char *story_size(uint64_t bytes);
 void story_fill(uint8_t *memory, size_t bytes, uint8_t seed);
 /* The first byte that differs from the pattern, or -1. */
 long story_check(const volatile uint8_t *memory, size_t bytes, uint8_t seed);
+/* The same as a line of the story, in which @where is; 1 where a byte is wrong. */
+int story_compare(const char *where, const volatile uint8_t *memory, size_t bytes, uint8_t seed);
 
 /*
  * Opens the library and finds the provider @name, with a line about it. Where that
