@@ -2,7 +2,7 @@
 """An image layer with what HPC programs move their data by: libfabric, UCX, perftest.
 
 They are trixie's, below /interop of the guest, and so is what this tree has for
-them: examples/libfabric_mr.c, which CMake only builds where libfabric is new
+them: examples that CMake only builds where the libraries are there and new
 enough, and tests/lab/guest/interop/*.c. These are compiled here against trixie's headers
 and libraries, which are unpacked for it and not installed.
 """
@@ -30,7 +30,10 @@ UNUSED = re.compile(r"/(doc|man|locale|lintian|bug|perl5|gcc|gconv|audit|libibve
                     r"|/libibverbs/|_rocm\.|_fuse\.|\.a$|/usr/bin/(?!ib_write_bw$)|/sbin/")
 GUEST = LAB / "guest/interop"
 EXAMPLES = REPO / "examples"
-EXAMPLE = ("libfabric_mr.c", "common/fabric_pair.c", "common/story.c")
+OWN_EXAMPLES = {
+    "libfabric_mr": ("libfabric_mr.c", "common/fabric_pair.c", "common/story.c"),
+    "ucx_put": ("ucx_put.c", "common/ucx_pair.c", "common/story.c"),
+}
 
 
 def packages(archive: Archive) -> list[Package]:
@@ -46,7 +49,8 @@ def headers(archive: Archive) -> list[Package]:
 def _programs(archive: Archive, library: Path) -> Path:
     """The folder with the layer's own programs; @library: this tree's libp2pdma.so."""
     used = headers(archive)
-    sources = {"libfabric_mr": [EXAMPLES / name for name in EXAMPLE],
+    sources = {**{program: [EXAMPLES / name for name in names]
+                  for program, names in OWN_EXAMPLES.items()},
                **{p.stem: [p, LAB / "guest/common/labtest.c"]
                   for p in sorted(GUEST.glob("*.c"))}}
 
@@ -66,7 +70,8 @@ def _programs(archive: Archive, library: Path) -> Path:
         run(["rm", "-rf", tree])
     stamp = f"{library}:{library.stat().st_mtime_ns}"
     return made(cache_dir() / "guest" / tree_digest(
-        [GUEST, LAB / "guest/common", EXAMPLES / "common", EXAMPLES / EXAMPLE[0], REPO / "include"],
+        [GUEST, LAB / "guest/common", EXAMPLES / "common", REPO / "include",
+         *(EXAMPLES / names[0] for names in OWN_EXAMPLES.values())],
         [*(f"{p.name} {p.version}" for p in used), *GUEST_FLAGS, stamp]), make)
 
 

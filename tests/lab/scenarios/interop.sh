@@ -20,6 +20,8 @@ prints "a peer's fi_write(), host -> BAR" \
 	"libfabric and its peer move bytes into the BAR and out of it" \
 	inside libfabric_mr "$exporter/2" 192.0.2.1
 tell_file $OUT
+ok "UCX puts bytes into the BAR and gets them out of it" inside ucx_put "$exporter/2" rxe0
+tell_file $OUT
 TAP_LABEL=ucx_mr tap inside ucx_mr "$exporter/2" rxe0
 
 # A NIC without atomic operations on DMABUFs.
