@@ -247,7 +247,7 @@ int command_topo(struct cli *cli, int argc, char **argv)
 		topo_print_json(cli, &topo);
 	else if (topo.nr_providers && topo.nr_importers)
 		print_matrix(cli, &topo);
-	if (!form && !cli->is_json && !(topo.nr_providers && topo.nr_importers))
+	if (!cli->is_json && !(topo.nr_providers && topo.nr_importers))
 		fprintf(stderr, "p2pctl: there is no %s here; --all takes every function\n",
 			topo.nr_providers ? "importer (RDMA, DRM, VFIO)" :
 					    "provider (a BAR of 1 MiB or more)");

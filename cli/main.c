@@ -70,16 +70,26 @@ int cli_exit_code(int error)
 	}
 }
 
-static const char *hint(int error)
+static bool is_command(const struct cli *cli, const char *name)
+{
+	return cli->command && !strcmp(cli->command, name);
+}
+
+static const char *hint(const struct cli *cli, int error)
 {
 	switch (cli_exit_code(error)) {
 	case EXIT_UNREACHABLE:
-		return "start it by `systemctl start p2pd.socket`, or name its socket in "
-		       "P2PDMA_SOCKET";
+		return is_command(cli, "list") ?
+			       "start it by `systemctl start p2pd.socket`, name its socket in "
+			       "P2PDMA_SOCKET, or do without: `p2pctl list --direct`" :
+			       "start it by `systemctl start p2pd.socket`, or name its socket in "
+			       "P2PDMA_SOCKET";
 	case EXIT_DENIED:
 		return "`p2pctl policy test PROVIDER` says which rule decides; an administrator "
 		       "can";
 	case EXIT_NOT_FOUND:
+		if (is_command(cli, "check") || is_command(cli, "best"))
+			return "`p2pctl topo --all` shows what there is";
 		return "`p2pctl list` and `p2pctl leases` show what there is";
 	case EXIT_NOT_POSSIBLE:
 		return error == -EDQUOT ? "`p2pctl leases` shows what you hold" :
@@ -104,8 +114,8 @@ int cli_failed(const struct cli *cli, int error, const char *format, ...)
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
 	fprintf(stderr, ": %s\n", *cause ? cause : strerror(-error));
-	if (hint(error))
-		fprintf(stderr, "  try: %s\n", hint(error));
+	if (hint(cli, error))
+		fprintf(stderr, "  try: %s\n", hint(cli, error));
 	return cli_exit_code(error);
 }
 

@@ -47,7 +47,7 @@ static int check_node(const struct p2pdma_context *context, const struct pci_fun
 	else if (r == -ENOENT)
 		snprintf(ret_why, size,
 			 "export: no /dev/%s: load p2pdma_export and bind the function to it "
-			 "(driver_override); now bound to %.32s",
+			 "(p2pctl bind, or driver_override); now bound to %.32s",
 			 path, *function->driver ? function->driver : "no driver");
 	else
 		snprintf(ret_why, size, "export: /dev/%s can't be opened: %s", path, error_name(r));

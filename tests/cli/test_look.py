@@ -97,6 +97,7 @@ class Looking(cli_case.BrokerCase):
                         ["monitor"], ["bench"], ["drain", "*"], ["revoke", "--all"]):
             done = self.run_it(UNREACHABLE, *command)
             self.assertIn("try: start it", done.stderr)
+            self.assertEqual("list --direct" in done.stderr, command == ["list"])
 
     def test_silent_daemon(self) -> None:
         os.kill(self.daemon.pid(), signal.SIGSTOP)

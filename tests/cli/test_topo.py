@@ -155,7 +155,8 @@ class Server(Case):
         self.run_it(USAGE, "check", GPUS[0], "mlx5_0", "mlx5_1")
         self.run_it(NOT_FOUND, "check", "0000:77:00.0/2", "mlx5_0")
         self.run_it(NOT_FOUND, "check", "0000:16:01.0", "mlx5_0")
-        self.run_it(NOT_FOUND, "check", GPUS[0], "mlx5_9")
+        done = self.run_it(NOT_FOUND, "check", GPUS[0], "mlx5_9")
+        self.assertIn("try: `p2pctl topo --all`", done.stderr)
         self.run_it(FAILED, "check", "what?", "mlx5_0")
         self.run_it(FAILED, "check", GPUS[0], "../etc")
 
@@ -537,7 +538,8 @@ class Nothing(Case):
         machine.Machine(Path(cls.folder.name)).host("pci0000:00")
 
     def test_topo_says_what_is_missing(self) -> None:
-        self.assertIn("no provider", self.run_it(OK, "topo").stderr)
+        for form in ((), ("--svg",), ("--dot",)):
+            self.assertIn("no provider", self.run_it(OK, "topo", *form).stderr)
         self.assertEqual(self.json("topo", OK, "topo")["paths"], [])
         ElementTree.fromstring(self.run_it(OK, "topo", "--svg").stdout)
 
