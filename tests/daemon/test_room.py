@@ -173,6 +173,17 @@ class Unread(RoomCase):
         with user(FIRST_UID + 1000):
             other = self.client()
         other.release(other.acquire())
+        for client in (*lazy, other):
+            client.close()
+        # Of both administrators' connections the last text.
+        self.until(lambda: self.unread(admin) == (2, 2))
+
+    def unread(self, admin: wire.Client) -> tuple[int, int]:
+        """How many p2pd says that there are, and of all users together."""
+        text = self.metrics(admin)
+        total = re.search(r"^p2pd_descriptors_unread (\d+)$", text, re.M)
+        users = re.findall(r'^p2pd_user_used\{.*kind="unread descriptors"\} (\d+)$', text, re.M)
+        return int(total[1]) if total else -1, sum(int(one) for one in users)
 
 
 class Idle(RoomCase):
