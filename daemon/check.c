@@ -3,7 +3,7 @@
  * `p2pd --check` with a question: who would get what, by which rule of these files, without a p2pd
  * that runs.
  *
- * The answer is that of POLICY_TEST (policy_test.h). What a client's connection would say of it
+ * The answer is that of POLICY_TEST (policy/test.h). What a client's connection would say of it
  * comes from the user database, and what discovery would say of the provider from sysfs;
  * nothing is opened. What is published isn't known here, so any name may be asked about.
  */
@@ -20,10 +20,10 @@
 #include "common/cleanup.h"
 #include "common/message.h"
 #include "common/sys.h"
-#include "function.h"
-#include "policy_test.h"
-#include "policy_values.h"
-#include "selector.h"
+#include "provider/function.h"
+#include "policy/test.h"
+#include "policy/values.h"
+#include "policy/selector.h"
 
 #define EXIT_DENIED    4
 #define EXIT_NOT_FOUND 5

@@ -18,16 +18,16 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "client.h"
+#include "client/client.h"
 #include "common/sys.h"
-#include "deferred.h"
-#include "discovery.h"
-#include "intake.h"
-#include "log.h"
-#include "policy_file.h"
-#include "reload.h"
-#include "service.h"
-#include "writer.h"
+#include "request/deferred.h"
+#include "provider/discovery.h"
+#include "client/intake.h"
+#include "report/log.h"
+#include "policy/file.h"
+#include "policy/reload.h"
+#include "state/service.h"
+#include "report/writer.h"
 
 #define CONFIG_PATH   "/etc/p2pd/p2pd.conf"
 #define METRICS_EVERY 15

@@ -179,7 +179,7 @@ struct wire_range {
  * -ENODEV nothing matches; -ESTALE old generation; -EOPNOTSUPP; -EINVAL.
  */
 struct wire_acquire {
-	char selector[WIRE_SELECTOR_SIZE]; /* see daemon/selector.h; which provider */
+	char selector[WIRE_SELECTOR_SIZE]; /* see daemon/policy/selector.h; which provider */
 	char importer[WIRE_NAME_SIZE];	   /* "mlx5_0" or a PCI address: best path to it; "" any */
 	char label[WIRE_NAME_SIZE];
 	uint32_t mode;	 /* enum wire_mode */

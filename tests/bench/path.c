@@ -19,7 +19,7 @@
 #include <p2pdma/doctor.h>
 
 #include "bench.h"
-#include "context.h"
+#include "context/context.h"
 
 #define PROVIDER "0001:03:00.0"
 #define IMPORTER "0010:14:00.0"

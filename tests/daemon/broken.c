@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "client/client.h"
 
 #define PAGE  4096
 #define PAGES 65536

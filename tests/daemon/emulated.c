@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Discovery of the emulated device: takes the place of daemon/discovery.c and its backends in the
+ * Discovery of the emulated device: takes the place of daemon/provider/discovery.c and its backends in the
  * p2pd that tests run. All else of that p2pd is the real one.
  */
 #include <errno.h>
@@ -15,11 +15,11 @@
 #include <linux/magic.h>
 
 #include "common/sys.h"
-#include "deferred.h"
-#include "discovery.h"
-#include "dmabuf.h"
+#include "request/deferred.h"
+#include "provider/discovery.h"
+#include "client/dmabuf.h"
 #include "emulated.h"
-#include "log.h"
+#include "report/log.h"
 
 struct discovery {
 	struct device device;

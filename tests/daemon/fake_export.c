@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The `export` backend without a kernel module: takes the place of daemon/source_export.c where discovery
+ * The `export` backend without a kernel module: takes the place of daemon/source/export.c where discovery
  * itself is tested. All else of that p2pd is the real one.
  *
  * $P2PD_FAKE_NODES is a directory of FIFOs, each the device node of the function of its name. A FIFO
@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "broker.h"
-#include "source_export.h"
+#include "broker/broker.h"
+#include "source/export.h"
 
 static int export(struct device *device, const struct lease *lease, struct source_grant *ret)
 {

@@ -18,8 +18,8 @@
 
 #include <p2pdma/p2pdma.h>
 
-#include "broker.h"
-#include "buffer.h"
+#include "broker/broker.h"
+#include "buffer/buffer.h"
 #include "fuzz.h"
 
 #define FLAG_HEADER 1 /* of the reply that is waited for */

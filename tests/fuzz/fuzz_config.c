@@ -9,8 +9,8 @@
 
 #include "common/message.h"
 #include "fuzz.h"
-#include "policy_parse.h"
-#include "policy_rules.h"
+#include "policy/parse.h"
+#include "policy/rules.h"
 
 static int find_any(const char *name, uint32_t *ret_id)
 {

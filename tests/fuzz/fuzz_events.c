@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend_export.h"
-#include "buffer.h"
-#include "event_queue.h"
+#include "backend/export.h"
+#include "buffer/buffer.h"
+#include "event/queue.h"
 #include "fuzz.h"
 
 static int fake_ioctl(int fd, unsigned long request, void *argument)

@@ -14,12 +14,12 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "client.h"
-#include "discovery.h"
+#include "client/client.h"
+#include "provider/discovery.h"
 #include "fake_broker.h"
 #include "fuzz.h"
-#include "log.h"
-#include "publication.h"
+#include "report/log.h"
+#include "provider/publication.h"
 
 #define OTHER_PEER  1U
 #define WITH_FD	    2U

@@ -5,7 +5,7 @@
 
 #include "fuzz.h"
 #include "identities.h"
-#include "selector.h"
+#include "policy/selector.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

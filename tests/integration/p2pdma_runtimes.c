@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime_cuda_abi.h"
-#include "runtime_hsa_abi.h"
-#include "runtime_ze_abi.h"
+#include "runtime/cuda_abi.h"
+#include "runtime/hsa_abi.h"
+#include "runtime/ze_abi.h"
 #include "selftest.h"
 #include "standin.h"
 

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "runtime_cuda_abi.h"
+#include "runtime/cuda_abi.h"
 #include "standin.h"
 
 #define NR_DEVICES  2

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "runtime_cuda_abi.h"
+#include "runtime/cuda_abi.h"
 #include "standin.h"
 
 #define DEVICE_BYTES (16U << 20)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime_hsa_abi.h"
+#include "runtime/hsa_abi.h"
 #include "standin.h"
 
 #define AGENT 0x5ca1ab1eULL

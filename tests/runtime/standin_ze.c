@@ -4,7 +4,7 @@
  * An export is of the allocation, or of all device memory where that is pooled; the
  * descriptor is a new one each time, or one that is kept.
  */
-#include "runtime_ze_abi.h"
+#include "runtime/ze_abi.h"
 #include "standin.h"
 
 #define INVALID_NULL_HANDLE 0x78000005

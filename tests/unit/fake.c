@@ -18,7 +18,7 @@
 
 #include "fake.h"
 #include "fake_vfio.h"
-#include "provider.h"
+#include "provider/provider.h"
 
 static struct p2pdma_context *context;
 static struct ibv_device device;

@@ -4,9 +4,9 @@
 
 #include <linux/p2pdma_export.h>
 
-#include "buffer.h"
-#include "context.h"
-#include "iommufd_abi.h"
+#include "buffer/buffer.h"
+#include "context/context.h"
+#include "iommufd/abi.h"
 #include "unit.h"
 
 /*

@@ -13,7 +13,7 @@
 #include <nouveau_drm.h>
 #include <virtgpu_drm.h>
 
-#include "drm_abi.h"
+#include "drm/abi.h"
 #include "fake_drm.h"
 
 #define PAGE	  4096

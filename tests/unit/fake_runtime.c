@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "fake_runtime.h"
-#include "runtime_cuda_abi.h"
-#include "runtime_hsa_abi.h"
-#include "runtime_ze_abi.h"
+#include "runtime/cuda_abi.h"
+#include "runtime/hsa_abi.h"
+#include "runtime/ze_abi.h"
 
 struct runtime_kind runtime_kinds[NR_RUNTIMES] = {
 	{P2PDMA_BACKEND_CUDA, "cuda", "libcuda.so.1", "standin_cuda", CUDA_MEMORY_DEVICE,

@@ -15,7 +15,7 @@
 #include <rdma/rdma_user_ioctl_cmds.h>
 
 #include "fake_call.h"
-#include "uverbs_abi.h"
+#include "mr/uverbs_abi.h"
 
 static int verbs_data_direct(struct ib_uverbs_ioctl_hdr *header)
 {

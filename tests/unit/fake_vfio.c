@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "fake_vfio.h"
-#include "iommufd_abi.h"
+#include "iommufd/abi.h"
 #include "common/vfio_abi.h"
 
 static int open_as(enum fake_kind kind)

@@ -9,7 +9,7 @@
 #include <infiniband/verbs.h>
 #include <p2pdma/p2pdma.h>
 
-#include "broker.h"
+#include "broker/broker.h"
 #include "fake_p2pd.h"
 
 static void revoke_requested_then_ack(void **state)

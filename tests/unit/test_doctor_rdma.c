@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "doctor_machine.h"
-#include "uverbs_abi.h"
+#include "mr/uverbs_abi.h"
 
 static void rdma_device_that_can_all(void **state)
 {

@@ -9,9 +9,9 @@
 #include <infiniband/verbs.h>
 #include <p2pdma/p2pdma.h>
 
-#include "drm_abi.h"
+#include "drm/abi.h"
 #include "fake_drm.h"
-#include "hotplug.h"
+#include "event/hotplug.h"
 
 #define ACCESS (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 

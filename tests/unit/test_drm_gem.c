@@ -13,7 +13,7 @@
 #include <p2pdma/p2pdma.h>
 
 #include "fake_drm.h"
-#include "hotplug.h"
+#include "event/hotplug.h"
 
 #define ACCESS (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 

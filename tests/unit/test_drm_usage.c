@@ -9,8 +9,8 @@
 
 #include <nouveau_drm.h>
 
-#include "drm_abi.h"
-#include "drm_object.h"
+#include "drm/abi.h"
+#include "drm/object.h"
 #if __has_include(<xe_drm.h>)
 #include <xe_drm.h>
 #endif

@@ -8,10 +8,10 @@
 #include <infiniband/verbs.h>
 #include <p2pdma/p2pdma.h>
 
-#include "backend_export.h"
-#include "event_queue.h"
+#include "backend/export.h"
+#include "event/queue.h"
 #include "fake.h"
-#include "hotplug.h"
+#include "event/hotplug.h"
 
 static int is_readable(void)
 {

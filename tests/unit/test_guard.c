@@ -13,7 +13,7 @@
 
 #include "fake.h"
 #include "common/clock.h"
-#include "guard.h"
+#include "mr/guard.h"
 
 #define NR_THREADS 4
 #define NR_ROUNDS  300

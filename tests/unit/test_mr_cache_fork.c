@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "mr_cache.h"
+#include "mr_cache/mr_cache.h"
 #include "mr_cache_case.h"
 
 /* What a child sees: its exit status is the number of the first thing that is wrong. */

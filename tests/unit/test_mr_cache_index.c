@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fake.h"
-#include "mr_cache.h"
+#include "mr_cache/mr_cache.h"
 
 #define NR_ENTRIES    200
 #define NR_IDENTITIES 2

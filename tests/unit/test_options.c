@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fake.h"
-#include "options.h"
+#include "context/options.h"
 
 struct today {
 	uint32_t size_bytes;

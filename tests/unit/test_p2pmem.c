@@ -13,7 +13,7 @@
 #include <p2pdma/p2pdma.h>
 
 #include "fake.h"
-#include "hotplug.h"
+#include "event/hotplug.h"
 #include "../lab/guest/common/touch.h"
 
 #define READ_WRITE (P2PDMA_MAP_READ | P2PDMA_MAP_WRITE)

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "runtime_cuda_abi.h"
-#include "runtime_hsa_abi.h"
-#include "runtime_ze_abi.h"
+#include "runtime/cuda_abi.h"
+#include "runtime/hsa_abi.h"
+#include "runtime/ze_abi.h"
 
 #define SAME(ours, theirs) _Static_assert((long long)(ours) == (long long)(theirs), #ours)
 

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "fake_runtime.h"
-#include "runtime.h"
-#include "runtime_cuda_abi.h"
-#include "runtime_hsa_abi.h"
-#include "runtime_ze_abi.h"
+#include "runtime/runtime.h"
+#include "runtime/cuda_abi.h"
+#include "runtime/hsa_abi.h"
+#include "runtime/ze_abi.h"
 
 static void pointer_outside_einval(void **state)
 {

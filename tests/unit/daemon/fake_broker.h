@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker.h"
+#include "broker/broker.h"
 
 /*
  * A broker with one emulated device and a clock that stands still, for unit tests and fuzzers: what

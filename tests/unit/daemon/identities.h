@@ -2,7 +2,7 @@
 #ifndef IDENTITIES_H
 #define IDENTITIES_H
 
-#include "identity.h"
+#include "client/identity.h"
 
 /* One of each kind, for whoever selects or decides. */
 

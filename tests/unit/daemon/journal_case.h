@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "journal.h"
+#include "state/journal.h"
 
 /* A journal that a test writes, and what another process reads of it. */
 

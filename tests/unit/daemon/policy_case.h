@@ -8,7 +8,7 @@
 
 #include "core.h"
 #include "identities.h"
-#include "policy_rules.h"
+#include "policy/rules.h"
 
 /* A policy that a test gives its rules, and somebody who asks it for something. */
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "core.h"
-#include "policy_parse.h"
-#include "policy_rules.h"
+#include "policy/parse.h"
+#include "policy/rules.h"
 
 /* Configuration as text, read into a policy. Of users there is alice, of groups staff. */
 

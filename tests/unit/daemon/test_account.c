@@ -2,7 +2,7 @@
 /* Accounts: limits, sums that can't overflow, requests at a rate. */
 #include <errno.h>
 
-#include "account.h"
+#include "broker/account.h"
 #include "core.h"
 
 static const struct account_limits limits = {

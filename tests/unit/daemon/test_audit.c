@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Audit lines: a burst for each user, then a rate; what is left out is counted. */
-#include "audit.h"
+#include "report/audit.h"
 #include "core.h"
 
 static struct audit *audit;

@@ -2,7 +2,7 @@
 /* Charges by number: what is given back is what was charged, and no number means two things. */
 #include <errno.h>
 
-#include "charges.h"
+#include "client/charges.h"
 #include "core.h"
 
 static const struct account_limits limits = {.most = {[ACCOUNT_CLOSING] = 2}};

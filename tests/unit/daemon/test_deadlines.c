@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "core.h"
-#include "deadlines.h"
+#include "broker/deadlines.h"
 
 #define NR_NODES 300
 

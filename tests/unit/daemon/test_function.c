@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "function.h"
+#include "provider/function.h"
 
 #define FUNCTION "bus/pci/devices/0000:43:00.0/"
 

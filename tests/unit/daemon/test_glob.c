@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core.h"
-#include "glob.h"
+#include "policy/glob.h"
 
 static const struct {
 	const char *pattern, *text;

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "fake_broker.h"
-#include "inventory.h"
+#include "provider/inventory.h"
 
 static struct fake fake;
 static struct pci_function function;

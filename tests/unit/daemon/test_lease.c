@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core.h"
-#include "lease.h"
+#include "broker/lease.h"
 
 #define NOW   (1000 * SECOND)
 #define NEVER INT_MIN

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "lease.h"
-#include "lease_table.h"
+#include "broker/lease.h"
+#include "broker/lease_table.h"
 
 #define NR_IDS 400
 

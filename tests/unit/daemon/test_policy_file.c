@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "core.h"
-#include "policy_file.h"
-#include "policy_rules.h"
+#include "policy/file.h"
+#include "policy/rules.h"
 
 struct fixture {
 	char folder[64];

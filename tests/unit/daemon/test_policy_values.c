@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "core.h"
-#include "policy_values.h"
+#include "policy/values.h"
 
 typedef int parse_function(const char *text, uint64_t *ret_value);
 

@@ -5,7 +5,7 @@
 
 #include "core.h"
 #include "identities.h"
-#include "selector.h"
+#include "policy/selector.h"
 
 static bool matches(const char *text, const struct identity *identity)
 {

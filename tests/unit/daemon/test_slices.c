@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core.h"
-#include "slices.h"
+#include "broker/slices.h"
 
 static void take_exclusive_overlap_ebusy(void **state)
 {

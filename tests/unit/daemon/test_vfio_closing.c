@@ -10,7 +10,7 @@
 #include "common/sysfs.h"
 #include "common/vfio.h"
 #include "core.h"
-#include "vfio_closing.h"
+#include "source/vfio_closing.h"
 
 static struct {
 	int error; /* of looking for the function */

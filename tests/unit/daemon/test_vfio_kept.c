@@ -9,8 +9,8 @@
 
 #include "common/clock.h"
 #include "core.h"
-#include "service.h"
-#include "vfio_kept.h"
+#include "state/service.h"
+#include "source/vfio_kept.h"
 
 struct service_question {
 	service_answer_fn answer;
