@@ -87,7 +87,17 @@ static int map_failed(struct p2pdma_buffer *buffer, const struct p2pdma_iommufd_
 	explain_failure(buffer->context, error, &request,
 			"can't map 0x%" PRIx64 " bytes of %s by iommufd", attr->length_bytes,
 			buffer->name);
-	return error == -ENOTTY ? -EOPNOTSUPP : error;
+	/* In the library's own words. */
+	switch (error) {
+	case -ENOTTY:
+		return -EOPNOTSUPP;
+	case -EEXIST:
+		return -EADDRINUSE;
+	case -EOVERFLOW:
+		return -EINVAL;
+	default:
+		return error;
+	}
 }
 
 /* Is it one of those that the kernel takes? */

@@ -149,6 +149,7 @@ static void iommufd_refused(void **state)
 		{-ENOENT, P2PDMA_CAUSE_NO_OBJECT, false, "no address space 7"},
 		{-EADDRINUSE, P2PDMA_CAUSE_IOVA_TAKEN, false, "0x4000 I/O addresses in a row"},
 		{-ENOSPC, P2PDMA_CAUSE_IOVA_TAKEN, false, "in a row left for the device"},
+		{-EEXIST, P2PDMA_CAUSE_IOVA_TAKEN, false, "in a row left for the device"},
 		{-EINVAL, P2PDMA_CAUSE_IMPORTER_REFUSES, false, "takes memfds only"},
 		{-ENODEV, P2PDMA_CAUSE_ENDED, false, "was revoked"},
 		{-ENOMEM, P2PDMA_CAUSE_NO_MEMORY, false, "the kernel has no memory"},

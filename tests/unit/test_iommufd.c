@@ -260,6 +260,8 @@ static void map_each_refusal_of_the_kernel(void **state)
 		{-EOPNOTSUPP, -EOPNOTSUPP, "maps no DMABUFs"},
 		{-ENOENT, -ENOENT, "no address space 7"},
 		{-EADDRINUSE, -EADDRINUSE, "space 7 has no 0x4000 I/O addresses in a row left"},
+		{-EEXIST, -EADDRINUSE, "space 7 has no 0x4000 I/O addresses in a row left"},
+		{-EOVERFLOW, -EINVAL, "takes memfds only"},
 		{-ENOSPC, -ENOSPC, "I/O addresses in a row left"},
 		{-EINVAL, -EINVAL, "takes memfds only"},
 		{-ENOMEM, -ENOMEM, "the kernel has no memory"},
