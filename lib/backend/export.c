@@ -104,14 +104,10 @@ static int open_device(struct p2pdma_context *context, const struct pci_function
 		r = export->fd;
 		free(export);
 		/* Without a node the driver isn't there; with one it may leave at any moment. */
-		if (r == -ENOENT)
-			r = -EOPNOTSUPP;
-		else if (r == -ENXIO)
-			r = -ENODEV;
-		if (!check_node(context, function, why, sizeof(why)))
-			snprintf(why, sizeof(why), "export: can't open /dev/%s: %s", path,
-				 error_name(r));
-		return context_fail(context, r, "%s", why);
+		if (r == -ENOENT && check_node(context, function, why, sizeof(why)))
+			return context_fail(context, -EOPNOTSUPP, "%s", why);
+		explain_open_failure(context, r, "/dev/", path);
+		return r == -ENXIO ? -ENODEV : r == -ENOENT ? -EOPNOTSUPP : r;
 	}
 	r = query_info(export);
 	if (r) {

@@ -45,7 +45,7 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 		r = check_bound(function, &why);
 	if (!r)
 		r = vfio_check(&context->vfio, function, &why);
-	snprintf(ret_why, size, "%s", why.text);
+	snprintf(ret_why, size, "%s%s", r && *why.node ? "vfio: " : "", why.text);
 	return !r;
 }
 
@@ -94,7 +94,9 @@ static int open_device(struct p2pdma_context *context, const struct pci_function
 	vfio->open = (struct vfio_open)VFIO_OPEN_INIT;
 	vfio->req_fd = vfio->err_fd = -1;
 	r = vfio_open(&context->vfio, function, &why, &vfio->open);
-	if (r)
+	if (r && *why.node)
+		explain_open_failure(context, r, "/dev/", why.node);
+	else if (r)
 		context_fail(context, r, "%s", why.text);
 	else
 		r = prepare(vfio);

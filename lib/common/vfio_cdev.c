@@ -41,7 +41,7 @@ static int iommu_ref(struct vfio_nodes *nodes, struct cause *ret_why)
 		int fd = nodes->sys->open_at(nodes->dev_fd, "iommu", O_RDWR);
 
 		if (fd < 0)
-			return cause_fail(ret_why, fd, "can't open /dev/iommu: %s", error_name(fd));
+			return cause_fail_node(ret_why, fd, "iommu");
 		nodes->iommu_fd = fd;
 		vfio_keep(nodes, KEPT_AS, fd);
 	}
@@ -79,7 +79,7 @@ static int open_bound(const struct vfio_nodes *nodes, const struct pci_function 
 	node_path(function, path, sizeof(path));
 	fd = nodes->sys->open_at(nodes->dev_fd, path, O_RDWR);
 	if (fd < 0)
-		return cause_fail(ret_why, fd, "can't open /dev/%s: %s", path, error_name(fd));
+		return cause_fail_node(ret_why, fd, path);
 	r = nodes->sys->ioctl(fd, VFIO_ABI_BIND_IOMMUFD, &bind);
 	if (!r)
 		return fd;

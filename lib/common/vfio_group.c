@@ -35,8 +35,7 @@ static int check(const struct vfio_nodes *nodes, const struct pci_function *func
 	snprintf(path, sizeof(path), "vfio/%d", function->iommu_group);
 	r = nodes->sys->access_at(nodes->dev_fd, path, R_OK | W_OK);
 	if (r)
-		return cause_fail(ret_why, r, "vfio: /dev/%s can't be opened: %s", path,
-				  error_name(r));
+		return cause_fail_node(ret_why, r, path);
 	return cause_fail(ret_why, 0, "vfio: through /dev/%s", path);
 }
 
@@ -44,10 +43,7 @@ static int open_node(const struct vfio_nodes *nodes, const char *path, struct ca
 {
 	int fd = nodes->sys->open_at(nodes->dev_fd, path, O_RDWR);
 
-	if (fd < 0)
-		return cause_fail(ret_why, fd, "can't open /dev/%s: %s", path,
-				  fd == -EBUSY ? "somebody else has it" : error_name(fd));
-	return fd;
+	return fd < 0 ? cause_fail_node(ret_why, fd, path) : fd;
 }
 
 static int set_up(const struct sys_ops *sys, struct vfio_group *group, struct cause *ret_why)

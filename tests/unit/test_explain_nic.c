@@ -213,10 +213,10 @@ static void descriptors_have_run_out(void **state)
 	assert_cause("this process has as many open descriptors as it may: 1024");
 	fake_fail(FAKE_OPEN, -EMFILE, 0);
 	assert_int_equal(p2pdma_buffer_new(*state, provider, NULL, 0, NULL, &buffer), -EMFILE);
-	assert_cause("as it may: 1024; raise RLIMIT_NOFILE");
+	assert_cause("as it may: 1024 (EMFILE); raise RLIMIT_NOFILE");
 	fake_fail(FAKE_OPEN, -ENFILE, 0);
 	assert_int_equal(p2pdma_buffer_new(*state, provider, NULL, 0, NULL, &buffer), -ENFILE);
-	assert_cause("the system has no room for another open file; sysctl");
+	assert_cause("the system has no room for another open file (ENFILE); sysctl");
 	p2pdma_provider_unref(provider);
 }
 

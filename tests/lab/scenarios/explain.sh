@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #: title = every cause that can be had here is what p2pdma_explain() says
 #: modules = p2pdma_export vfio_pci vfio_iommu_type1 dummy
-#: needs = explain_register explain_limits explain_end rdma_link
+#: needs = explain_register explain_limits explain_node explain_end rdma_link
 #: iommu = on
 #: kernel = distribution
 #: timeout = 120
@@ -9,9 +9,13 @@ exporter=$(bdf_of exporter)
 ok "soft-RoCE comes up" rxe_up nic
 ok "the exporter binds to vfio-pci" bind "$exporter" vfio-pci
 TAP_LABEL=vfio tap explain_end vfio rxe0 "$exporter/2"
+TAP_LABEL=busy tap explain_node vfio rxe0 "$exporter/2"
 ok "the exporter binds" bind "$exporter" p2pdma_export
 for part in request import export; do
 	TAP_LABEL=$part tap explain_register $part rxe0 "$exporter/2"
+done
+for part in export nic memory; do
+	TAP_LABEL=$part-node tap explain_node $part rxe0 "$exporter/2"
 done
 for limit in memlock open-files system-files mappings address-space privilege sandbox cgroup; do
 	TAP_LABEL=$limit tap explain_limits $limit rxe0 "$exporter/2"

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explain_node PART RDMADEV PROVIDER: what stands between a program and a driver, and what the library
+ * says of it. PARTs are
+ *
+ *	export	nodes of p2pdma_export: without rights, without a driver
+ *	vfio	a group that somebody else has
+ *	nic	the RDMA device's own descriptor, and DMA handles
+ *	memory	makers of system memory: files that may not be so large, what is none of them
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/dma-heap.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "library/explain.h"
+
+#define NOBODY 65534
+
+static int try_new(uint32_t backend)
+{
+	struct p2pdma_buffer_options options = P2PDMA_BUFFER_OPTIONS_INIT;
+	struct p2pdma_range range = {0, SLICE};
+	struct p2pdma_buffer *buffer = NULL;
+	int r;
+
+	options.backend = backend;
+	r = p2pdma_buffer_new(lab.context, lab.provider, &range, 1, &options, &buffer);
+	p2pdma_buffer_free(buffer);
+	return r;
+}
+
+/* Opens it as a program without the library would. */
+static int try_open(const char *node)
+{
+	int fd = open(node, O_RDWR | O_CLOEXEC);
+
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_OPEN;
+	request.node = node;
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static void test_export(void)
+{
+	char node[64];
+
+	snprintf(node, sizeof(node), "/dev/p2pdma/%s", p2pdma_provider_function(lab.provider));
+	must(seteuid(NOBODY) ? -errno : 0, "being nobody");
+	explained(try_open(node), -EACCES, P2PDMA_CAUSE_PERMISSION, SEEN, "this user may not open");
+	told(try_new(P2PDMA_BACKEND_EXPORT), -EACCES, "this user may not open /dev/p2pdma/",
+	     "library_says_rights");
+	must(seteuid(0) ? -errno : 0, "being root again");
+	explained(try_open("/dev/p2pdma/none"), -ENOENT, P2PDMA_CAUSE_NO_METHOD, LIKELY,
+		  "there is no /dev/p2pdma/none");
+	told(try_new(P2PDMA_BACKEND_VFIO), -EOPNOTSUPP, "vfio", "library_says_not_bound");
+}
+
+static void test_vfio(void)
+{
+	char link[96], target[PATH_MAX] = "", node[32];
+	int fd;
+
+	snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group",
+		 p2pdma_provider_function(lab.provider));
+	must(readlink(link, target, sizeof(target) - 1), link);
+	snprintf(node, sizeof(node), "/dev/vfio/%d", atoi(strrchr(target, '/') + 1));
+	fd = (int)must(open(node, O_RDWR | O_CLOEXEC), node);
+	explained(try_open(node), -EBUSY, P2PDMA_CAUSE_BUSY, LIKELY, "somebody else has");
+	told(try_new(P2PDMA_BACKEND_VFIO), -EBUSY, "somebody else has", "library_says_busy");
+	close(fd);
+	tap_ok(!try_new(P2PDMA_BACKEND_VFIO), "what_it_advises_helps", 0);
+}
+
+static void test_nic(void)
+{
+	struct p2pdma_mr_attr attr = {.size_bytes = sizeof(attr)};
+	struct p2pdma_buffer *buffer = lab_buffer(0, 0);
+	int *cmd_fd = &lab.pair.context->cmd_fd, saved;
+	struct p2pdma_mr *mr = NULL;
+
+	/* The distribution's libibverbs has no call that takes one, so nobody looks at it. */
+	attr.length_bytes = SLICE;
+	attr.access = MR_ALL_ACCESS;
+	attr.dmah = (struct ibv_dmah *)&attr;
+	told(p2pdma_mr_register_attr(lab.pair.pd, buffer, &attr, &mr), -EOPNOTSUPP,
+	     "a DMA handle needs ibv_reg_mr_ex()", "library_says_dma_handle");
+	ask_register(p2pdma_buffer_fd(buffer));
+	request.flags = P2PDMA_EXPLAIN_DMA_HANDLE;
+	explained(-EOPNOTSUPP, -EOPNOTSUPP, P2PDMA_CAUSE_DMA_HANDLE, LIKELY, "ibv_reg_mr_ex()");
+
+	saved = (int)must(dup(*cmd_fd), "another descriptor of the device");
+	close(*cmd_fd);
+	ask_register(p2pdma_buffer_fd(buffer));
+	explained(try_register(MR_IOCTL), -EBADF, P2PDMA_CAUSE_BAD_FD, LIKELY,
+		  "the descriptor of the RDMA device is closed");
+	told(try_library(buffer), -EBADF, "the descriptor of the RDMA device is closed",
+	     "library_says_closed_device");
+	must(dup2(saved, *cmd_fd), "the device's descriptor again");
+	close(saved);
+	tap_ok(!try_library(buffer), "with_it_all_is_well", 0);
+	p2pdma_buffer_free(buffer);
+}
+
+static void test_memory(void)
+{
+	struct p2pdma_buffer_options options = P2PDMA_BUFFER_OPTIONS_INIT;
+	struct dma_heap_allocation_data data = {.len = SLICE, .fd_flags = O_RDWR | O_CLOEXEC};
+	struct rlimit before, limit = {SLICE / 2, RLIM_INFINITY};
+	struct p2pdma_buffer *buffer = NULL;
+	int r;
+
+	must(getrlimit(RLIMIT_FSIZE, &before) ? -errno : 0, "RLIMIT_FSIZE");
+	signal(SIGXFSZ, SIG_IGN);
+	must(setrlimit(RLIMIT_FSIZE, &limit) ? -errno : 0, "RLIMIT_FSIZE");
+	options.backend = P2PDMA_BACKEND_UDMABUF;
+	r = p2pdma_buffer_new_system(lab.context, SLICE, &options, &buffer);
+	told(r, -EFBIG, "RLIMIT_FSIZE", "library_says_file_size");
+	must(setrlimit(RLIMIT_FSIZE, &before) ? -errno : 0, "RLIMIT_FSIZE");
+	r = p2pdma_buffer_new_system(lab.context, SLICE, &options, &buffer);
+	tap_ok(!r, "what_it_advises_helps", r);
+	p2pdma_buffer_free(buffer);
+
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_MEMORY_ALLOCATE;
+	request.device_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	explained(call(request.device_fd, DMA_HEAP_IOCTL_ALLOC, &data), -ENOTTY,
+		  P2PDMA_CAUSE_NOT_DEVICE, SEEN, "is no DMA-BUF heap");
+	close(request.device_fd);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 4)
+		die(0, "usage: explain_node PART RDMADEV PROVIDER");
+	lab_open(argv[2], argv[3]);
+	if (!strcmp(argv[1], "export"))
+		test_export();
+	else if (!strcmp(argv[1], "vfio"))
+		test_vfio();
+	else if (!strcmp(argv[1], "memory"))
+		test_memory();
+	else
+		test_nic();
+	lab_close();
+	return tap_done();
+}
