@@ -47,7 +47,7 @@ def base_layer(archive: Archive, release: str, modules_dir: Path, own: list[Path
     shell = busybox(archive)
     guest = [LAB / "guest" / name for name in ("init", "run", "verbs.sh", "tap.awk")]
     key = tree_digest([*guest, *own], [release, str(modules_dir), str(shell),
-                                       "merged" if userland else "", *WANTED, *OPTIONAL])
+                                       "merged" if userland else "", "stock", *WANTED, *OPTIONAL])
 
     def make(work: Path) -> None:
         cpio = Cpio(is_merged=bool(userland))
@@ -75,6 +75,11 @@ def base_layer(archive: Archive, release: str, modules_dir: Path, own: list[Path
             cpio.file(f"{where}/kernel/{name}.ko", module.data)
         for name, text in modules.index_files().items():
             cpio.file(f"{where}/{name}", text)
+        # soft-RoCE as the distribution has it, in those of its kernels that have it: for insmod.
+        stock = ModuleSet(modules_dir, [])
+        stock.add("rdma_rxe", optional=True)
+        if "rdma_rxe" in stock.chosen:
+            cpio.file("lab/rdma_rxe.ko", stock.chosen["rdma_rxe"].data)
         (work / "base.cpio").write_bytes(cpio.data())
     return made(cache_dir() / "images" / f"base-{key}", make) / "base.cpio"
 

@@ -2,7 +2,7 @@
 #: title = memory of DRM devices: RDMA both ways, whose memory it is, what they import
 #: flavour = generic
 #: modules = p2pdma_export vgem
-#: needs = p2pdma_drm gpu_vram p2pctl rdma_link
+#: needs = p2pdma_drm gpu_vram p2pctl rdma_link explain_register
 #: device = virtio-gpu-pci,id=gpu,bus=spare0
 #: timeout = 120
 exporter=$(bdf_of exporter)
@@ -26,3 +26,13 @@ tap p2pdma_drm "$exporter/2" rxe0 $nodes
 prints "in system memory" "gpu_vram, with leave" gpu_vram "$vgem" rxe0 1048576 system
 fails_with "system memory" "gpu_vram, without" gpu_vram "$vgem" rxe0
 fails "gpu_vram of a BAR" gpu_vram "$exporter/2" rxe0
+
+# This kernel's own soft-RoCE, which has none of our patches.
+if [ -e /lab/rdma_rxe.ko ]; then
+	ok "our soft-RoCE leaves" rmmod rdma_rxe
+	ok "the distribution's comes" insmod /lab/rdma_rxe.ko
+	ok "it comes up" rxe_up nic
+	TAP_LABEL=stock tap explain_register driver rxe0 "$exporter/2"
+else
+	skip "the distribution's soft-RoCE" "this kernel was built without it"
+fi

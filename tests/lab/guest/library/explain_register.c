@@ -8,6 +8,7 @@
  *	export		exporting and mapping
  *	path		a provider that the importer can't reach
  *	function	an RDMA device on no PCI function, until it is lent $LENT
+ *	driver		an RDMA device whose driver registers no DMABUF at all
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -264,16 +265,25 @@ static void test_function(void)
 	p2pdma_buffer_free(buffer);
 }
 
+static void test_driver(void)
+{
+	struct p2pdma_buffer *buffer = lab_buffer(0, 0);
+
+	ask_register(p2pdma_buffer_fd(buffer));
+	explained(try_register(MR_IOCTL), -EOPNOTSUPP, P2PDMA_CAUSE_NIC_DRIVER, SEEN,
+		  "registers no DMABUF at all");
+	told(try_library(buffer), -EOPNOTSUPP, "registers no DMABUF at all", "library_says_driver");
+	p2pdma_buffer_free(buffer);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*test)(void);
-	} parts[] = {{"request", test_request},
-		     {"import", test_import},
-		     {"export", test_export},
-		     {"path", test_path},
-		     {"function", test_function}};
+	} parts[] = {{"request", test_request},	  {"import", test_import},
+		     {"export", test_export},	  {"path", test_path},
+		     {"function", test_function}, {"driver", test_driver}};
 
 	if (argc != 4)
 		die(0, "usage: explain_register PART RDMADEV PROVIDER");
