@@ -154,7 +154,7 @@ static void print_note(const struct topo *topo, const struct topo_group *group, 
 
 static void print_notes(const struct topo *topo)
 {
-	struct topo_groups groups = {NULL};
+	struct topo_groups groups = {.groups = NULL};
 	struct p2pdma_path path;
 
 	for (size_t i = 0; i < topo->nr_providers; i++) {
