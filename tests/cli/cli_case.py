@@ -65,12 +65,20 @@ class BrokerCase(unittest.TestCase):
         holder = subprocess.Popen(self.command("acquire", *arguments), env=self.env,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                   **options)
+        self.addCleanup(self.end, holder)
         end = time.monotonic() + 20
         while not self.json("leases", "leases"):
             self.assertLess(time.monotonic(), end)
             self.assertIsNone(holder.poll())
             time.sleep(0.02)
         return holder
+
+    @staticmethod
+    def end(holder: subprocess.Popen) -> None:
+        """Of a test that failed; it passes the signal on to its command."""
+        if holder.poll() is None:
+            holder.terminate()
+            holder.communicate(timeout=30)
 
     def hold_with_trap(self, signal_name: str, code: int) -> subprocess.Popen:
         """Its command waits for the signal, and ends with this code."""
