@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "path_case.h"
+#include "machine_case.h"
 
 static struct p2pdma_topology *topology(void)
 {
