@@ -28,16 +28,26 @@ static void query(const struct explain *explain, struct drm_facts *ret_facts)
 		snprintf(ret_facts->name, sizeof(ret_facts->name), "the DRM driver");
 }
 
-bool explain_gem_gone(struct explain *explain)
+/* A node whose driver has let go has left sysfs before; its number isn't given again while it is open. */
+static bool has_gone(const struct explain *explain, char *ret_name, size_t size)
 {
 	struct pci_function function;
 	struct pci_address address;
+
+	snprintf(ret_name, size, "of descriptor %" PRId32, explain->request->device_fd);
+	if (!*explain->device_name)
+		return true;
+	return explain_device_importer(explain, ret_name, size) &&
+	       !pci_address_parse(ret_name, &address) &&
+	       (pci_function_query(explain->context->sysfs_fd, &address, &function) ||
+		!*function.driver);
+}
+
+bool explain_gem_gone(struct explain *explain)
+{
 	char name[64];
 
-	if (!explain_device_importer(explain, name, sizeof(name)) ||
-	    pci_address_parse(name, &address) ||
-	    (!pci_function_query(explain->context->sysfs_fd, &address, &function) &&
-	     *function.driver))
+	if (!explain->is_drm || !has_gone(explain, name, sizeof(name)))
 		return false;
 	explain_say(explain->out, P2PDMA_CAUSE_DEVICE_GONE, P2PDMA_EXPLANATION_SEEN,
 		    "the GPU %s was unplugged, or has lost its driver", name);

@@ -42,6 +42,8 @@ static void allocate_refused(void **state)
 	assert_explained(-ENODEV, P2PDMA_CAUSE_MAKER_REFUSES, false, "makes no such object");
 	fake_unlink("sys/bus/pci/devices/" FAKE_DRM_FUNCTION "/driver");
 	assert_explained(-ENODEV, P2PDMA_CAUSE_DEVICE_GONE, true, "the GPU " FAKE_DRM_FUNCTION);
+	fake_unlink("sys/dev/char/226:128");
+	assert_explained(-ENODEV, P2PDMA_CAUSE_DEVICE_GONE, true, "the GPU of descriptor ");
 	/* What has no memory of its own takes the machine's. */
 	fake_drm.driver = "vgem";
 	assert_explained(-ENOMEM, P2PDMA_CAUSE_NO_MEMORY, false, "has no device");
