@@ -6,6 +6,7 @@
  */
 #include "backend.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 const struct backend *const backends[] = {&backend_export, &backend_vfio, &backend_drm,
@@ -18,18 +19,18 @@ enum p2pdma_provider_kind backend_kind(uint32_t bar)
 	return bar == PCI_MEMORY_P2PMEM ? P2PDMA_PROVIDER_KIND_P2PMEM : P2PDMA_PROVIDER_KIND_BAR;
 }
 
-bool backend_can_export(const struct backend *backend, const struct p2pdma_context *context,
-			const struct pci_function *function, uint32_t bar,
-			char why[BACKEND_WHY_SIZE])
+int backend_check_export(const struct backend *backend, const struct p2pdma_context *context,
+			 const struct pci_function *function, uint32_t bar,
+			 char why[BACKEND_WHY_SIZE])
 {
 	static const char *const kinds[] = {"BARs", "vram", "p2pmem"};
 	enum p2pdma_provider_kind kind = backend_kind(bar);
 
 	if (kind == backend->kind)
-		return backend->can_export(context, function, bar, why, BACKEND_WHY_SIZE);
+		return backend->check_export(context, function, bar, why, BACKEND_WHY_SIZE);
 	snprintf(why, BACKEND_WHY_SIZE, "the %s backend is for %s, not for %s", backend->name,
 		 kinds[backend->kind], kinds[kind]);
-	return false;
+	return -EOPNOTSUPP;
 }
 
 const struct backend *backend_find(uint32_t id)

@@ -44,11 +44,12 @@ struct backend {
 
 	/*
 	 * A guess from sysfs and device nodes, with a sentence for either answer; of a
-	 * provider of its kind. See backend_can_export().
+	 * provider of its kind. 0, or why not: -EACCES and -EPERM are of who asks, the others of
+	 * the machine. See backend_check_export().
 	 */
-	bool (*can_export)(const struct p2pdma_context *context,
-			   const struct pci_function *function, uint32_t bar, char *ret_why,
-			   size_t size);
+	int (*check_export)(const struct p2pdma_context *context,
+			    const struct pci_function *function, uint32_t bar, char *ret_why,
+			    size_t size);
 
 	/* Under context->open_lock. open() leaves the device out of all lists. */
 	int (*open)(struct p2pdma_context *context, const struct pci_function *function,
@@ -121,9 +122,9 @@ extern const struct backend *const backends[];
 enum p2pdma_provider_kind backend_kind(uint32_t bar);
 
 /* Asks the backend, if it is for such providers. */
-bool backend_can_export(const struct backend *backend, const struct p2pdma_context *context,
-			const struct pci_function *function, uint32_t bar,
-			char why[BACKEND_WHY_SIZE]);
+int backend_check_export(const struct backend *backend, const struct p2pdma_context *context,
+			 const struct pci_function *function, uint32_t bar,
+			 char why[BACKEND_WHY_SIZE]);
 
 /* NULL: AUTO, ADOPT or unknown. */
 const struct backend *backend_find(uint32_t id);

@@ -50,8 +50,8 @@ static int node_path(const struct p2pdma_context *context, const struct pci_func
 	return r;
 }
 
-static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
-		       uint32_t bar, char *ret_why, size_t size)
+static int check_export(const struct p2pdma_context *context, const struct pci_function *function,
+			uint32_t bar, char *ret_why, size_t size)
 {
 	const struct drm_driver *driver = drm_driver_of(function->driver);
 	const char *hint = driver->caveat ? driver->caveat : driver->system_cause;
@@ -63,24 +63,24 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 	if (r) {
 		snprintf(ret_why, size, "drm: no render node of its driver, %.32s",
 			 *function->driver ? function->driver : "none");
-		return false;
+		return r;
 	}
 	if (!driver->allocate) {
 		snprintf(ret_why, size,
 			 "drm: this library can't allocate with %.32s; what has made a buffer can "
 			 "export it",
 			 function->driver);
-		return false;
+		return -EOPNOTSUPP;
 	}
 	r = context->sys->access_at(context->dev_fd, path, R_OK | W_OK);
 	if (r) {
 		snprintf(ret_why, size, "drm: /dev/%s: %s%s", path, error_name(r),
 			 r == -EACCES ? "; the group of the node (render) may open it" : "");
-		return false;
+		return r;
 	}
 	snprintf(ret_why, size, "drm: %s by /dev/%s%s%s", driver->name, path, hint ? "; " : "",
 		 hint ? hint : "");
-	return true;
+	return 0;
 }
 
 const char *drm_why_unreachable(const struct pci_function *function, bool *ret_is_system)
@@ -311,7 +311,7 @@ const struct backend backend_drm = {
 	.id = P2PDMA_BACKEND_DRM,
 	.flags = P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC,
 	.kind = P2PDMA_PROVIDER_KIND_VRAM,
-	.can_export = can_export,
+	.check_export = check_export,
 	.open = open_device,
 	.close = close_device,
 	.export = export_object,

@@ -13,14 +13,14 @@
 
 static const char why[] = "this library was built without libdrm";
 
-static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
-		       uint32_t bar, char *ret_why, size_t size)
+static int check_export(const struct p2pdma_context *context, const struct pci_function *function,
+			uint32_t bar, char *ret_why, size_t size)
 {
 	(void)context;
 	(void)function;
 	(void)bar;
 	snprintf(ret_why, size, "drm: %s", why);
-	return false;
+	return -EOPNOTSUPP;
 }
 
 static int open_device(struct p2pdma_context *context, const struct pci_function *function,
@@ -51,7 +51,7 @@ const struct backend backend_drm = {
 	.id = P2PDMA_BACKEND_DRM,
 	.flags = P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC,
 	.kind = P2PDMA_PROVIDER_KIND_VRAM,
-	.can_export = can_export,
+	.check_export = check_export,
 	.open = open_device,
 };
 

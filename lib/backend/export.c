@@ -54,14 +54,14 @@ static int check_node(const struct p2pdma_context *context, const struct pci_fun
 	return r;
 }
 
-static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
-		       uint32_t bar, char *ret_why, size_t size)
+static int check_export(const struct p2pdma_context *context, const struct pci_function *function,
+			uint32_t bar, char *ret_why, size_t size)
 {
 	if (function->bars[bar].size_bytes % context->page_size_bytes) {
 		snprintf(ret_why, size, "export: the BAR isn't a multiple of the page size");
-		return false;
+		return -EOPNOTSUPP;
 	}
-	return !check_node(context, function, ret_why, size);
+	return check_node(context, function, ret_why, size);
 }
 
 static int query_info(struct export_device *export)
@@ -227,7 +227,7 @@ const struct backend backend_export = {
 	.name = "export",
 	.id = P2PDMA_BACKEND_EXPORT,
 	.flags = P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE,
-	.can_export = can_export,
+	.check_export = check_export,
 	.open = open_device,
 	.close = close_device,
 	.export = export_ranges,

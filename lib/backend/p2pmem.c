@@ -61,8 +61,8 @@ static int check_file(const struct p2pdma_context *context, const struct pci_fun
 	if (!r)
 		snprintf(ret_why, size, "p2pmem: by mmap of /sys/%s", path);
 	else if (r == -ENOENT)
-		snprintf(ret_why, size, "p2pmem: no /sys/%s; the function's driver is %.32s", path,
-			 *function->driver ? function->driver : "no driver");
+		snprintf(ret_why, size, "p2pmem: no /sys/%s; the function %s%.32s", path,
+			 *function->driver ? "is bound to " : "has no driver", function->driver);
 	else
 		snprintf(ret_why, size,
 			 "p2pmem: /sys/%s can't be opened: %s; whoever may open it may have all of "
@@ -71,11 +71,11 @@ static int check_file(const struct p2pdma_context *context, const struct pci_fun
 	return r;
 }
 
-static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
-		       uint32_t bar, char *ret_why, size_t size)
+static int check_export(const struct p2pdma_context *context, const struct pci_function *function,
+			uint32_t bar, char *ret_why, size_t size)
 {
 	(void)bar;
-	return !check_file(context, function, ret_why, size);
+	return check_file(context, function, ret_why, size);
 }
 
 static int open_device(struct p2pdma_context *context, const struct pci_function *function,
@@ -195,7 +195,7 @@ const struct backend backend_p2pmem = {
 	.id = P2PDMA_BACKEND_P2PMEM,
 	.flags = P2PDMA_BUFFER_MMAP_WC | P2PDMA_BUFFER_ALLOW_UNREVOCABLE | P2PDMA_BUFFER_INHERIT,
 	.kind = P2PDMA_PROVIDER_KIND_P2PMEM,
-	.can_export = can_export,
+	.check_export = check_export,
 	.open = open_device,
 	.close = close_device,
 	.export = allocate,

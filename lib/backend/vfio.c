@@ -32,8 +32,8 @@ static int check_bound(const struct pci_function *function, struct cause *ret_wh
 			  *function->driver ? function->driver : "no driver");
 }
 
-static bool can_export(const struct p2pdma_context *context, const struct pci_function *function,
-		       uint32_t bar, char *ret_why, size_t size)
+static int check_export(const struct p2pdma_context *context, const struct pci_function *function,
+			uint32_t bar, char *ret_why, size_t size)
 {
 	struct cause why;
 	int r = 0;
@@ -46,7 +46,7 @@ static bool can_export(const struct p2pdma_context *context, const struct pci_fu
 	if (!r)
 		r = vfio_check(&context->vfio, function, &why);
 	snprintf(ret_why, size, "%s%s", r && *why.node ? "vfio: " : "", why.text);
-	return !r;
+	return r;
 }
 
 static int decode_set(struct vfio_device *vfio, bool is_on)
@@ -263,7 +263,7 @@ const struct backend backend_vfio = {
 	.name = "vfio",
 	.id = P2PDMA_BACKEND_VFIO,
 	.flags = P2PDMA_BUFFER_READ_ONLY | P2PDMA_BUFFER_MMAP_WC,
-	.can_export = can_export,
+	.check_export = check_export,
 	.open = open_device,
 	.close = close_device,
 	.export = export_ranges,

@@ -90,10 +90,12 @@ static int load_options(const struct p2pdma_context *context,
 	return 0;
 }
 
+/* Of several, the first that can; else the first that could for who may open its node. */
 static int choose_backend(struct p2pdma_context *context, const struct p2pdma_provider *provider,
 			  uint32_t wanted, const struct backend **ret_backend)
 {
 	char whys[NR_EXPORTERS * BACKEND_WHY_SIZE] = "", why[BACKEND_WHY_SIZE];
+	const struct backend *refused = NULL;
 	struct pci_function function;
 	int r;
 
@@ -108,13 +110,21 @@ static int choose_backend(struct p2pdma_context *context, const struct p2pdma_pr
 	for (size_t i = 0; i < NR_EXPORTERS; i++) {
 		size_t length = strlen(whys);
 
-		if (backend_can_export(backends[i], context, &function, provider->bar, why)) {
+		r = backend_check_export(backends[i], context, &function, provider->bar, why);
+		if (!r) {
 			*ret_backend = backends[i];
 			return 0;
 		}
+		if (!refused && (r == -EACCES || r == -EPERM))
+			refused = backends[i];
 		if (backends[i]->kind == backend_kind(provider->bar))
 			snprintf(whys + length, sizeof(whys) - length, "%s%s", length ? "; " : "",
 				 why);
+	}
+	if (refused) {
+		/* Opening it says who may. */
+		*ret_backend = refused;
+		return 0;
 	}
 	return context_fail(context, -EOPNOTSUPP, "nothing here can export %s: %s", provider->name,
 			    *whys ? whys : why);

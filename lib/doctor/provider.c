@@ -64,8 +64,8 @@ static bool can_export(const struct look *look, uint32_t bar, char ret_why[EVIDE
 	for (size_t i = 0; backends[i]; i++) {
 		if (backends[i]->kind != backend_kind(bar))
 			continue;
-		if (backend_can_export(backends[i], look->doctor->context, &look->function, bar,
-				       why)) {
+		if (!backend_check_export(backends[i], look->doctor->context, &look->function, bar,
+					  why)) {
 			snprintf(ret_why, EVIDENCE_SIZE, "%s", why);
 			look->doctor->nr_exportable++;
 			return true;

@@ -44,7 +44,7 @@ static struct p2pdma_provider *provider_new(const struct p2pdma_context *context
 	name.generation = function->generation;
 	pci_provider_name_format(&name, provider->unique_name);
 	for (size_t i = 0; i < NR_EXPORTERS; i++)
-		provider->exporters[i].can_export = backend_can_export(
+		provider->exporters[i].can_export = !backend_check_export(
 			backends[i], context, function, bar, provider->exporters[i].why);
 	return provider;
 }

@@ -178,6 +178,10 @@ static void new_forbidden_node_eacces(void **state)
 	fake.access_errors = -EACCES;
 	assert_int_equal(new_buffer(NULL, 0, P2PDMA_BACKEND_EXPORT, 0), -EACCES);
 	assert_cause("EACCES");
+	/* Without being told which backend, too: what is missing is a right. */
+	fake_fail(FAKE_OPEN, -EACCES, 0);
+	assert_int_equal(new_range(0, MIB), -EACCES);
+	assert_cause("may not open /dev/p2pdma/0000:01:00.0");
 }
 
 static void new_function_left_enodev(void **state)

@@ -176,15 +176,16 @@ static void new_without_leave_says_which_file(void **state)
 	provider = pool();
 	assert_int_equal(p2pdma_provider_can_export(provider, P2PDMA_BACKEND_P2PMEM, &why), 0);
 	assert_non_null(strstr(why, "0000:42:00.0/p2pmem/allocate can't be opened: EACCES"));
-	assert_int_equal(try_new(0, MIB, 0, 0, &buffer), -EOPNOTSUPP);
-	assert_cause("can't be opened: EACCES");
+	fake_fail(FAKE_OPEN, -EACCES, 0);
+	assert_int_equal(try_new(0, MIB, 0, 0, &buffer), -EACCES);
+	assert_cause("0000:42:00.0/p2pmem/allocate");
 	fake_fail(FAKE_OPEN, -EACCES, 0);
 	assert_int_equal(try_new(0, MIB, P2PDMA_BACKEND_P2PMEM, 0, &buffer), -EACCES);
 	p2pdma_provider_unref(provider);
 	fake.access_errors = 0;
 	fake_unlink(POOL "allocate");
 	assert_int_equal(try_new(0, MIB, P2PDMA_BACKEND_P2PMEM, 0, &buffer), -EOPNOTSUPP);
-	assert_cause("the function's driver is nvme");
+	assert_cause("the function is bound to nvme");
 }
 
 static void new_as_the_driver_leaves_enodev(void **state)
