@@ -51,8 +51,8 @@ static const char *node_of(const struct explain *explain)
 	return explain->request->node ? explain->request->node : "the device node";
 }
 
-/* The driver of the function whose directory of sysfs the file is in; "": none, or elsewhere. */
-static void query_driver(const struct explain *explain, char *ret_driver, size_t size)
+/* What to add of the function whose directory of sysfs the file is in; "": it is elsewhere. */
+static void query_driver(const struct explain *explain, char *ret_text, size_t size)
 {
 	static const char start[] = "/sys/bus/pci/devices/";
 	const char *node = node_of(explain) + strlen(start);
@@ -60,23 +60,23 @@ static void query_driver(const struct explain *explain, char *ret_driver, size_t
 	struct pci_address address;
 	char text[PCI_ADDRESS_SIZE];
 
-	*ret_driver = '\0';
+	*ret_text = '\0';
 	if (strncmp(node_of(explain), start, strlen(start)))
 		return;
 	snprintf(text, sizeof(text), "%.*s", (int)strcspn(node, "/"), node);
 	if (!pci_address_parse(text, &address) &&
 	    !pci_function_query(explain->context->sysfs_fd, &address, &function))
-		snprintf(ret_driver, size, "%s", *function.driver ? function.driver : "no driver");
+		snprintf(ret_text, size, ": the function %s%s",
+			 *function.driver ? "is bound to " : "has no driver", function.driver);
 }
 
 bool explain_node_missing(struct explain *explain)
 {
-	char driver[64];
+	char driver[96];
 
 	query_driver(explain, driver, sizeof(driver));
 	explain_say(explain->out, P2PDMA_CAUSE_NO_METHOD, *driver ? P2PDMA_EXPLANATION_SEEN : 0,
-		    "there is no %.256s%s%s", node_of(explain),
-		    *driver ? ": the function's driver is " : "", driver);
+		    "there is no %.256s%s", node_of(explain), driver);
 	explain_remedy(explain->out, "%s", explain_node_absent(node_of(explain)));
 	return true;
 }

@@ -95,9 +95,9 @@ static void open_refused(void **state)
 	}
 	request.node = "/sys/bus/pci/devices/" GPU "/p2pmem/allocate";
 	assert_explained(-ENOENT, P2PDMA_CAUSE_NO_METHOD, true,
-			 "the function's driver is p2pdma_export");
+			 "the function is bound to p2pdma_export");
 	fake_unlink("sys/bus/pci/devices/" GPU "/driver");
-	assert_explained(-ENOENT, P2PDMA_CAUSE_NO_METHOD, true, "driver is no driver");
+	assert_explained(-ENOENT, P2PDMA_CAUSE_NO_METHOD, true, "the function has no driver");
 	request.node = "/sys/bus/pci/devices/none";
 	assert_explained(-ENOENT, P2PDMA_CAUSE_NO_METHOD, false, "there is no /sys/bus");
 	request.node = NULL;
