@@ -17,7 +17,7 @@ done
 for part in export nic memory; do
 	TAP_LABEL=$part-node tap explain_node $part rxe0 "$exporter/2"
 done
-for limit in memlock open-files system-files mappings address-space privilege sandbox cgroup; do
+for limit in memlock open-files system-files mappings address-space privilege sandbox cgroup devices; do
 	TAP_LABEL=$limit tap explain_limits $limit rxe0 "$exporter/2"
 done
 [ -e /sys/class/net/dummy0 ] || ip link add dummy0 type dummy
@@ -30,7 +30,20 @@ spawn hold explain_end nic rxe0 "$exporter/2"
 ok "the NIC is in use" wait_for 10 says hold READY
 ok "the NIC leaves" host device_del nic
 TAP_LABEL=nic tap finish hold
-spawn hold explain_end memory rxe1 "$exporter/2"
+spawn hold explain_end driver rxe1 "$exporter/2"
 ok "the memory is in use" wait_for 10 says hold READY
+ok "its driver leaves" unbind "$exporter"
+TAP_LABEL=driver tap finish hold
+ok "the exporter binds again" bind "$exporter" p2pdma_export
+spawn hold explain_end memory rxe1 "$exporter/2"
+ok "the memory is in use again" wait_for 10 says hold READY
 ok "its device leaves" host device_del exporter
 TAP_LABEL=memory tap finish hold
+ok "another one comes" host device_add "ivshmem-plain,id=second,bus=port0,memdev=spare"
+ok "the kernel finds it" wait_for 20 test -e "/sys/bus/pci/devices/$exporter/resource2"
+ok "it binds" bind "$exporter" p2pdma_export
+spawn hold explain_end slot rxe1 "$exporter/2"
+ok "its memory is in use" wait_for 10 says hold READY
+ok "it leaves, too" host device_del second
+ok "and one of another kind comes" host device_add "edu,id=third,bus=port0"
+TAP_LABEL=slot tap finish hold

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #: title = memory with struct pages: an NVMe drive writes into another one's buffer
-#: needs = p2pmem_kernel p2pdma_p2pmem nvme_cmb p2pctl rdma_link
+#: needs = p2pmem_kernel p2pdma_p2pmem nvme_cmb p2pctl rdma_link explain_limits explain_node
 #: for topology = switch, root-ports
 #: for cpu = Skylake-Client, EPYC
 #: for iommu = off, on
@@ -88,3 +88,7 @@ ok "the pool has gone" [ ! -e "/sys/bus/pci/devices/$ssd1/p2pmem" ]
 ok "the driver comes back" bind "$ssd1" nvme
 ok "with its disk" wait_for 20 has_disk "$ssd1"
 ok "and its pool" nvme_cmb "$pool" "$disk0" "$(disk_of "$ssd1")" 64
+for limit in mappings address-space; do
+	TAP_LABEL=$limit tap explain_limits $limit rxe0 "$pool"
+done
+TAP_LABEL=causes tap explain_node pool rxe0 "$pool"

@@ -4,9 +4,14 @@
  * library says of calls after it. ENDs are
  *
  *	vfio	decode off, close; and what VFIO's exports can't at all
- *	memory	the provider's function is unplugged: prints READY and waits for it
- *	nic	that of the RDMA device, in the same way
+ *	driver	the provider's function loses its driver: prints READY and waits for it
+ *	memory	the function is unplugged, in the same way
+ *	slot	so it is, and another device comes into its slot
+ *	nic	that of the RDMA device is unplugged
+ *	gpu	that of the DRM device of node $GPU
  */
+#include <libdrm/drm.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -84,32 +89,70 @@ static bool is_there(const char *path)
 	return !access(path, F_OK);
 }
 
-static void wait_for_end(const char *path)
+static void wait_until(bool there, const char *path)
 {
 	int64_t deadline = now_ns() + WAIT_NS;
 
-	printf("# READY\n");
-	fflush(stdout);
-	while (is_there(path) && now_ns() < deadline)
+	while (is_there(path) != there && now_ns() < deadline)
 		usleep(20000);
-	tap_ok(!is_there(path), "it_has_gone", 0);
+	tap_ok(is_there(path) == there, there ? "another_has_come" : "it_has_gone", 0);
 }
 
-static void test_memory(const char *provider)
+static void wait_for_end(const char *path)
+{
+	printf("# READY\n");
+	fflush(stdout);
+	wait_until(false, path);
+}
+
+/* The driver's link goes before the driver does. */
+static void wait_for_revocation(struct p2pdma_buffer *buffer)
+{
+	struct p2pdma_buffer_status status = P2PDMA_BUFFER_STATUS_INIT;
+	int64_t deadline = now_ns() + WAIT_NS;
+
+	do {
+		must(p2pdma_buffer_query(buffer, &status), "the buffer's state");
+		usleep(20000);
+	} while (status.state != P2PDMA_BUFFER_GONE && now_ns() < deadline);
+	tap_ok(status.state == P2PDMA_BUFFER_GONE, "the_buffer_has_ended", status.state);
+}
+
+/* The memory ends when @ends has gone; with the descriptor alone sysfs @says why. */
+static void test_memory(const char *ends, const char *says)
 {
 	struct p2pdma_buffer *buffer = lab_buffer(0, 0);
-	char path[64];
+	char path[80], function[64];
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s",
+	snprintf(function, sizeof(function), "/sys/bus/pci/devices/%s",
 		 p2pdma_provider_function(lab.provider));
+	snprintf(path, sizeof(path), "%s%s", function, ends);
 	wait_for_end(path);
+	if (strstr(says, "in its slot"))
+		wait_until(true, function);
+	wait_for_revocation(buffer);
 	/* By the kernel's word that the buffer hears, and by sysfs where there is only the fd. */
 	told(try_library(buffer), -ENODEV, "has gone (remove)", "library_says_gone");
 	ask_register(p2pdma_buffer_fd(buffer));
-	request.provider = provider;
-	explained(try_register(MR_IOCTL), -ENODEV, P2PDMA_CAUSE_DEVICE_GONE, SEEN,
-		  "there is no such function");
+	request.provider = p2pdma_provider_unique_name(lab.provider);
+	explained(try_register(MR_IOCTL), -ENODEV, P2PDMA_CAUSE_DEVICE_GONE, SEEN, says);
 	p2pdma_buffer_free(buffer);
+}
+
+static void test_gpu(void)
+{
+	struct drm_mode_create_dumb dumb = {.width = 64, .height = 64, .bpp = 32};
+	const char *node = getenv("GPU");
+	int fd = (int)must(open(node, O_RDWR | O_CLOEXEC), node);
+
+	must(call(fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb), "an object of the GPU");
+	wait_for_end(node);
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_GEM_ALLOCATE;
+	request.device_fd = fd;
+	explained(call(fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb), -ENODEV, P2PDMA_CAUSE_DEVICE_GONE,
+		  SEEN, "was unplugged, or has lost its driver");
+	close(fd);
 }
 
 static void test_nic(const char *device)
@@ -136,7 +179,13 @@ int main(int argc, char **argv)
 		test_vfio_by_hand(argv[3]);
 		test_vfio_ranges();
 	} else if (!strcmp(argv[1], "memory")) {
-		test_memory(argv[3]);
+		test_memory("", "there is no such function");
+	} else if (!strcmp(argv[1], "driver")) {
+		test_memory("/driver", "has lost its driver");
+	} else if (!strcmp(argv[1], "slot")) {
+		test_memory("", "is in its slot now");
+	} else if (!strcmp(argv[1], "gpu")) {
+		test_gpu();
 	} else {
 		test_nic(argv[2]);
 	}

@@ -11,9 +11,13 @@
  *	privilege	CAP_SYS_ADMIN
  *	sandbox		a seccomp filter before the RDMA device
  *	cgroup		rdma.max
+ *	devices		device rules of the cgroup, as containers have them
+ *
+ * The provider of mappings and address-space may be a pool of p2pmem.
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -28,10 +32,11 @@
 
 #include "library/explain.h"
 
-#define MAX_FDS	 4096
-#define FILE_MAX "/proc/sys/fs/file-max"
-#define MAP_MAX	 "/proc/sys/vm/max_map_count"
-#define CGROUP	 "/tmp/cgroup"
+#define MAX_FDS	    4096
+#define MAX_BUFFERS 100
+#define FILE_MAX    "/proc/sys/fs/file-max"
+#define MAP_MAX	    "/proc/sys/vm/max_map_count"
+#define CGROUP	    "/tmp/cgroup"
 
 static void drop_capability(unsigned int capability)
 {
@@ -158,14 +163,33 @@ static unsigned int count_mappings(void)
 	return count;
 }
 
-static int map_until_full(struct p2pdma_buffer *buffer)
+static bool is_pool(void)
+{
+	return strstr(p2pdma_provider_name(lab.provider), "/p2pmem");
+}
+
+/* A pool's buffers are mappings; another's are mapped. */
+static int map_until_full(struct p2pdma_buffer *buffers[MAX_BUFFERS])
 {
 	void *window;
 	int r = 0;
 
-	for (int i = 0; i < 200 && !r; i++)
-		r = p2pdma_buffer_map(buffer, 0, SLICE, P2PDMA_MAP_READ, &window);
+	for (int i = 1; i < MAX_BUFFERS && !r; i++) {
+		struct p2pdma_range range = {0, SLICE};
+
+		if (is_pool())
+			r = p2pdma_buffer_new(lab.context, lab.provider, &range, 1, NULL,
+					      &buffers[i]);
+		else
+			r = p2pdma_buffer_map(buffers[0], 0, SLICE, P2PDMA_MAP_READ, &window);
+	}
 	return r;
+}
+
+static void free_all(struct p2pdma_buffer *buffers[MAX_BUFFERS])
+{
+	for (int i = 0; i < MAX_BUFFERS; i++)
+		p2pdma_buffer_free(buffers[i]);
 }
 
 static void ask_map(struct p2pdma_buffer *buffer)
@@ -173,27 +197,29 @@ static void ask_map(struct p2pdma_buffer *buffer)
 	ask_register(p2pdma_buffer_fd(buffer));
 	request.operation = P2PDMA_OPERATION_MAP;
 	request.access = P2PDMA_MAP_READ;
+	if (is_pool())
+		request.operation = P2PDMA_OPERATION_POOL_ALLOCATE;
 }
 
 static void test_mappings(void)
 {
-	struct p2pdma_buffer *buffer = lab_buffer(0, 0);
+	struct p2pdma_buffer *buffers[MAX_BUFFERS] = {lab_buffer(0, 0)};
 	char text[32];
 	int r;
 
 	snprintf(text, sizeof(text), "%u", count_mappings() + 40);
 	must(write_file(MAP_MAX, text), MAP_MAX);
-	r = map_until_full(buffer);
+	r = map_until_full(buffers);
 	told(r, -ENOMEM, "and vm.max_map_count is", "library_says_mappings");
-	ask_map(buffer);
+	ask_map(buffers[0]);
 	explained(r, -ENOMEM, P2PDMA_CAUSE_MAPPINGS, SEEN, "and vm.max_map_count is");
 	must(write_file(MAP_MAX, "65530"), MAP_MAX);
-	p2pdma_buffer_free(buffer);
+	free_all(buffers);
 }
 
 static void test_address_space(void)
 {
-	struct p2pdma_buffer *buffer = lab_buffer(0, 0);
+	struct p2pdma_buffer *buffers[MAX_BUFFERS] = {lab_buffer(0, 0)};
 	unsigned long long kib = 0;
 	char line[128];
 	FILE *status = fopen("/proc/self/status", "re");
@@ -203,11 +229,11 @@ static void test_address_space(void)
 		sscanf(line, "VmSize: %llu", &kib);
 	fclose(status);
 	set_limit(RLIMIT_AS, kib * 1024 + 4 * SLICE);
-	r = map_until_full(buffer);
+	r = map_until_full(buffers);
 	told(r, -ENOMEM, "KiB of address space", "library_says_address_space");
-	ask_map(buffer);
+	ask_map(buffers[0]);
 	explained(r, -ENOMEM, P2PDMA_CAUSE_ADDRESS_SPACE, SEEN, "KiB of address space");
-	p2pdma_buffer_free(buffer);
+	free_all(buffers);
 }
 
 static void test_privilege(void)
@@ -249,29 +275,85 @@ static void test_sandbox(void)
 	/* The filter stays, and the protection domain with it, until the end. */
 }
 
+static void open_cgroup(void)
+{
+	mkdir(CGROUP, 0755);
+	must(mount("cgroup", CGROUP, "cgroup2", 0, NULL) ? -errno : 0, "mounting cgroup2");
+	mkdir(CGROUP "/none", 0755);
+}
+
+static void join_cgroup(void)
+{
+	must(write_file(CGROUP "/none/cgroup.procs", "0"), "joining the group");
+}
+
+static void close_cgroup(void)
+{
+	must(write_file(CGROUP "/cgroup.procs", "0"), "leaving the group");
+	rmdir(CGROUP "/none");
+	umount2(CGROUP, MNT_DETACH);
+}
+
 static void test_cgroup(void)
 {
 	struct p2pdma_buffer *buffer = lab_buffer(0, 0);
 	char text[64];
-	int r;
 
-	mkdir(CGROUP, 0755);
-	must(mount("cgroup", CGROUP, "cgroup2", 0, NULL) ? -errno : 0, "mounting cgroup2");
-	r = write_file(CGROUP "/cgroup.subtree_control", "+rdma");
-	mkdir(CGROUP "/none", 0755);
+	open_cgroup();
+	must(write_file(CGROUP "/cgroup.subtree_control", "+rdma"), "the rdma controller");
 	snprintf(text, sizeof(text), "%s hca_object=0",
 		 ibv_get_device_name(lab.pair.context->device));
-	if (!r)
-		r = write_file(CGROUP "/none/rdma.max", text);
-	must(r, "rdma.max");
-	must(write_file(CGROUP "/none/cgroup.procs", "0"), "joining the group");
+	must(write_file(CGROUP "/none/rdma.max", text), "rdma.max");
+	join_cgroup();
 	told(try_library(buffer), -EAGAIN, "has no objects of", "library_says_cgroup");
 	ask_register(p2pdma_buffer_fd(buffer));
 	explained(try_register(MR_IOCTL), -EAGAIN, P2PDMA_CAUSE_CGROUP, LIKELY,
 		  "has no objects of");
-	must(write_file(CGROUP "/cgroup.procs", "0"), "leaving the group");
-	umount2(CGROUP, MNT_DETACH);
+	close_cgroup();
 	p2pdma_buffer_free(buffer);
+}
+
+/* A program that says no to every device, for those in the group. */
+static void forbid_devices(void)
+{
+	static const struct bpf_insn no[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE};
+	union bpf_attr attach = {.attach_type = BPF_CGROUP_DEVICE};
+
+	load.insns = (uintptr_t)no;
+	load.insn_cnt = sizeof(no) / sizeof(*no);
+	load.license = (uintptr_t) "GPL";
+	attach.attach_bpf_fd = (uint32_t)must(syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load)),
+					      "device rules");
+	attach.target_fd = (uint32_t)must(open(CGROUP "/none", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+					  "the group");
+	must(syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof(attach)), "the group's rules");
+	close((int)attach.target_fd);
+	close((int)attach.attach_bpf_fd);
+}
+
+static void test_devices(void)
+{
+	struct p2pdma_buffer *buffer = NULL;
+	char node[64];
+	int r;
+
+	snprintf(node, sizeof(node), "/dev/p2pdma/%s", p2pdma_provider_function(lab.provider));
+	open_cgroup();
+	forbid_devices();
+	join_cgroup();
+	r = p2pdma_buffer_new(lab.context, lab.provider, NULL, 0, NULL, &buffer);
+	told(r, -EPERM, "the device rules of this container", "library_says_devices");
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_OPEN;
+	request.node = node;
+	r = open(node, O_RDWR | O_CLOEXEC);
+	explained(r < 0 ? -errno : 0, -EPERM, P2PDMA_CAUSE_SANDBOX, LIKELY,
+		  "the device rules of this container");
+	close_cgroup();
 }
 
 int main(int argc, char **argv)
@@ -288,6 +370,7 @@ int main(int argc, char **argv)
 		{"privilege", test_privilege},
 		{"sandbox", test_sandbox},
 		{"cgroup", test_cgroup},
+		{"devices", test_devices},
 	};
 
 	if (argc != 4)

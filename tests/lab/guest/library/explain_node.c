@@ -7,17 +7,25 @@
  *	vfio	a group that somebody else has
  *	nic	the RDMA device's own descriptor, and DMA handles
  *	memory	makers of system memory: files that may not be so large, what is none of them
+ *	pool	a pool of p2pmem: mapped as it can't be, and after its driver has let go, which it
+ *		makes it do
+ *	drm	vgem's render node $NODE
  */
+#include <libdrm/drm.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/dma-heap.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "library/explain.h"
 
 #define NOBODY 65534
+#define STALE  "/dev/stale"
 
 static int try_new(uint32_t backend)
 {
@@ -55,9 +63,16 @@ static void test_export(void)
 	explained(try_open(node), -EACCES, P2PDMA_CAUSE_PERMISSION, SEEN, "this user may not open");
 	told(try_new(P2PDMA_BACKEND_EXPORT), -EACCES, "this user may not open /dev/p2pdma/",
 	     "library_says_rights");
+	told(try_new(P2PDMA_BACKEND_AUTO), -EACCES, "this user may not open /dev/p2pdma/",
+	     "so_it_does_where_it_chooses");
 	must(seteuid(0) ? -errno : 0, "being root again");
 	explained(try_open("/dev/p2pdma/none"), -ENOENT, P2PDMA_CAUSE_NO_METHOD, LIKELY,
 		  "there is no /dev/p2pdma/none");
+	/* As it is for who opens a node between its driver's end and udev's. */
+	must(mknod(STALE, S_IFCHR | 0600, makedev(511, 511)) ? -errno : 0, STALE);
+	explained(try_open(STALE), -ENXIO, P2PDMA_CAUSE_DEVICE_GONE, LIKELY,
+		  "its driver has let go");
+	unlink(STALE);
 	told(try_new(P2PDMA_BACKEND_VFIO), -EOPNOTSUPP, "vfio", "library_says_not_bound");
 }
 
@@ -134,6 +149,52 @@ static void test_memory(void)
 	close(request.device_fd);
 }
 
+static int map_pool(off_t offset)
+{
+	void *memory;
+
+	request.offset_bytes = (uint64_t)offset;
+	memory = mmap(NULL, SLICE, PROT_READ | PROT_WRITE, MAP_SHARED, request.device_fd, offset);
+	if (memory == MAP_FAILED)
+		return -errno;
+	munmap(memory, SLICE);
+	return 0;
+}
+
+static void test_pool(void)
+{
+	const char *function = p2pdma_provider_function(lab.provider);
+	char allocate[96], unbind[96];
+
+	snprintf(allocate, sizeof(allocate), "/sys/bus/pci/devices/%s/p2pmem/allocate", function);
+	snprintf(unbind, sizeof(unbind), "/sys/bus/pci/devices/%s/driver/unbind", function);
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_POOL_ALLOCATE;
+	request.device_fd = (int)must(open(allocate, O_RDWR | O_CLOEXEC), allocate);
+	tap_ok(!map_pool(0), "the_pool_gives", 0);
+	explained(map_pool(SLICE), -EINVAL, P2PDMA_CAUSE_RANGE, SEEN, "the kernel chooses where");
+	/* So that the library has it open. */
+	p2pdma_buffer_free(lab_buffer(0, 0));
+	must(write_file(unbind, function), unbind);
+	explained(map_pool(0), -ENODEV, P2PDMA_CAUSE_DEVICE_GONE, SEEN, "has let go of its pool");
+	told(try_new(P2PDMA_BACKEND_P2PMEM), -EOPNOTSUPP, "the function has no driver",
+	     "library_says_what_is_missing");
+	close(request.device_fd);
+}
+
+static void test_drm(void)
+{
+	struct drm_mode_create_dumb dumb = {.width = 64, .height = 64, .bpp = 32};
+	const char *node = getenv("NODE");
+
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_GEM_ALLOCATE;
+	request.device_fd = (int)must(open(node, O_RDWR | O_CLOEXEC), node);
+	explained(call(request.device_fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb), -EACCES,
+		  P2PDMA_CAUSE_PERMISSION, SEEN, "on its primary node");
+	close(request.device_fd);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 4)
@@ -145,6 +206,10 @@ int main(int argc, char **argv)
 		test_vfio();
 	else if (!strcmp(argv[1], "memory"))
 		test_memory();
+	else if (!strcmp(argv[1], "pool"))
+		test_pool();
+	else if (!strcmp(argv[1], "drm"))
+		test_drm();
 	else
 		test_nic();
 	lab_close();

@@ -202,13 +202,21 @@ static struct p2pdma_iommufd_mapping *map_for_edu(struct p2pdma_buffer *buffer)
 	return mapping;
 }
 
-static struct p2pdma_buffer *new_buffer(struct p2pdma_provider *from, size_t nr_ranges)
+static struct p2pdma_buffer *new_buffer_for(struct p2pdma_provider *from, size_t nr_ranges,
+					    uint32_t flags)
 {
 	struct p2pdma_range ranges[] = {{OFFSET, SLICE}, {OFFSET + 4 * SLICE, SLICE}};
+	struct p2pdma_buffer_options options = P2PDMA_BUFFER_OPTIONS_INIT;
 	struct p2pdma_buffer *buffer;
 
-	must(p2pdma_buffer_new(context, from, ranges, nr_ranges, NULL, &buffer), "exporting");
+	options.flags = flags;
+	must(p2pdma_buffer_new(context, from, ranges, nr_ranges, &options, &buffer), "exporting");
 	return buffer;
+}
+
+static struct p2pdma_buffer *new_buffer(struct p2pdma_provider *from, size_t nr_ranges)
+{
+	return new_buffer_for(from, nr_ranges, 0);
 }
 
 /* Bytes both ways; the CPU looks into the BAR through VFIO's own mapping. */
@@ -264,6 +272,61 @@ static void addresses(struct p2pdma_buffer *buffer)
 	tap_ok(r == -EADDRINUSE && says("is mapped already in"), "an_iova_that_is_taken_is_said_so",
 	       r);
 	must(p2pdma_iommufd_unmap(mapping), "unmapping");
+}
+
+/* What the kernel says of a mapping that the library refuses by itself, and what that is called. */
+static void by_hand(struct p2pdma_buffer *buffer, struct ioas_map_file *map, int want,
+		    uint32_t cause, const char *name)
+{
+	struct p2pdma_explain_request request = P2PDMA_EXPLAIN_REQUEST_INIT;
+	struct p2pdma_explanation why = P2PDMA_EXPLANATION_INIT;
+	int r;
+
+	map->fd = request.fd = p2pdma_buffer_fd(buffer);
+	r = call(iommufd, IOAS_MAP_FILE, map);
+	request.operation = P2PDMA_OPERATION_IOMMUFD_MAP;
+	request.offset_bytes = map->start;
+	request.length_bytes = map->length;
+	request.iova = map->iova;
+	request.access = P2PDMA_IOMMUFD_READ | P2PDMA_IOMMUFD_WRITE | P2PDMA_IOMMUFD_FIXED_IOVA;
+	request.device_fd = iommufd;
+	request.object = ioas;
+	must(p2pdma_explain(context, r, &request, &why), "explaining");
+	printf("# %s: %s\n", p2pdma_cause_name(why.cause), why.sentence);
+	tap_ok(r == want && why.cause == cause, name, r);
+}
+
+/* Pieces of pages, what is beyond the end, writing to what is read-only. */
+static void ranges_and_rights(void)
+{
+	struct p2pdma_buffer *one = new_buffer(provider, 1);
+	struct p2pdma_buffer *read_only = new_buffer_for(provider, 1, P2PDMA_BUFFER_READ_ONLY);
+	struct ioas_map_file map = {.size = sizeof(map),
+				    .flags = MAP_ALL,
+				    .id = ioas,
+				    .length = SLICE,
+				    .iova = BAR_IOVA};
+	struct p2pdma_iommufd_mapping *mapping;
+	int r;
+
+	map.length = PAGE / 2;
+	by_hand(one, &map, -EINVAL, P2PDMA_CAUSE_RANGE, "half_a_page_is_said_so");
+	map.length = SLICE;
+	map.start = PAGE;
+	by_hand(one, &map, -EINVAL, P2PDMA_CAUSE_RANGE, "beyond_the_end_is_said_so");
+	map.start = 0;
+	map.iova = BAR_IOVA + PAGE / 2;
+	by_hand(one, &map, -EINVAL, P2PDMA_CAUSE_IOVA, "an_iova_in_a_page_is_said_so");
+	map.iova = BAR_IOVA;
+	by_hand(read_only, &map, -EACCES, P2PDMA_CAUSE_READ_ONLY,
+		"writing_is_said_to_be_the_fault");
+	r = map_slice(read_only, P2PDMA_IOMMUFD_WRITE, NULL, &mapping);
+	tap_ok(r == -EACCES && says("read-only"), "so_the_library_says", r);
+	r = map_slice(read_only, P2PDMA_IOMMUFD_READ, NULL, &mapping);
+	tap_ok(!r, "reading_helps", r);
+	must(p2pdma_iommufd_unmap(mapping), "unmapping");
+	p2pdma_buffer_free(read_only);
+	p2pdma_buffer_free(one);
 }
 
 static void refusals(struct p2pdma_provider *other)
@@ -342,6 +405,7 @@ int main(int argc, char **argv)
 	open_edu();
 	map_host();
 	refusals(other);
+	ranges_and_rights();
 	buffer = new_buffer(provider, 1);
 	mapping = map_for_edu(buffer);
 	tap_ok(p2pdma_iommufd_iova(mapping) == BAR_IOVA, "the_slice_is_where_it_was_wanted", 0);
