@@ -2,7 +2,7 @@
 /*
  * Looks at a call of a DRM device: allocating an object, exporting and importing one.
  *
- * Which driver it is the device says; what is known of each driver is in its own file (drm_*.c), and
+ * Which driver it is the device says; what is known of each driver is in its own file (lib/drm), and
  * nothing is where this library was built without libdrm. Sysfs says whose function the device is, and
  * whether that has its driver still.
  */

@@ -306,6 +306,17 @@ static void export_refused(void **state)
 	assert_explained(-ERANGE, P2PDMA_CAUSE_UNKNOWN, false, "nothing that was looked at");
 	request.provider = "0000:77:00.0/2";
 	assert_explained(-ENXIO, P2PDMA_CAUSE_DEVICE_GONE, true, "no such function");
+	assert_explained(-ESTALE, P2PDMA_CAUSE_DEVICE_GONE, true, "no such function");
+}
+
+static void adopt_refused(void **state)
+{
+	(void)state;
+	request.operation = P2PDMA_OPERATION_ADOPT;
+	assert_explained(-ENODEV, P2PDMA_CAUSE_ENDED, false, "was revoked");
+	request.fd = eventfd(0, EFD_CLOEXEC);
+	assert_explained(-EINVAL, P2PDMA_CAUSE_NOT_DMABUF, true, "is no DMABUF");
+	close(request.fd);
 }
 
 static void map_refused(void **state)
@@ -350,6 +361,7 @@ int main(void)
 		CASE(memory_ended_enodev),
 		CASE(path_blocked_einval),
 		CASE(export_refused),
+		CASE(adopt_refused),
 		CASE(map_refused),
 	};
 

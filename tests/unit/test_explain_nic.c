@@ -174,6 +174,15 @@ static void nic_limit_einval(void **state)
 	fake.max_mr_bytes = MIB / 2;
 	assert_explained(-EINVAL, P2PDMA_CAUSE_NIC_LIMIT, true, "0x80000");
 	assert_remedy("several regions");
+	request.operation = P2PDMA_OPERATION_REGISTER_MEMORY;
+	assert_explained(-EINVAL, P2PDMA_CAUSE_NIC_LIMIT, true, "0x80000");
+	request.access = IBV_ACCESS_REMOTE_WRITE;
+	assert_explained(-EINVAL, P2PDMA_CAUSE_ACCESS, true, "LOCAL_WRITE");
+	request.access = 0;
+	request.length_bytes = 0;
+	assert_explained(-EINVAL, P2PDMA_CAUSE_RANGE, true, "empty");
+	request.operation = P2PDMA_OPERATION_REGISTER;
+	request.length_bytes = MIB;
 	fake.max_mr_bytes = MIB;
 	assert_explained(-EINVAL, P2PDMA_CAUSE_NIC_REFUSES, false, "refuses");
 }
@@ -269,6 +278,8 @@ static void control_group_eagain(void **state)
 	(void)state;
 	assert_explained(-EAGAIN, P2PDMA_CAUSE_CGROUP, false, "objects of fake0");
 	assert_remedy("rdma.max");
+	request.operation = P2PDMA_OPERATION_REGISTER_MEMORY;
+	assert_explained(-EAGAIN, P2PDMA_CAUSE_CGROUP, false, "objects of fake0");
 }
 
 static void memory_is_locked_enomem(void **state)

@@ -196,6 +196,7 @@ static void iommufd_range_einval(void **state)
 	request.iova = FAKE_IOVA_LAST + 1 - PAGE;
 	request.length_bytes = 2 * PAGE;
 	assert_explained(-EINVAL, P2PDMA_CAUSE_IOVA, true, "outside the addresses");
+	assert_explained(-EOVERFLOW, P2PDMA_CAUSE_IOVA, true, "outside the addresses");
 	request.length_bytes = PAGE;
 	assert_explained(-EINVAL, P2PDMA_CAUSE_IMPORTER_REFUSES, false, "memfds");
 	assert_explained(-EADDRINUSE, P2PDMA_CAUSE_IOVA_TAKEN, false, "mapped already");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Is what lib/runtime_*_abi.h says of GPU runtimes what their own headers say? That this
+ * Is what the ..._abi.h of lib/runtime say of GPU runtimes what their own headers say? That this
  * compiles is the test; CMake looks for the headers, and it is skipped where there are none.
  */
 #include <stddef.h>
