@@ -98,7 +98,8 @@ struct p2pdma_buffer_options {
  *
  * P2PDMA_BACKEND_AUTO asks p2pd for BARs and p2pmem where its socket is there, and what p2pd says is
  * the answer: a refusal is never worked around. Otherwise, or with P2PDMA_CONTEXT_DIRECT, it takes
- * `export` where the function has a device node of it, and `vfio` where a VFIO driver is bound.
+ * `export` where the function has a device node of it, and `vfio` where a VFIO driver is bound; a
+ * node that this user may not open is no reason to say that nothing can (-EACCES).
  * Vram it takes from its driver (`drm`), also where p2pd is there, unless p2pd lists it as to be
  * leased. Never system memory: a GPU's driver that chooses it makes this fail (-EOPNOTSUPP). A
  * slice that p2pd grants is leased exclusively; see <p2pdma/lease.h>.
@@ -119,8 +120,8 @@ struct p2pdma_buffer_options {
  * another one is in its slot; -EOPNOTSUPP when no backend, or not the one
  * asked for, can export this BAR; -EACCES when the device node may not be
  * opened or p2pd's policy says no; from p2pd also what p2pdma_lease_acquire()
- * says; -EPERM for P2PDMA_BUFFER_ALLOW_UNREVOCABLE without capability or leave;
- * -EBUSY while the function is being reset, suspended, or held by another VFIO
+ * says; -EPERM for P2PDMA_BUFFER_ALLOW_UNREVOCABLE without capability or leave, and where the
+ * device rules of a container forbid the node; -EBUSY while the function is being reset, suspended, or held by another VFIO
  * user; -ENOSPC when a GPU has no room; -ENOMEM, also for a pool that has no such piece free;
  * -EMFILE, -ENFILE
  */
@@ -215,7 +216,9 @@ P2PDMA_API enum p2pdma_backend p2pdma_buffer_backend(const struct p2pdma_buffer 
  * Blocking: no. Threads: any. Kernel: none. Since: 0.1
  *
  * Return: the provider's name with its generation, "dmabuf:INODE" for an
- * adopted one, "drm:DRIVER:INODE" for a GEM object; it lives as long as the buffer. "" for NULL
+ * adopted one, "drm:DRIVER:INODE" for a GEM object, "heap:INODE" or "udmabuf:INODE" for system
+ * memory, "cuda:ADDRESS+LENGTH" (hsa, ze) for a runtime's; it lives as long as the buffer. "" for
+ * NULL
  */
 P2PDMA_API const char *p2pdma_buffer_name(const struct p2pdma_buffer *buffer);
 

@@ -70,7 +70,7 @@ struct p2pdma_iommufd_attr {
  * whole pages, or an address space without room there; -E2BIG for an attribute structure from
  * the future; -EACCES for WRITE to a read-only buffer; -EOPNOTSUPP for a buffer that iommufd
  * doesn't take (not of VFIO, more than one range), a kernel that takes none, or a path that
- * isn't there; -EBADF when @iommufd is none; -ENOENT when there is no such address space;
+ * isn't there, and when @iommufd is no iommufd; -EBADF when it isn't open; -ENOENT when there is no such address space;
  * -EADDRINUSE or -ENOSPC when the addresses are taken; -ESTALE for a revoked buffer; -ENODEV when
  * a device has gone; -EMFILE, -ENOMEM
  */

@@ -38,8 +38,8 @@ struct p2pdma_context;
  *
  * Return: 0, or -EINVAL for a size or option that can't be, and for more than udmabuf's
  * size_limit_mb; -E2BIG for options from the future; -EOPNOTSUPP when the machine has no such
- * node, or for a flag that system memory can't honour; -EACCES when the node may not be opened;
- * -EFBIG, -ENOMEM, -EMFILE, -ENFILE
+ * node, or for a flag that system memory can't honour; -EACCES or -EPERM when the node may not be
+ * opened; -EFBIG, -ENOMEM, -EMFILE, -ENFILE
  */
 P2PDMA_API int p2pdma_buffer_new_system(struct p2pdma_context *context, uint64_t size_bytes,
 					const struct p2pdma_buffer_options *options,

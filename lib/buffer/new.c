@@ -8,8 +8,9 @@
  * BARs and pools. Memory of a GPU belongs to the process that allocates it, by a node that is open to
  * users, so of that p2pd is asked only where it says that it leases it. Otherwise AUTO looks at the
  * function as it is now, not as it was when the provider was looked up, and takes the first
- * backend that says it can; a backend asked for by name is simply tried, so that the kernel's own
- * answer is what the caller gets. A buffer is linked to its device, and so visible to
+ * backend that says it can, or where only rights stand before one, that, since opening its node
+ * says who may; a backend asked for by name is simply tried, so that the kernel's own answer is
+ * what the caller gets. A buffer is linked to its device, and so visible to
  * events and revocation, only when it is complete.
  */
 #include <errno.h>
