@@ -3,10 +3,10 @@
  * Giving a PCI function to another driver and back: `bind` and `unbind`. Needs root, not p2pd.
  *
  * The kernel's own way: driver_override says which driver, unbind takes the function from the one
- * it has, drivers_probe lets the override decide. Each step is checked by looking, because a write that
- * succeeds says little; when the function doesn't end up where it should, override and driver are put back as they
- * were. A function that a driver is using for something else (a disk, the network) isn't taken
- * away without --force.
+ * it has, drivers_probe lets the override decide. Each step is checked by looking, because a write
+ * that succeeds says little; when the function doesn't end up where it should, override and driver
+ * are put back as they were. A function that a driver is using for something else (a disk, the
+ * network) isn't taken away without --force.
  */
 #include <errno.h>
 #include <fcntl.h>

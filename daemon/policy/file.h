@@ -21,8 +21,9 @@ struct policy;
  * or in a thread or process of its own, never in the loop. It touches nothing but what
  * it returns.
  *
- * 0, or -EINVAL with the complaints; -ENOENT: what is required is gone; -ENOMEM; -EIO and what open() says, also with
- * complaints. @ret_complaints: to be freed; NULL where it returns 0, or without memory.
+ * 0, or -EINVAL with the complaints; -ENOENT: what is required is gone; -ENOMEM; -EIO and what
+ * open() says, also with complaints. @ret_complaints: to be freed; NULL where it returns 0, or
+ * without memory.
  */
 int policy_load(const char *path, uint32_t required, struct policy **ret_policy,
 		char **ret_complaints);

@@ -11,9 +11,9 @@
 #include "client/identity.h"
 
 /*
- * Who may lease what, and who may publish under which name: an ordered list of rules, the first that matches decides; none
- * matches: root may, nobody else may. It does no I/O and looks up no names: users and groups
- * are numbers by the time it is built (file.h).
+ * Who may lease what, and who may publish under which name: an ordered list of rules, the first
+ * that matches decides; none matches: root may, nobody else may. It does no I/O and looks up no
+ * names: users and groups are numbers by the time it is built (file.h).
  */
 struct policy;
 

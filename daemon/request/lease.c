@@ -81,7 +81,10 @@ static int load_ranges(struct request *request, struct wire_range *ret_ranges)
 	return 0;
 }
 
-/* Whoever gets a lease is watched from before until after. One that is there already may be taken up in any case. */
+/*
+ * Whoever gets a lease is watched from before until after. One that is there already may be taken
+ * up in any case.
+ */
 static int watch_holder(struct request *request, bool is_new)
 {
 	struct room *room = &request->server->room;

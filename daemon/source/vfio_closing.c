@@ -3,10 +3,10 @@
  * Is a function of VFIO closed?
  *
  * Our close() isn't the last where somebody has a copy still: systemd says that it has forgotten a
- * descriptor and closes it a moment later, in a process of its own. What the kernel does in the last close
- * (memory decode, DMABUFs, the reset) isn't done then. vfio-pci has the function enabled as long as anybody has it
- * open, and sysfs tells that, so it is looked at until it isn't; in the loop, since sysfs answers from
- * memory, and ever less often.
+ * descriptor and closes it a moment later, in a process of its own. What the kernel does in the
+ * last close (memory decode, DMABUFs, the reset) isn't done then. vfio-pci has the function
+ * enabled as long as anybody has it open, and sysfs tells that, so it is looked at until it isn't;
+ * in the loop, since sysfs answers from memory, and ever less often.
  *
  * By its character device the kernel doesn't let anybody open a function again that is open. By a group that
  * p2pd still has, for another function of it, it does, and old DMABUFs would come back to life. So in

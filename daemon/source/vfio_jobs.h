@@ -43,7 +43,10 @@ int vfio_jobs_start(struct vfio_jobs *jobs);
 /* What has begun until now, and will begin, is done. */
 void vfio_jobs_go(struct vfio_jobs *jobs);
 
-/* Whoever opens and closes by itself may use them: before vfio_jobs_go(). After the end NULL: they are not at rest. */
+/*
+ * Whoever opens and closes by itself may use them: before vfio_jobs_go(). After the end NULL: they
+ * are not at rest.
+ */
 struct vfio_nodes *vfio_jobs_nodes(struct vfio_jobs *jobs);
 const struct sys_ops *vfio_jobs_sys(const struct vfio_jobs *jobs);
 

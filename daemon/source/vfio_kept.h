@@ -8,7 +8,10 @@ struct event;
 struct event_base;
 struct service_question;
 
-/* What one step wants kept or forgotten: a function, its group and its container, and such as were there before. */
+/*
+ * What one step wants kept or forgotten: a function, its group and its container, and such as were
+ * there before.
+ */
 #define VFIO_KEPT_NOTES 6
 
 struct vfio_kept_note {

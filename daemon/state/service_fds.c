@@ -2,8 +2,8 @@
 /*
  * What was passed to us: the listening socket, and what the p2pd before us had kept.
  *
- * Everything is taken by its name, by whoever knows what it is; what nobody takes is of no use any more, and the
- * service manager is told so.
+ * Everything is taken by its name, by whoever knows what it is; what nobody takes is of no use any
+ * more, and the service manager is told so.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -65,8 +65,9 @@ P2PDMA_API int p2pdma_buffer_new_drm(struct p2pdma_context *context, int drm_fd,
  * Kernel:   DRM_IOCTL_PRIME_HANDLE_TO_FD, DRM_IOCTL_PRIME_FD_TO_HANDLE
  * Since:    0.1
  *
- * Return: 0, or -ENOENT when @drm_fd has no such handle; -EPERM when the object may not be
- * shared; -EOPNOTSUPP when it was exported before, read-only or not, and @options want the other; else as p2pdma_buffer_new_drm()
+ * Return: 0, or -ENOENT when @drm_fd has no such handle; -EPERM when the object may not be shared;
+ * -EOPNOTSUPP when it was exported before, read-only or not, and @options want the other; else as
+ * p2pdma_buffer_new_drm()
  */
 P2PDMA_API int p2pdma_buffer_new_gem(struct p2pdma_context *context, int drm_fd, uint32_t handle,
 				     const struct p2pdma_buffer_options *options,

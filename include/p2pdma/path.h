@@ -184,8 +184,9 @@ struct p2pdma_path {
  * Since:    0.1
  *
  * Return: 0, also where the answer is "no"; -EINVAL when @importer is no name or an argument is
- * NULL; -ENODEV when there is no such importer, or one of the functions has gone; -ESTALE when another function is in the provider's slot; -EIO when sysfs can't be made
- * sense of; -EMFILE, -ENFILE, -ENOMEM
+ * NULL; -ENODEV when there is no such importer, or one of the functions has gone; -ESTALE when
+ * another function is in the provider's slot; -EIO when sysfs can't be made sense of; -EMFILE,
+ * -ENFILE, -ENOMEM
  */
 P2PDMA_API int p2pdma_path_query(struct p2pdma_context *context,
 				 const struct p2pdma_provider *provider, const char *importer,

@@ -13,8 +13,8 @@
  *
  * Where the bytes are is looked at when the buffer is made, and after each registration, since
  * attaching may have moved them. A revocation may come meanwhile: the object has a lock of its
- * own, so that a question waits for no other device that is being opened. CPU mappings are made without DMA_BUF_IOCTL_SYNC, which would move the object to
- * system memory with some drivers.
+ * own, so that a question waits for no other device that is being opened. CPU mappings are made
+ * without DMA_BUF_IOCTL_SYNC, which would move the object to system memory with some drivers.
  */
 #include <errno.h>
 #include <fcntl.h>

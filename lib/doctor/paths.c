@@ -6,10 +6,11 @@
  * the port is what somebody has to change. Where p2pdma_export has the provider the kernel is asked, too:
  * its answer counts, and one that isn't what was computed is told besides.
  *
- * A port is a problem where it blocks a pair, a warning where it only takes the straight way from it;
- * that no port does is only said where all of them can be seen. The remedy is one parameter of the kernel for all ports
- * of the machine that are a problem, and for warnings one that has these and all others: of several
- * parameters the kernel would take the last. State is kept for one examination, no locks.
+ * A port is a problem where it blocks a pair, a warning where it only takes the straight way from
+ * it; that no port does is only said where all of them can be seen. The remedy is one parameter of
+ * the kernel for all ports of the machine that are a problem, and for warnings one that has these
+ * and all others: of several parameters the kernel would take the last. State is kept for one
+ * examination, no locks.
  */
 #include <errno.h>
 #include <stdio.h>

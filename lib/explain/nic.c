@@ -3,8 +3,9 @@
  * Looks at an RDMA device: which driver it has, whether it is there, what it can.
  *
  * Two questions are put to the kernel. The registration of descriptor -1 does nothing, and its
- * answer says how far it came (mr/importer.h). And the registration that failed is tried once more by the kernel's own method, and undone where it
- * succeeds: then the provider library was in the way.
+ * answer says how far it came (mr/importer.h). And the registration that failed is tried once more
+ * by the kernel's own method, and undone where it succeeds: then the provider library was in the
+ * way.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The fake p2pd: its connections and its misdeeds. One thread polls the listener and the connections; everything is under `lock`.
- * The real daemon's decisions are tested with the real daemon: this one is for what a broken, a
- * lying or a dying one does.
+ * The fake p2pd: its connections and its misdeeds. One thread polls the listener and the
+ * connections; everything is under `lock`. The real daemon's decisions are tested with the real
+ * daemon: this one is for what a broken, a lying or a dying one does.
  */
 #include <errno.h>
 #include <poll.h>
