@@ -50,9 +50,9 @@ struct p2pdma_finding {
 	}
 
 /*
- * Not only look, but try: VFIO functions that nobody has are opened and asked, and a page of every
- * provider that this process can export is registered with every RDMA device, and let go at once.
- * Nothing is read or written.
+ * Not only look, but try: VFIO functions that nobody has are opened, which resets them, and asked,
+ * and a page of every provider that this process can export by p2pdma_export is registered with
+ * every RDMA device, and let go at once. Nothing is read or written.
  */
 #define P2PDMA_DOCTOR_TRY (1U << 0)
 

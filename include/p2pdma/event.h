@@ -59,7 +59,7 @@ enum p2pdma_reason {
  * @size_bytes:  in: sizeof(struct p2pdma_event)
  * @type:        enum p2pdma_event_type
  * @reason:      enum p2pdma_reason
- * @lost:        events of the same device dropped before this one
+ * @lost:        events dropped before this one, by the kernel or because nobody took them
  * @buffer:      borrowed, NULL for a function as a whole; valid until it is freed
  * @deadline_ns: CLOCK_MONOTONIC; REVOKE_REQUESTED: the memory is taken then in
  *               any case. 0: whoever asked waits as long as it takes
@@ -93,10 +93,10 @@ struct p2pdma_event {
  * @context:   borrowed
  * @ret_event: size_bytes set by the caller
  *
- * Looks at every device of the context. What it learns takes effect before it
- * returns, for all buffers, not only the one of the event returned: after
- * REVOKED, p2pdma_mr_enter() fails. Events of a buffer that is freed are
- * dropped.
+ * Looks at the devices of the context that have something to say, at 16 of them where they
+ * are more; the descriptor stays readable for the others. What it learns takes effect before
+ * it returns, for all buffers, not only the one of the event returned: after REVOKED,
+ * p2pdma_mr_enter() fails. Events of a buffer that is freed are dropped.
  *
  * Blocking: no, but for deregistering what caches (<p2pdma/mr_cache.h>) kept of what has
  *           ended; poll p2pdma_context_fd()

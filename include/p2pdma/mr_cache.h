@@ -199,7 +199,7 @@ P2PDMA_API int p2pdma_mr_cache_drop(struct p2pdma_mr_cache *cache,
  * @nr_hits:        acquisitions that found their range
  * @nr_hits_inside: those that found a larger one
  * @nr_misses:      those that registered
- * @nr_evicted:     regions that went because the cache was full
+ * @nr_evicted:     regions that went because the cache or the NIC was full
  * @nr_invalidated: regions that went with their DMABUF
  */
 struct p2pdma_mr_cache_status {

@@ -2,9 +2,9 @@
 /*
  * Taking events.
  *
- * Every call first lets all devices that have something to say say it, so that
- * states and guards are up to date before the caller sees the first event;
- * only then one event is taken. Devices are asked without blocking, under
+ * Every call first lets devices that have something to say say it, so that states and guards are up
+ * to date before the caller sees the first event; only then one event is taken. Where very many
+ * have, they take turns: the descriptor stays readable for those that are left. Devices are asked without blocking, under
  * context->lock: their sources read nonblocking descriptors and change states,
  * and none of them opens, closes or frees anything. What caches kept of memory
  * that is revoked is deregistered afterwards, without the lock.
