@@ -10,7 +10,7 @@
  * broke publishes the same DMABUF under the same name again and goes on, with what it says then
  * about mode, access and for whom; after a restart of p2pd the leases wait for that, as long as
  * leases wait for their holders, and however often p2pd is started in that time
- * (publications_unclaimed()).
+ * (publications_due()).
  */
 #include <ctype.h>
 #include <errno.h>

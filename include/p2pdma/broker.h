@@ -244,7 +244,7 @@ struct p2pdma_broker_count {
  *
  * Return: 0, also when there was nothing to revoke; -EACCES for other than administrators;
  * -ENOENT when there is no such lease; -EOPNOTSUPP when only a whole function can be forced;
- * -EINVAL; those of every call on the broker
+ * -EINVAL; -E2BIG for a revocation from the future; those of every call on the broker
  */
 P2PDMA_API int p2pdma_broker_revoke(struct p2pdma_context *context,
 				    const struct p2pdma_broker_revocation *revocation,
@@ -278,7 +278,8 @@ enum p2pdma_broker_text {
  *
  * Blocking: up to broker_timeout_ms. Threads: any. Kernel: the socket, a memfd. Since: 0.1
  *
- * Return: 0, or -EACCES; -ENOMEM; -EINVAL; those of every call on the broker
+ * Return: 0, or -EACCES; -EBUSY while too many metrics are on their way to others; -ENOMEM; -EINVAL;
+ * those of every call on the broker
  */
 P2PDMA_API int p2pdma_broker_text(struct p2pdma_context *context, uint32_t what, char **ret_text);
 

@@ -69,8 +69,8 @@ struct p2pdma_policy_answer {
  * Blocking: up to the context's broker_timeout_ms. Threads: any. Kernel: the socket. Since: 0.1
  *
  * Return: 0 with an answer, whatever that is; -EACCES when the question may not be asked; -ENODEV
- * when no provider matches; -EINVAL; -E2BIG when there are more groups than a request holds (1984), or
- * p2pd is too old to be told any; those of every call on the broker
+ * when no provider matches; -EINVAL; -E2BIG for a question from the future, when there are more groups
+ * than a request holds (1984), or when p2pd is too old to be told any; those of every call on the broker
  */
 P2PDMA_API int p2pdma_policy_test(struct p2pdma_context *context,
 				  const struct p2pdma_policy_question *question,
@@ -102,7 +102,7 @@ enum p2pdma_monitor_type {
  * @size_bytes:   in: sizeof(struct p2pdma_monitor_event)
  * @type:         enum p2pdma_monitor_type
  * @reason:       enum p2pdma_reason
- * @error:        LEASE_DENIED: why, a -errno
+ * @error:        LEASE_DENIED, POLICY_REFUSED: why, a -errno
  * @lease_id:     0: none
  * @length_bytes: of the lease or provider
  * @time_ns:      CLOCK_MONOTONIC

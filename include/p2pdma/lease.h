@@ -28,10 +28,11 @@ struct p2pdma_context;
  *
  * Calls that need p2pd wait for its answer up to the context's broker_timeout_ms. All of them
  * may answer, besides what they document: -ECONNREFUSED when p2pd isn't there; -EACCES when this
- * program may not use it; -ETIMEDOUT when it didn't answer in time; -EPROTO when what it said makes
- * no sense; -EPROTONOSUPPORT when it speaks no version of the protocol that the library does. One
- * request is under way at a time: threads that call at once wait for each other within their
- * timeouts. A child of fork() must not use the connection, which is close-on-exec.
+ * program may not use it; -ETIMEDOUT when it didn't answer in time, or let go of each connection
+ * because there are too many; -EPROTO when what it said makes no sense; -EPROTONOSUPPORT when it
+ * speaks no version of the protocol that the library does; -EOPNOTSUPP when the context is
+ * P2PDMA_CONTEXT_DIRECT; -EMFILE, -ENFILE, -ENOMEM. One request is under way at a time: threads
+ * that call at once wait for each other within their timeouts. A child of fork() must not use the connection, which is close-on-exec.
  */
 
 /* How others may share the slice. */
