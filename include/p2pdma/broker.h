@@ -81,7 +81,7 @@ struct p2pdma_broker_list;
  * @force:              enum p2pdma_lease_force of leases on it
  * @nr_leases:          of everyone
  * @nr_free_extents:    more than one: its free space is fragmented
- * @length_bytes:       all of it
+ * @length_bytes:       all of it; 0: not known (vram)
  * @free_bytes:         not leased exclusively
  * @largest_free_bytes: in one piece
  * @pci_class:          0xCCSSPP

@@ -41,7 +41,7 @@ enum p2pdma_provider_kind {
 
 /* How a slice becomes a DMABUF. */
 enum p2pdma_backend {
-	P2PDMA_BACKEND_AUTO = 0,   /* the first of the others that works here */
+	P2PDMA_BACKEND_AUTO = 0,   /* what works here: see p2pdma_buffer_new() */
 	P2PDMA_BACKEND_EXPORT = 1, /* the p2pdma_export kernel module */
 	P2PDMA_BACKEND_VFIO = 2,   /* vfio-pci, by cdev and iommufd or by group */
 	P2PDMA_BACKEND_ADOPT = 3,  /* somebody else's DMABUF */
