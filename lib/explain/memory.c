@@ -79,6 +79,10 @@ int explain_mapping_query(const struct explain *explain, uint64_t address,
 	int r;
 
 	r = proc_each_line(explain->context->sys, AT_FDCWD, "/proc/self/smaps", take_line, &search);
+	/* A kernel without it (CONFIG_PROC_PAGE_MONITOR) still says where something is. */
+	if (r == -ENOENT)
+		r = proc_each_line(explain->context->sys, AT_FDCWD, "/proc/self/maps", take_line,
+				   &search);
 	if (!r)
 		*ret_mapping = search.mapping;
 	return r;

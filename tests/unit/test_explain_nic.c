@@ -338,6 +338,10 @@ static void memory_by_address_efault(void **state)
 	request.access = WRITABLE;
 	request.iova = 0x7000;
 	assert_explained(-EFAULT, P2PDMA_CAUSE_NIC_REFUSES, false, "");
+	/* A kernel that knows less. */
+	fake_unlink("proc/self/smaps");
+	fake_write("proc/self/maps", "1000-3000 r-xp 00000000 08:01 7 /bin/test\n");
+	assert_explained(-EFAULT, P2PDMA_CAUSE_NOT_MAPPED, true, "nothing is mapped at 0x7000");
 }
 
 static void registration_says_why(void **state)
