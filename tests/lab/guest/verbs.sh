@@ -241,9 +241,19 @@ finish() {
 	return $_status
 }
 
-# The debug kernel has no sysctls; its caches need no dropping for what is counted on it.
+# can_inject: this kernel has fault injection; then each thread may ask for faults (fail-nth), silently.
+can_inject() {
+	[ -e /sys/kernel/debug/failslab ] || return 1
+	for _fault in failslab fail_page_alloc fail_usercopy; do
+		echo N >/sys/kernel/debug/$_fault/task-filter
+		echo 0 >/sys/kernel/debug/$_fault/verbose
+		[ ! -e /sys/kernel/debug/$_fault/ignore-gfp-wait ] || echo N >/sys/kernel/debug/$_fault/ignore-gfp-wait
+		[ ! -e /sys/kernel/debug/$_fault/min-order ] || echo 0 >/sys/kernel/debug/$_fault/min-order
+	done
+}
+
 drop_caches() {
-	[ ! -e /proc/sys/vm/drop_caches ] || echo 3 >/proc/sys/vm/drop_caches
+	echo 3 >/proc/sys/vm/drop_caches
 }
 
 # settle: let the kernel do what it has put off, and give back what it only keeps.

@@ -10,8 +10,9 @@ ok "the exporter binds" bind "$exporter" p2pdma_export
 ok "soft-RoCE comes up" rxe_up nic
 vgem=$(echo /dev/dri/card*)
 ok "vgem has a node" [ -c "$vgem" ]
+CARD=$vgem
 NODE=$(echo /dev/dri/renderD*)
-export NODE
+export CARD NODE
 TAP_LABEL=render tap explain_node drm rxe0 "$exporter/2"
 nodes=$vgem
 if modprobe virtio_gpu 2>/dev/null; then
@@ -33,7 +34,7 @@ fails "gpu_vram of a BAR" gpu_vram "$exporter/2" rxe0
 if [ -n "${gpu:-}" ]; then
 	set -- "/sys/bus/pci/devices/$gpu"/virtio*/drm/card*
 	[ -e "$1" ] || set -- "/sys/bus/pci/devices/$gpu"/drm/card*
-	GPU=/dev/dri/$(basename "$1")
+	GPU=$(basename "$1")
 	export GPU
 	spawn hold explain_end gpu rxe0 "$exporter/2"
 	ok "the GPU is in use" wait_for 10 says hold READY

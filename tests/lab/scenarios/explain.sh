@@ -3,7 +3,6 @@
 #: modules = p2pdma_export vfio_pci vfio_iommu_type1 dummy
 #: needs = explain_register explain_limits explain_node explain_end rdma_link
 #: iommu = on
-#: kernel = distribution
 #: timeout = 120
 exporter=$(bdf_of exporter)
 ok "soft-RoCE comes up" rxe_up nic
@@ -20,10 +19,15 @@ done
 for limit in memlock open-files system-files mappings address-space privilege sandbox cgroup devices; do
 	TAP_LABEL=$limit tap explain_limits $limit rxe0 "$exporter/2"
 done
+if can_inject; then
+	TAP_LABEL=memory tap explain_limits memory rxe0 "$exporter/2"
+fi
 [ -e /sys/class/net/dummy0 ] || ip link add dummy0 type dummy
 ok "soft-RoCE comes up on no device" rxe_up dummy0 rxe1
 LENT=$(bdf_of port1)
-export LENT
+DRIVERLESS=0000:00:00.0
+export LENT DRIVERLESS
+fails "the host bridge has no driver" [ -e "/sys/bus/pci/devices/$DRIVERLESS/driver" ]
 TAP_LABEL=function tap explain_register function rxe1 "$exporter/2"
 
 spawn hold explain_end nic rxe0 "$exporter/2"

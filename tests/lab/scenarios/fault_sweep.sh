@@ -11,11 +11,6 @@ exporter=$(bdf_of exporter)
 ok "the exporter binds" bind "$exporter" p2pdma_export
 ok "the edu importer binds" bind "$(bdf_of edu0)" p2pdma_edu
 ok "soft-RoCE comes up" rxe_up nic
-for fault in failslab fail_page_alloc fail_usercopy; do
-	echo N >/sys/kernel/debug/$fault/task-filter
-	echo 0 >/sys/kernel/debug/$fault/verbose
-	[ ! -e /sys/kernel/debug/$fault/ignore-gfp-wait ] || echo N >/sys/kernel/debug/$fault/ignore-gfp-wait
-	[ ! -e /sys/kernel/debug/$fault/min-order ] || echo 0 >/sys/kernel/debug/$fault/min-order
-done
+ok "faults can be injected" can_inject
 tap fault_sweep "/dev/p2pdma/$exporter" "/dev/p2pdma-edu/$(bdf_of edu0)" rxe0
 ok "the function unbinds" unbind "$exporter"

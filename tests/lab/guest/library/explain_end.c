@@ -8,7 +8,7 @@
  *	memory	the function is unplugged, in the same way
  *	slot	so it is, and another device comes into its slot
  *	nic	that of the RDMA device is unplugged
- *	gpu	that of the DRM device of node $GPU
+ *	gpu	that of the DRM device $GPU
  */
 #include <libdrm/drm.h>
 #include <fcntl.h>
@@ -123,7 +123,11 @@ static void test_memory(const char *ends, const char *says)
 {
 	struct p2pdma_buffer *buffer = lab_buffer(0, 0);
 	char path[80], function[64];
+	struct exporter exporter;
+	struct slice slice;
 
+	snprintf(path, sizeof(path), "export:%s", p2pdma_provider_name(lab.provider));
+	must(exporter_open(path, &exporter), path);
 	snprintf(function, sizeof(function), "/sys/bus/pci/devices/%s",
 		 p2pdma_provider_function(lab.provider));
 	snprintf(path, sizeof(path), "%s%s", function, ends);
@@ -136,17 +140,28 @@ static void test_memory(const char *ends, const char *says)
 	ask_register(p2pdma_buffer_fd(buffer));
 	request.provider = p2pdma_provider_unique_name(lab.provider);
 	explained(try_register(MR_IOCTL), -ENODEV, P2PDMA_CAUSE_DEVICE_GONE, SEEN, says);
+	request.operation = P2PDMA_OPERATION_MAP;
+	explained(try_map(request.fd), -ENODEV, P2PDMA_CAUSE_DEVICE_GONE, SEEN, says);
+	request.operation = P2PDMA_OPERATION_EXPORT;
+	explained(exporter_slice(&exporter, 0, SLICE, 0, &slice), -ENODEV, P2PDMA_CAUSE_DEVICE_GONE,
+		  SEEN, says);
+	exporter_close(&exporter);
 	p2pdma_buffer_free(buffer);
 }
 
 static void test_gpu(void)
 {
 	struct drm_mode_create_dumb dumb = {.width = 64, .height = 64, .bpp = 32};
-	const char *node = getenv("GPU");
-	int fd = (int)must(open(node, O_RDWR | O_CLOEXEC), node);
+	const char *name = getenv("GPU");
+	char path[64];
+	int fd;
 
+	snprintf(path, sizeof(path), "/dev/dri/%s", name);
+	fd = (int)must(open(path, O_RDWR | O_CLOEXEC), path);
 	must(call(fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb), "an object of the GPU");
-	wait_for_end(node);
+	/* What is left of it last. */
+	snprintf(path, sizeof(path), "/sys/class/drm/%s", name);
+	wait_for_end(path);
 	ask_register(-1);
 	request.operation = P2PDMA_OPERATION_GEM_ALLOCATE;
 	request.device_fd = fd;
@@ -167,6 +182,11 @@ static void test_nic(const char *device)
 	r = try_register(MR_IOCTL);
 	explained(r, -EIO, P2PDMA_CAUSE_NIC_GONE, SEEN, "has gone");
 	told(try_library(buffer), -EIO, "the RDMA device", "library_says_nic_gone");
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_REGISTER_MEMORY;
+	request.iova = (uintptr_t)path;
+	request.length_bytes = sizeof(path);
+	explained(try_register_memory(), -EIO, P2PDMA_CAUSE_NIC_GONE, SEEN, "has gone");
 	p2pdma_buffer_free(buffer);
 }
 

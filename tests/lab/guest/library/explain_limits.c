@@ -12,6 +12,7 @@
  *	sandbox		a seccomp filter before the RDMA device
  *	cgroup		rdma.max
  *	devices		device rules of the cgroup, as containers have them
+ *	memory		the kernel's own: an allocation of it fails, by fault injection
  *
  * The provider of mappings and address-space may be a pool of p2pmem.
  */
@@ -309,6 +310,9 @@ static void test_cgroup(void)
 	ask_register(p2pdma_buffer_fd(buffer));
 	explained(try_register(MR_IOCTL), -EAGAIN, P2PDMA_CAUSE_CGROUP, LIKELY,
 		  "has no objects of");
+	ask_memory(text);
+	request.length_bytes = sizeof(text);
+	explained(try_register_memory(), -EAGAIN, P2PDMA_CAUSE_CGROUP, LIKELY, "has no objects of");
 	close_cgroup();
 	p2pdma_buffer_free(buffer);
 }
@@ -356,6 +360,35 @@ static void test_devices(void)
 	close_cgroup();
 }
 
+/* A registration in which the @nth chance to fail is taken: an allocation, a copy from the program. */
+static int register_with_fault(int faults, unsigned int nth)
+{
+	char text[16];
+	int r, length = snprintf(text, sizeof(text), "%u", nth);
+
+	must(pwrite(faults, text, (size_t)length, 0), "fail-nth");
+	r = try_register(MR_IOCTL);
+	/* This may be what meets the fault. */
+	while (pwrite(faults, "0", 1, 0) != 1)
+		;
+	return r;
+}
+
+static void test_memory(void)
+{
+	int faults = (int)must(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC), "fail-nth");
+	struct p2pdma_buffer *buffer = lab_buffer(0, 0);
+	int r = 0;
+
+	ask_register(p2pdma_buffer_fd(buffer));
+	for (unsigned int nth = 1; nth < 100 && r != -ENOMEM; nth++)
+		r = register_with_fault(faults, nth);
+	close(faults);
+	explained(r, -ENOMEM, P2PDMA_CAUSE_NO_MEMORY, LIKELY, "has no room for another");
+	tap_ok(!try_register(MR_IOCTL), "with_memory_all_is_well", 0);
+	p2pdma_buffer_free(buffer);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -371,6 +404,7 @@ int main(int argc, char **argv)
 		{"sandbox", test_sandbox},
 		{"cgroup", test_cgroup},
 		{"devices", test_devices},
+		{"memory", test_memory},
 	};
 
 	if (argc != 4)

@@ -3,13 +3,13 @@
  * explain_node PART RDMADEV PROVIDER: what stands between a program and a driver, and what the library
  * says of it. PARTs are
  *
- *	export	nodes of p2pdma_export: without rights, without a driver
+ *	export	nodes of p2pdma_export: without rights, without a driver, during a reset
  *	vfio	a group that somebody else has
  *	nic	the RDMA device's own descriptor, and DMA handles
  *	memory	makers of system memory: files that may not be so large, what is none of them
  *	pool	a pool of p2pmem: mapped as it can't be, and after its driver has let go, which it
  *		makes it do
- *	drm	vgem's render node $NODE
+ *	drm	vgem's nodes $CARD and $NODE
  */
 #include <libdrm/drm.h>
 #include <fcntl.h>
@@ -21,11 +21,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 #include "library/explain.h"
 
 #define NOBODY 65534
 #define STALE  "/dev/stale"
+#define HEAP   "/dev/dma_heap/system"
 
 static int try_new(uint32_t backend)
 {
@@ -54,6 +56,29 @@ static int try_open(const char *node)
 	return 0;
 }
 
+/* Resets the function in a child; what an export meanwhile says. */
+static void test_reset(void)
+{
+	char reset[80];
+	int r, status = 0;
+	pid_t child;
+
+	snprintf(reset, sizeof(reset), "/sys/bus/pci/devices/%s/reset",
+		 p2pdma_provider_function(lab.provider));
+	child = (pid_t)must(fork(), "a child");
+	if (!child)
+		_exit(write_file(reset, "1") ? 1 : 0);
+	do
+		r = try_new(P2PDMA_BACKEND_EXPORT);
+	while (!r && !waitpid(child, &status, WNOHANG));
+	told(r, -EBUSY, "is being reset or suspended", "library_says_reset");
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_EXPORT;
+	explained(r, -EBUSY, P2PDMA_CAUSE_BUSY, LIKELY, "is being reset or suspended");
+	must(waitpid(child, &status, 0) == child && !status ? 0 : -EIO, reset);
+	tap_ok(!try_new(P2PDMA_BACKEND_EXPORT), "after_it_all_is_well", 0);
+}
+
 static void test_export(void)
 {
 	char node[64];
@@ -74,6 +99,7 @@ static void test_export(void)
 		  "its driver has let go");
 	unlink(STALE);
 	told(try_new(P2PDMA_BACKEND_VFIO), -EOPNOTSUPP, "vfio", "library_says_not_bound");
+	test_reset();
 }
 
 static void test_vfio(void)
@@ -147,6 +173,11 @@ static void test_memory(void)
 	explained(call(request.device_fd, DMA_HEAP_IOCTL_ALLOC, &data), -ENOTTY,
 		  P2PDMA_CAUSE_NOT_DEVICE, SEEN, "is no DMA-BUF heap");
 	close(request.device_fd);
+	request.device_fd = (int)must(open(HEAP, O_RDWR | O_CLOEXEC), HEAP);
+	request.length_bytes = data.len = 0;
+	explained(call(request.device_fd, DMA_HEAP_IOCTL_ALLOC, &data), -EINVAL, P2PDMA_CAUSE_RANGE,
+		  SEEN, "aren't a multiple of the page size");
+	close(request.device_fd);
 }
 
 static int map_pool(off_t offset)
@@ -185,13 +216,29 @@ static void test_pool(void)
 static void test_drm(void)
 {
 	struct drm_mode_create_dumb dumb = {.width = 64, .height = 64, .bpp = 32};
-	const char *node = getenv("NODE");
+	const char *node = getenv("NODE"), *card = getenv("CARD");
+	struct drm_prime_handle prime = {0};
 
 	ask_register(-1);
 	request.operation = P2PDMA_OPERATION_GEM_ALLOCATE;
 	request.device_fd = (int)must(open(node, O_RDWR | O_CLOEXEC), node);
 	explained(call(request.device_fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb), -EACCES,
 		  P2PDMA_CAUSE_PERMISSION, SEEN, "on its primary node");
+	request.operation = P2PDMA_OPERATION_GEM_QUERY;
+	explained(call(request.device_fd, DRM_IO(DRM_COMMAND_END - 1), NULL), -EINVAL,
+		  P2PDMA_CAUSE_NO_METHOD, LIKELY, "vgem of this kernel has no such call");
+	request.operation = P2PDMA_OPERATION_GEM_IMPORT;
+	request.fd = prime.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	explained(call(request.device_fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime), -EINVAL,
+		  P2PDMA_CAUSE_NOT_DMABUF, SEEN, "is no DMABUF");
+	close(prime.fd);
+	close(request.device_fd);
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_GEM_ALLOCATE;
+	request.device_fd = (int)must(open(card, O_RDWR | O_CLOEXEC), card);
+	request.length_bytes = dumb.width = 0;
+	explained(call(request.device_fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb), -EINVAL,
+		  P2PDMA_CAUSE_RANGE, SEEN, "aren't a multiple of the page size");
 	close(request.device_fd);
 }
 

@@ -7,7 +7,7 @@
  *	import		what the importer can't: its library, its rights, revocation
  *	export		exporting and mapping
  *	path		a provider that the importer can't reach
- *	function	an RDMA device on no PCI function, until it is lent $LENT
+ *	function	an RDMA device on no PCI function, until it is lent $LENT; $DRIVERLESS is no help
  *	driver		an RDMA device whose driver registers no DMABUF at all
  */
 #include <fcntl.h>
@@ -24,9 +24,23 @@
 #define REVOCABLE "/sys/module/rdma_rxe/parameters/dmabuf_revocable"
 #define ATOMICS	  "/sys/module/rdma_rxe/parameters/dmabuf_atomics"
 
+/* The mapping that the request describes; what succeeds is undone. */
+static int try_map(void)
+{
+	int protection = PROT_READ | (request.access & P2PDMA_MAP_WRITE ? PROT_WRITE : 0);
+	void *address = mmap(NULL, request.length_bytes, protection, MAP_SHARED, request.fd,
+			     (off_t)request.offset_bytes);
+
+	if (address == MAP_FAILED)
+		return -errno;
+	munmap(address, request.length_bytes);
+	return 0;
+}
+
 static void test_descriptors(int fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct p2pdma_buffer *buffer = NULL;
 	int ends[2] = {-1, -1};
 
 	ask_register(999);
@@ -38,6 +52,11 @@ static void test_descriptors(int fd)
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "sockets");
 	request.fd = ends[0];
 	explained(try_register(MR_IOCTL), -EINVAL, P2PDMA_CAUSE_NOT_DMABUF, SEEN, "but a socket");
+	request.operation = P2PDMA_OPERATION_MAP;
+	explained(try_map(), -ENODEV, P2PDMA_CAUSE_NOT_DMABUF, SEEN, "but a socket");
+	told(p2pdma_buffer_adopt(lab.context, ends[0], NULL, &buffer), -EINVAL, "but a socket",
+	     "library_says_no_dmabuf");
+	request.operation = P2PDMA_OPERATION_REGISTER;
 	close(ends[0]);
 	close(ends[1]);
 	request.fd = memfd_create("lab", MFD_CLOEXEC);
@@ -83,6 +102,9 @@ static void test_access(int fd)
 	buffer = lab_buffer(SLICE, P2PDMA_BUFFER_READ_ONLY);
 	ask_register(p2pdma_buffer_fd(buffer));
 	explained(try_register(MR_IOCTL), -EACCES, P2PDMA_CAUSE_READ_ONLY, SEEN, "is read-only");
+	request.operation = P2PDMA_OPERATION_MAP;
+	request.access = P2PDMA_MAP_READ | P2PDMA_MAP_WRITE;
+	explained(try_map(), -EACCES, P2PDMA_CAUSE_READ_ONLY, SEEN, "is read-only");
 	p2pdma_buffer_free(buffer);
 }
 
@@ -105,6 +127,11 @@ static void test_addresses(struct p2pdma_buffer *buffer)
 	request.iova = (uintptr_t)read_only;
 	explained(try_register_memory(), -EFAULT, P2PDMA_CAUSE_NOT_MAPPED, SEEN,
 		  "may not be written");
+	request.access = IBV_ACCESS_REMOTE_WRITE;
+	explained(try_register_memory(), -EINVAL, P2PDMA_CAUSE_ACCESS, SEEN, "LOCAL_WRITE");
+	request.access = MR_ALL_ACCESS;
+	request.iova = UINT64_MAX - 0xfff;
+	explained(try_register_memory(), -EINVAL, P2PDMA_CAUSE_RANGE, SEEN, "address space");
 	munmap(read_only, SLICE);
 }
 
@@ -199,17 +226,6 @@ static int try_export(uint32_t bar, uint64_t offset, uint64_t length)
 	return r;
 }
 
-static int try_map(void)
-{
-	void *address = mmap(NULL, request.length_bytes, PROT_READ, MAP_SHARED, request.fd,
-			     (off_t)request.offset_bytes);
-
-	if (address == MAP_FAILED)
-		return -errno;
-	munmap(address, request.length_bytes);
-	return 0;
-}
-
 static void test_export(void)
 {
 	uint32_t bar = p2pdma_provider_bar(lab.provider);
@@ -260,6 +276,9 @@ static void test_function(void)
 	explained(try_register(MR_IOCTL), -EOPNOTSUPP, P2PDMA_CAUSE_NIC_FUNCTION, SEEN,
 		  "is on no PCI function");
 	told(try_library(buffer), -EOPNOTSUPP, "is on no PCI function", "library_says_function");
+	must(write_file(LENT, getenv("DRIVERLESS")), LENT);
+	explained(try_register(MR_IOCTL), -EOPNOTSUPP, P2PDMA_CAUSE_NIC_FUNCTION, SEEN,
+		  "has no driver");
 	must(write_file(LENT, getenv("LENT")), LENT);
 	tap_ok(!try_library(buffer), "what_it_advises_helps", 0);
 	p2pdma_buffer_free(buffer);
