@@ -78,7 +78,10 @@ static void holder_idle(void *data, struct holder *holder)
 static bool may_see(const struct server *server, const struct client *client,
 		    const struct wire_event_monitor *event)
 {
-	return !event->lease_id || event->uid == client->holder->subject.uid ||
+	/* Of a denial there is no lease. */
+	bool is_somebodys = event->lease_id || event->type == WIRE_MONITOR_LEASE_DENIED;
+
+	return !is_somebodys || event->uid == client->holder->subject.uid ||
 	       policy_is_admin(server->broker.policy, &client->holder->subject);
 }
 

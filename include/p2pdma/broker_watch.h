@@ -79,7 +79,7 @@ P2PDMA_API int p2pdma_policy_test(struct p2pdma_context *context,
 /*
  * What p2pd does, as it happens. A monitor has a connection of its own, so that one that isn't
  * read loses events and endangers no lease. It connects again by itself and then says
- * P2PDMA_MONITOR_LOST.
+ * P2PDMA_MONITOR_LOST. Of leases and denials of other users only administrators hear.
  */
 struct p2pdma_monitor;
 
