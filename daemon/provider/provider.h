@@ -67,6 +67,7 @@ struct device {
 	bool is_kept;	  /* beyond this process, as far as is known */
 	/* Why it settles for so long that somebody may have to do something; "": nobody has. */
 	char trouble[WIRE_TEXT_SIZE];
+	const char *trouble_for_users; /* the same where it names somebody; NULL: it doesn't */
 	struct list providers;
 };
 

@@ -46,10 +46,21 @@ static bool list_is_sound(struct request *request, struct selector *ret_selector
 	return false;
 }
 
-static void fill_provider(struct wire_provider *ret_record, const struct provider *provider)
+/* What is wrong with it, as far as this user may know whose fault that is; "": nothing. */
+static const char *trouble_of(const struct provider *provider, bool is_admin)
+{
+	const struct device *device = provider->device;
+
+	if (!device || !*device->trouble)
+		return "";
+	return is_admin || !device->trouble_for_users ? device->trouble : device->trouble_for_users;
+}
+
+static void fill_provider(struct wire_provider *ret_record, const struct provider *provider,
+			  bool is_admin)
 {
 	const struct identity *identity = &provider->identity;
-	bool has_trouble = provider->device && *provider->device->trouble;
+	const char *trouble = trouble_of(provider, is_admin);
 	struct slices_summary summary;
 
 	slices_summarize(&provider->slices, &summary);
@@ -57,12 +68,12 @@ static void fill_provider(struct wire_provider *ret_record, const struct provide
 	wire_text_set(ret_record->name, sizeof(ret_record->name), identity->name);
 	wire_text_set(ret_record->driver, sizeof(ret_record->driver), provider->driver);
 	wire_text_set(ret_record->cause, sizeof(ret_record->cause),
-		      has_trouble ? provider->device->trouble : provider->cause);
+		      *trouble ? trouble : provider->cause);
 	ret_record->backend = identity->backend;
 	ret_record->force = provider->device ? provider->device->ops->force : 0;
 	if (provider->is_draining)
 		ret_record->flags |= WIRE_PROVIDER_DRAINING;
-	if (!provider->device || provider->is_gone || has_trouble)
+	if (!provider->device || provider->is_gone || *trouble)
 		ret_record->flags |= WIRE_PROVIDER_UNAVAILABLE;
 	ret_record->nr_leases = provider->nr_leases;
 	ret_record->size_bytes = provider->slices.size_bytes;
@@ -79,6 +90,7 @@ void request_providers(struct request *request)
 {
 	struct page page = {.head.record_bytes = sizeof(struct wire_provider)};
 	struct broker *broker = &request->server->broker;
+	bool is_admin = policy_is_admin(broker->policy, &request->client->holder->subject);
 	struct wire_provider record;
 	struct selector selector;
 	uint64_t last = 0;
@@ -93,7 +105,7 @@ void request_providers(struct request *request)
 			page.head.next_cursor = last;
 			break;
 		}
-		fill_provider(&record, provider);
+		fill_provider(&record, provider, is_admin);
 		page_add(&page, &record);
 		last = provider->serial;
 	}

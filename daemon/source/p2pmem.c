@@ -222,6 +222,8 @@ int source_p2pmem_new(struct broker *broker, int sysfs_fd, const struct pci_func
 	p2pmem->device.fd = -1;
 	/* What holders have doesn't depend on this process. */
 	p2pmem->device.is_kept = true;
+	p2pmem->device.trouble_for_users =
+		"a lease is over, and more of its memory is still out than the driver may have";
 	list_init(&p2pmem->device.link);
 	list_init(&p2pmem->device.providers);
 	p2pmem->broker = broker;

@@ -8,8 +8,9 @@ import signal
 import sys
 import time
 import unittest
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import p2pd_run
 import p2pd_wire as wire
@@ -26,6 +27,16 @@ def cpu_seconds(pid: int) -> float:
     with open(f"/proc/{pid}/stat", encoding="ascii") as handle:
         fields = handle.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def user(uid: int) -> Iterator[None]:
+    """Who connects in here is that user, as the kernel tells p2pd."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 class DaemonCase(unittest.TestCase):

@@ -27,12 +27,17 @@ BACKENDS = {"p2pdma_export": 1, "vfio-pci": 2}
 DRM, P2PMEM = 3, 4
 
 
-def enter() -> None:
-    """Goes on in namespaces where this process is root; where there can't be any the test is skipped."""
+def enter(has_users: bool = False) -> None:
+    """
+    Goes on in namespaces where this process is root; where there can't be any the test is skipped. With
+    has_users who is root already can be others there, too.
+    """
     if os.environ.get(INSIDE):
         return
     ways = [["unshare", "--user", "--map-root-user", "--net", "--mount"],
             ["unshare", "--net", "--mount"]]
+    if has_users:
+        ways.reverse()
     if shutil.which("unshare"):
         for way in ways:
             if subprocess.run([*way, "mount", "-t", "tmpfs", "none", "/sys"], check=False,

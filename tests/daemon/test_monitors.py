@@ -5,24 +5,12 @@
 import errno
 import os
 import struct
-from contextlib import contextmanager
-from typing import Iterator
 
 import daemon_case
 import p2pd_wire as wire
 
 ALICE, MALLORY = 4711, 4712
 GRANTED, ENDED, DENIED = 4, 6, 7
-
-
-@contextmanager
-def user(uid: int) -> Iterator[None]:
-    """Who connects in here is that user, as the kernel tells p2pd."""
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 class MonitorCase(daemon_case.DaemonCase):
@@ -36,7 +24,7 @@ class MonitorCase(daemon_case.DaemonCase):
 
     def client_of(self, uid: int) -> wire.Client:
         """A connection of that user."""
-        with user(uid):
+        with daemon_case.user(uid):
             return self.client()
 
     def monitor_of(self, uid: int) -> wire.Client:

@@ -5,6 +5,7 @@ is a file here, which the test writes as the kernel would."""
 
 import errno
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -34,6 +35,12 @@ unrevocable = yes
 """
 
 
+def can_be_others() -> bool:
+    """Are there other users in here?"""
+    with open("/proc/self/uid_map", encoding="ascii") as handle:
+        return int(handle.read().split()[2]) > 4711
+
+
 class PoolCase(daemon_case.DaemonCase):
     """A drive with a memory buffer."""
 
@@ -54,6 +61,7 @@ class PoolCase(daemon_case.DaemonCase):
         self.OPTIONS = {"program": "p2pd-discovery",
                         "environment": {"P2PD_FAKE_NODES": folder.name}}
         super().setUp()
+        self.daemon.root.chmod(0o755)
 
     def publish(self) -> None:
         """As the driver does when it binds."""
@@ -127,9 +135,10 @@ class Pool(PoolCase):
         self.until(lambda: not self.states())
         bob.release(self.lease(bob))
 
-    def listed(self) -> tuple[int, str]:
-        """Flags and cause of the pool."""
-        client = self.daemon.client()
+    def listed(self, uid: int = 0) -> tuple[int, str]:
+        """Flags and cause of the pool, as this user is told."""
+        with daemon_case.user(uid):
+            client = self.daemon.client()
         raw = client.list(wire.PROVIDERS, f"{NVME}/p2pmem")[0]
         client.close()
         values = wire.S_PROVIDER.unpack(raw[:wire.S_PROVIDER.size])
@@ -157,6 +166,11 @@ class Pool(PoolCase):
         self.assertIn(f"lease {lease.id} of user {os.getuid()} is over, and {131072 + 8192} of "
                       f"{SIZE} bytes are still out", cause)
         self.assertIn(cause, self.daemon.text())
+        if can_be_others():
+            flags, cause = self.listed(4711)
+            self.assertTrue(flags & 2)
+            self.assertIn("a lease is over", cause)
+            self.assertIsNone(re.search("[0-9]", cause), cause)
         self.daemon.config.write_text(POLICY.replace("128K", "136K"), encoding="ascii")
         os.kill(self.first_pid, signal.SIGHUP)
         self.until(lambda: not self.states())
@@ -254,5 +268,5 @@ class Limited(PoolCase):
 
 
 if __name__ == "__main__":
-    fake_machine.enter()
+    fake_machine.enter(has_users=True)
     daemon_case.main()

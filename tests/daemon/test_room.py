@@ -8,8 +8,6 @@ import os
 import re
 import signal
 import time
-from contextlib import contextmanager
-from typing import Iterator
 
 import daemon_case
 import p2pd_run
@@ -19,16 +17,6 @@ FIRST_UID = 100000
 MOST = 256
 # One of 32 is for administrators.
 FOR_USERS = MOST - MOST // 32
-
-
-@contextmanager
-def user(uid: int) -> Iterator[None]:
-    """Who connects in here is that user, as the kernel tells p2pd."""
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 class RoomCase(daemon_case.DaemonCase):
@@ -72,11 +60,11 @@ class Holders(RoomCase):
         clients, leases = [], []
         watching = self.client()
         for number in range(90):
-            with user(FIRST_UID + number // 50):
+            with daemon_case.user(FIRST_UID + number // 50):
                 clients.append(self.client())
         try:
             while len(leases) < MOST:
-                with user(FIRST_UID):
+                with daemon_case.user(FIRST_UID):
                     client = self.stranger()
                 leases.append(client.hello().acquire())
                 os.close(leases[-1].fd)
@@ -134,7 +122,7 @@ class Publications(RoomCase):
 
         with self.assertRaises(wire.Refused) as caught:
             for number in range(MOST // 50 + 1):
-                with user(FIRST_UID + number):
+                with daemon_case.user(FIRST_UID + number):
                     client = self.client()
                 publish(client, number)
         self.is_refused_for(caught.exception, "for another publication", "publications")
@@ -154,7 +142,7 @@ class Unread(RoomCase):
         request = wire.S_ACQUIRE.pack(b"*", b"", b"", 1, 3, 0, 0, 4096, 0, 0, 0, 0, 0)
         lazy = []
         for number in range(40):
-            with user(FIRST_UID + number // 4):
+            with daemon_case.user(FIRST_UID + number // 4):
                 lazy.append(self.client())
         for client in lazy:
             for serial in range(16):
@@ -177,7 +165,7 @@ class Unread(RoomCase):
         self.is_refused_for(refused, "for another lease on its way", "unread")
         admin.release(lease)
         # Nobody has looked yet who has read what: it is looked at when somebody wants more.
-        with user(FIRST_UID + 1000):
+        with daemon_case.user(FIRST_UID + 1000):
             other = self.client()
         other.release(other.acquire())
         for client in (*lazy, other):
@@ -199,7 +187,7 @@ class Idle(RoomCase):
     def test_metrics(self) -> None:
         """More connections than metrics may be on their way have asked, and read them; so may others."""
         for number in range(MOST // 2 + 8):
-            with user(FIRST_UID + number // 50):
+            with daemon_case.user(FIRST_UID + number // 50):
                 client = self.client(5)
             os.close(client.call(wire.STATS, bytes(8))[1])
 
@@ -209,7 +197,7 @@ class Usage(RoomCase):
 
     def test_who_is_told(self) -> None:
         """Administrators; everybody only where the configuration says so."""
-        with user(FIRST_UID):
+        with daemon_case.user(FIRST_UID):
             client = self.client()
         admin = self.client()
         for is_public in (False, True):
