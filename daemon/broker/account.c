@@ -254,6 +254,7 @@ const char *account_kind_name(enum account_kind kind)
 		[ACCOUNT_UNREAD_FDS] = "unread descriptors",
 		[ACCOUNT_PUBLISHED] = "published DMABUFs",
 		[ACCOUNT_CLOSING] = "descriptors being closed",
+		[ACCOUNT_MONITORS] = "monitors",
 	};
 
 	return (size_t)kind < ACCOUNT_NR_KINDS ? names[kind] : "unknown";

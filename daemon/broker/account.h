@@ -19,6 +19,7 @@ enum account_kind {
 	ACCOUNT_UNREAD_FDS,   /* descriptors in those queues and on their way */
 	ACCOUNT_PUBLISHED,    /* DMABUFs held for a publisher */
 	ACCOUNT_CLOSING,      /* descriptors that it sent and that aren't closed yet */
+	ACCOUNT_MONITORS,     /* connections that hear of what happens */
 	ACCOUNT_NR_KINDS,
 };
 

@@ -23,6 +23,24 @@
 #include "linger.h"
 #include "report/log.h"
 
+int client_monitor(struct client *client, bool is_on)
+{
+	struct server *server = client->server;
+	struct account *account = client->holder->account;
+	bool was_on = !list_is_empty(&client->link_of_monitors);
+	int r = 0;
+
+	if (is_on && !was_on) {
+		r = account_charge(&server->broker.accounts, account, ACCOUNT_MONITORS, 1);
+		if (!r)
+			list_append(&server->monitors, &client->link_of_monitors);
+	} else if (!is_on && was_on) {
+		list_remove(&client->link_of_monitors);
+		account_discharge(account, ACCOUNT_MONITORS, 1);
+	}
+	return r;
+}
+
 /* -- the end -- */
 
 void client_doom(struct client *client, const char *why)
@@ -37,7 +55,7 @@ void client_doom(struct client *client, const char *why)
 	event_del(client->readable);
 	if (client->writable)
 		event_del(client->writable);
-	list_remove(&client->link_of_monitors);
+	client_monitor(client, false);
 	list_remove(&client->link);
 	list_append(&client->server->doomed, &client->link);
 	event_active(client->server->reaper, EV_TIMEOUT, 0);
@@ -52,7 +70,7 @@ void client_free(struct client *client)
 	intake_forget(client);
 	deferred_forget(client);
 	deadlines_clear(&server->client_deadlines, &client->deadline);
-	list_remove(&client->link_of_monitors);
+	client_monitor(client, false);
 	list_remove(&client->link);
 	event_free(client->readable);
 	if (client->pause)

@@ -45,6 +45,8 @@ void client_taken(struct client *client, struct message *message, int error);
 void client_doom(struct client *client, const char *why);
 /* Now. */
 void client_free(struct client *client);
+/* It hears of what happens, or not. -EDQUOT: its user has as many that do as one may have. */
+int client_monitor(struct client *client, bool is_on);
 
 /* The alarm of the server for this heap of deadlines went off. */
 void client_deadlines_due(struct server *server);

@@ -71,6 +71,8 @@ static const struct key keys[] = {
 	       NULL, "a number from 1 to 1000000"),
 	DAEMON("max-published", KIND_NUMBER, limits.most[ACCOUNT_PUBLISHED], 1, UINT64_MAX, true,
 	       NULL, A_COUNT),
+	DAEMON("max-monitors", KIND_NUMBER, limits.most[ACCOUNT_MONITORS], 1, UINT64_MAX, true,
+	       NULL, A_COUNT),
 	DAEMON("requests-per-second", KIND_NUMBER_32, limits.requests_per_s, 1, 1000000, true, NULL,
 	       "a number from 1 to 1000000, or unlimited"),
 	DAEMON("requests-burst", KIND_NUMBER_32, limits.requests_burst, 1, 1000000, false, NULL,

@@ -31,6 +31,7 @@ static const struct policy_settings default_settings = {
 					[ACCOUNT_UNREAD_FDS] = 64,
 					[ACCOUNT_PUBLISHED] = 64,
 					[ACCOUNT_CLOSING] = 4,
+					[ACCOUNT_MONITORS] = 16,
 				},
 			.requests_per_s = 20000,
 			.requests_burst = 20000,

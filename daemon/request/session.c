@@ -97,9 +97,12 @@ void request_monitor(struct request *request)
 		request_refuse(request, -EINVAL, "MONITOR is switched with 0 or 1");
 		return;
 	}
-	list_remove(&request->client->link_of_monitors);
-	if (monitor->is_on)
-		list_append(&request->server->monitors, &request->client->link_of_monitors);
+	if (client_monitor(request->client, monitor->is_on)) {
+		request_refuse(request, -EDQUOT,
+			       "user %" PRIu32 " has as many monitors as one may have",
+			       (uint32_t)request->client->holder->subject.uid);
+		return;
+	}
 	client_reply(request->client, &request->header, NULL, 0, -1);
 }
 

@@ -132,7 +132,8 @@ struct p2pdma_monitor_event {
  *
  * Blocking: up to the context's broker_timeout_ms. Threads: any. Kernel: a socket. Since: 0.1
  *
- * Return: 0, or -EINVAL; -ENOMEM, -EMFILE; those of every call on the broker
+ * Return: 0, or -EINVAL; -ENOMEM, -EMFILE; -EDQUOT when this user has as many as p2pd's policy
+ * lets one have; those of every call on the broker
  */
 P2PDMA_API int p2pdma_monitor_new(struct p2pdma_context *context,
 				  struct p2pdma_monitor **ret_monitor);

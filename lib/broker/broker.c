@@ -300,15 +300,9 @@ void broker_tick(struct broker *broker)
 static void take_hello(struct broker *broker, const struct message *message)
 {
 	struct wire_hello_reply reply;
-	struct wire_failure failure;
-	int error = message->header.error;
 
-	if (error) {
-		if (wire_load(message, &failure, sizeof(failure), sizeof(failure), 0) ||
-		    !wire_text_is_sound(failure.cause, sizeof(failure.cause)))
-			failure.cause[0] = '\0';
-		broker_break(broker, error, "p2pd refuses this program: %s",
-			     failure.cause[0] ? failure.cause : error_name(error));
+	if (message->header.error) {
+		broker_refused(broker, message);
 		return;
 	}
 	if (wire_load(message, &reply, sizeof(reply), sizeof(reply), 0) ||

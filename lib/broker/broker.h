@@ -152,6 +152,8 @@ void broker_lease_linked(struct broker *broker, struct broker_lease *lease);
 /* Something may have been added that the connection of now doesn't have. */
 void broker_resume(struct broker *broker);
 void broker_restore_reply(struct broker *broker, const struct message *reply);
+/* The connection ends, for the reason that p2pd gives. */
+void broker_refused(struct broker *broker, const struct message *reply);
 void broker_lost_all(struct broker *broker);
 
 /* call.c: block, with no lock held. */

@@ -198,6 +198,18 @@ static bool publish_reply(struct broker *broker, const struct message *reply)
 	return true;
 }
 
+void broker_refused(struct broker *broker, const struct message *reply)
+{
+	int error = reply->header.error;
+	struct wire_failure failure;
+
+	if (wire_load(reply, &failure, sizeof(failure), sizeof(failure), 0) ||
+	    !wire_text_is_sound(failure.cause, sizeof(failure.cause)))
+		failure.cause[0] = '\0';
+	broker_break(broker, error, "p2pd refuses this program: %s",
+		     failure.cause[0] ? failure.cause : error_name(error));
+}
+
 void broker_restore_reply(struct broker *broker, const struct message *reply)
 {
 	uint16_t opcode = reply->header.opcode & (uint16_t)~WIRE_REPLY;
@@ -212,9 +224,11 @@ void broker_restore_reply(struct broker *broker, const struct message *reply)
 		is_up(broker);
 		broker_monitor_up(broker->monitor);
 		return;
+	} else if (reply->header.error) {
+		broker_refused(broker, reply);
+		return;
 	} else {
-		broker_break(broker, reply->header.error ? reply->header.error : -EPROTO,
-			     "p2pd doesn't let this program watch");
+		broker_break(broker, -EPROTO, "p2pd's answer makes no sense");
 		return;
 	}
 	broker_restore(broker);

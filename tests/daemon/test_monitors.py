@@ -5,6 +5,7 @@
 import errno
 import os
 import struct
+import subprocess
 
 import daemon_case
 import p2pd_wire as wire
@@ -58,6 +59,53 @@ class Others(MonitorCase):
         admin.drain("*", True)
         self.assertEqual([event[0] for event in self.heard(other)], [3])
         admin.drain("*", False)
+
+
+class Many(MonitorCase):
+    """Each event is a packet for each of its user's monitors, and everybody waits for that."""
+
+    def switch(self, client: wire.Client, is_on: bool) -> None:
+        """As MONITOR does."""
+        client.call(wire.MONITOR, struct.pack("<II", is_on, 0))
+
+    def test_as_many_as_one_may_have(self) -> None:
+        """One more is refused, and counts when another is switched off or has gone; root has no limit."""
+        monitors = [self.monitor_of(ALICE) for _ in range(16)]
+        more = self.client_of(ALICE)
+        self.assertIn("as many monitors as one may have",
+                      self.refused(errno.EDQUOT, self.switch, more, True))
+        # On is on: it counts once.
+        self.switch(monitors[0], True)
+        self.monitor_of(MALLORY)
+        for uid in [0] * 20:
+            self.monitor_of(uid)
+        self.switch(monitors[0], False)
+        self.switch(more, True)
+        self.refused(errno.EDQUOT, self.switch, monitors[0], True)
+        monitors[1].close()
+        self.until(lambda: self.status()[0] == len(self.opened) - 1)
+        self.switch(monitors[0], True)
+        # One that is dropped.
+        monitors[2].send_raw(b"no message")
+        self.hung_up(monitors[2])
+        self.monitor_of(ALICE)
+        self.refused(errno.EDQUOT, self.switch, self.client_of(ALICE), True)
+        for client in self.opened:
+            client.close()
+        self.is_clean()
+
+    def test_told_by_p2pctl(self) -> None:
+        """With p2pd's sentence."""
+        for _ in range(16):
+            self.monitor_of(ALICE)
+
+        def run() -> None:
+            done = subprocess.run(
+                [str(daemon_case.BUILD / "cli/p2pctl"), "--timeout", "1s", "monitor"], check=False,
+                stderr=subprocess.PIPE, env=dict(os.environ, P2PDMA_SOCKET=self.daemon.path))
+            assert done.returncode == 6, done
+            assert b"user 4711 has as many monitors as one may have" in done.stderr, done
+        self.as_user(ALICE, run)
 
 
 if __name__ == "__main__":

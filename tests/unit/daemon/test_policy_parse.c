@@ -26,6 +26,7 @@ static void parse_every_setting_of_the_daemon(void **state)
 		 "max-unread-bytes = 64K\n"
 		 "max-unread-fds = 7\n"
 		 "max-published = unlimited\n"
+		 "max-monitors = 9\n"
 		 "requests-per-second = 100\n"
 		 "requests-burst = 200\n"
 		 "p2pmem-driver-bytes = 128K\n"
@@ -43,6 +44,7 @@ static void parse_every_setting_of_the_daemon(void **state)
 	assert_int_equal(s->limits.most[ACCOUNT_UNREAD_BYTES], 65536);
 	assert_int_equal(s->limits.most[ACCOUNT_UNREAD_FDS], 7);
 	assert_int_equal(s->limits.most[ACCOUNT_PUBLISHED], UINT64_MAX);
+	assert_int_equal(s->limits.most[ACCOUNT_MONITORS], 9);
 	assert_int_equal(s->limits.requests_per_s, 100);
 	assert_int_equal(s->limits.requests_burst, 200);
 	assert_int_equal(s->p2pmem_driver_bytes, 131072);

@@ -217,6 +217,8 @@ static void refuse_values_of_the_daemon(void **state)
 		"max-unread-fds = 0",
 		"max-unread-fds = 1000001",
 		"max-published = 0",
+		"max-monitors = 0",
+		"max-monitors = few",
 		"requests-per-second = 0",
 		"requests-per-second = 1000001",
 		"requests-burst = 0",
