@@ -72,21 +72,41 @@ static int write_all(int fd, const char *text, size_t size)
 	return 0;
 }
 
+/*
+ * In a folder that others write, too, there may be a link to a file that they may not write, and
+ * we may.
+ */
+static int open_new(const char *path, int *ret_fd)
+{
+	cleanup_fd int fd =
+		open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return -errno;
+	if (S_ISREG(status.st_mode) && status.st_nlink > 1)
+		return -EMLINK;
+	if (S_ISREG(status.st_mode) && ftruncate(fd, 0) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
 /* Whoever reads it finds the old text or the new one, whole. */
 static int write_file(const char *path, const char *text, size_t size)
 {
 	char beside[sizeof(((struct writing *)NULL)->path) + 8];
-	int fd, r;
+	int fd = -1, r;
 
 	snprintf(beside, sizeof(beside), "%s.new", path);
-	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
-	if (fd < 0)
-		return -errno;
-	/* It is there to be read by another user, whatever our umask is. */
-	fchmod(fd, 0644);
-	r = write_all(fd, text, size);
-	if (close(fd) < 0 && !r)
-		r = -errno;
+	r = open_new(beside, &fd);
+	if (!r) {
+		/* It is there to be read by another user, whatever our umask is. */
+		fchmod(fd, 0644);
+		r = write_all(fd, text, size);
+		if (close(fd) < 0 && !r)
+			r = -errno;
+	}
 	if (!r && rename(beside, path) < 0)
 		r = -errno;
 	if (r)

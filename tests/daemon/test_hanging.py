@@ -78,6 +78,47 @@ class Metrics(daemon_case.DaemonCase):
         self.assertEqual(self.daemon.process.wait(10), 0)
 
 
+class Links(daemon_case.DaemonCase):
+    """Somebody else may write in the folder, too, and p2pd may be root."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="p2pd-metrics-")
+        self.addCleanup(folder.cleanup)
+        self.file = Path(folder.name, "p2pd.prom")
+        self.beside = Path(folder.name, "p2pd.prom.new")
+        self.other = Path(folder.name, "other")
+        self.other.write_text("somebody's", encoding="ascii")
+        self.other.chmod(0o600)
+        self.link()
+        self.POLICY = p2pd_run.DEFAULT_POLICY.replace(
+            "[daemon]", f"[daemon]\nmetrics-file = {self.file}")
+        super().setUp()
+
+    def link(self) -> None:
+        """What they make there."""
+        self.beside.symlink_to(self.other)
+
+    def test_not_followed(self) -> None:
+        """Nothing is written through a link; it is removed, so that the next time there are metrics."""
+        self.until(lambda: f"{self.file} can't be written: {self.ERROR}" in self.daemon.text(), 10)
+        self.assertEqual(self.other.read_text("ascii"), "somebody's")
+        self.assertEqual(self.other.stat().st_mode & 0o777, 0o600)
+        self.assertFalse(os.path.lexists(self.beside))
+        self.assertFalse(os.path.lexists(self.file))
+        self.is_clean()
+
+    ERROR = "ELOOP"
+
+
+class HardLinks(Links):
+    """The same with a link of the other kind."""
+
+    ERROR = "EMLINK"
+
+    def link(self) -> None:
+        self.beside.hardlink_to(self.other)
+
+
 class StandardError(daemon_case.DaemonCase):
     """A pipe that nobody reads."""
 
