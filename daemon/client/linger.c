@@ -91,9 +91,11 @@ bool linger_take(struct client *client)
 	lingering->fd = client->fd;
 	lingering->account = account_ref(client->holder->account);
 	lingering->nr_fds = client->nr_sent_fds;
-	lingering->nr_texts = client->nr_texts;
+	/* What is queued never gets on its way. */
+	lingering->nr_texts =
+		client->nr_texts < lingering->nr_fds ? client->nr_texts : lingering->nr_fds;
+	client->nr_texts -= lingering->nr_texts;
 	client->nr_sent_fds = 0;
-	client->nr_texts = 0;
 	list_remove(&client->link_of_unread);
 	list_remove(&client->link_of_room);
 	list_append(&server->lingering, &lingering->link);

@@ -57,12 +57,20 @@ void client_discharge_fds(struct server *server, struct account *account, uint32
 	server->room.nr_texts -= nr_texts;
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 static void all_sent_are_settled(struct client *client)
 {
+	/* Which of those that are queued are metrics isn't noted: as many as can be. */
+	uint32_t nr_texts = least(client->nr_texts, client->nr_queued_fds);
+
 	client_discharge_fds(client->server, account_of(client), client->nr_sent_fds,
-			     client->nr_texts);
+			     client->nr_texts - nr_texts);
 	client->nr_sent_fds = 0;
-	client->nr_texts = 0;
+	client->nr_texts = nr_texts;
 	list_remove(&client->link_of_unread);
 	list_remove(&client->link_of_room);
 }

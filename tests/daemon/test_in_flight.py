@@ -5,6 +5,7 @@ there as it may open, and counts them by user."""
 
 import errno
 import os
+import re
 import select
 import signal
 import socket
@@ -185,6 +186,53 @@ class MetricsInFlight(InFlightCase):
         def again() -> None:
             os.close(self.daemon.client(3).call(wire.STATS, bytes(8))[1])
         self.as_user(100000, again)
+
+
+class QueuedMetrics(InFlightCase):
+    """Metrics that wait behind other answers count as well, also once those have been read."""
+
+    POLICY = InFlightCase.POLICY.replace("[daemon]", "[daemon]\nmax-unread-fds = 16")
+    OPTIONS = MetricsInFlight.OPTIONS
+    HALF = 64
+
+    def ask(self, client: wire.Client, opcode: int, body: bytes, count: int) -> None:
+        """So often, without reading."""
+        for serial in range(count):
+            client.send_raw(wire.packet(opcode, body, 100 + serial))
+
+    def on_their_way(self) -> int:
+        """Descriptors, without those that this asks with."""
+        client = self.daemon.client()
+        _, fd = client.call(wire.STATS, bytes(8))
+        client.close()
+        with os.fdopen(fd, encoding="ascii") as text:
+            return int(re.search(r"^p2pd_descriptors_unread (\d+)$", text.read(), re.M)[1]) - 1
+
+    def test_queue_is_behind(self) -> None:
+        """A second connection of the user has p2pd look at what the first one has read."""
+        self.daemon.root.chmod(0o755)
+        for uid in range(100000, 100006):
+            with daemon_case.user(uid):
+                lazy, other = self.client(), self.client()
+            before = self.on_their_way()
+            self.ask(lazy, wire.STATS, bytes(8), 1)
+            # More than the socket takes.
+            self.ask(lazy, wire.STATUS, b"", 600)
+            self.ask(lazy, wire.STATS, bytes(8), 15)
+            self.until(lambda n=before: self.on_their_way() >= min(n + 16, self.HALF))
+            os.kill(self.daemon.pid(), signal.SIGSTOP)
+            # This comes first, and with it the look.
+            self.ask(other, wire.STATS, bytes(8), 1)
+            while select.select([lazy.sock], [], [], 0)[0]:
+                fd = lazy.receive()[4]
+                if fd >= 0:
+                    os.close(fd)
+            os.kill(self.daemon.pid(), signal.SIGCONT)
+            self.assertTrue(select.select([other.sock], [], [], 20)[0])
+            self.assertLessEqual(self.on_their_way(), self.HALF)
+        for client in self.opened:
+            client.close()
+        self.is_clean()
 
 
 if __name__ == "__main__":
