@@ -3,7 +3,8 @@
  * Tar archives (POSIX ustar) of text that was written into memory.
  *
  * The first error is kept and the rest goes nowhere, so that whoever fills it need not look; the end
- * tells. A file that isn't whole is removed.
+ * tells. A file that isn't whole is removed, from the folder that it was made in: that may be
+ * somebody else's, who puts another one in its place meanwhile.
  */
 #include <err.h>
 #include <errno.h>
@@ -19,7 +20,8 @@
 #define BLOCK 512U
 
 struct bundle {
-	char *path;
+	char *file; /* its name in: */
+	int folder_fd;
 	int fd;
 	int error;
 	time_t when;
@@ -46,19 +48,44 @@ struct header {
 
 _Static_assert(sizeof(struct header) == BLOCK, "a block");
 
+static void bundle_free(struct bundle *bundle)
+{
+	if (bundle->folder_fd >= 0)
+		close(bundle->folder_fd);
+	free(bundle->file);
+	free(bundle);
+}
+
+static int open_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	int fd;
+
+	if (!folder)
+		errx(EXIT_FAILED, "out of memory");
+	fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	return fd;
+}
+
 int bundle_open(const char *path, struct bundle **ret_bundle)
 {
 	struct bundle *bundle = calloc(1, sizeof(*bundle));
+	const char *slash = strrchr(path, '/');
 
-	if (!bundle || !(bundle->path = strdup(path)))
+	if (!bundle || !(bundle->file = strdup(slash ? slash + 1 : path)))
 		errx(EXIT_FAILED, "out of memory");
 	bundle->when = time(NULL);
-	bundle->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	bundle->fd = -1;
+	bundle->folder_fd = open_folder(path);
+	if (bundle->folder_fd >= 0)
+		bundle->fd = openat(bundle->folder_fd, bundle->file,
+				    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (bundle->fd < 0) {
 		int r = -errno;
 
-		free(bundle->path);
-		free(bundle);
+		bundle_free(bundle);
 		return r;
 	}
 	*ret_bundle = bundle;
@@ -126,8 +153,7 @@ int bundle_close(struct bundle *bundle)
 		bundle->error = -errno;
 	r = bundle->error;
 	if (r)
-		unlink(bundle->path);
-	free(bundle->path);
-	free(bundle);
+		unlinkat(bundle->folder_fd, bundle->file, 0);
+	bundle_free(bundle);
 	return r;
 }

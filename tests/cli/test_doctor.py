@@ -10,9 +10,11 @@ import json
 import os
 import pty
 import re
+import socket
 import stat
 import subprocess
 import tarfile
+import time
 import unittest
 from pathlib import Path
 
@@ -258,6 +260,31 @@ class Bundle(Case):
         self.assertEqual(done.returncode, FAILED)
         self.assertIn("File too large", done.stderr)
         self.assertFalse(path.exists())
+
+    def test_folder_is_exchanged(self) -> None:
+        """Who owns the folder can fill the disk, and put a link in its place: nothing else is removed."""
+        folder, moved, other = (self.place / name for name in ("reports", "moved", "other"))
+        for each in (folder, other):
+            each.mkdir()
+        (other / "report.tar").write_text("somebody's")
+        silent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(silent.close)
+        silent.bind(str(self.place / "p2pd.sock"))
+        silent.listen(8)
+        process = subprocess.Popen(
+            ["sh", "-c", 'ulimit -f 8; trap "" XFSZ; exec "$@"', "sh", cli_case.program(),
+             "--timeout", "500ms", "doctor", "--bundle", str(folder / "report.tar")],
+            env=self.env() | {"P2PDMA_SOCKET": str(self.place / "p2pd.sock")},
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        # It is written while p2pd isn't heard of.
+        while not (folder / "report.tar").exists() and process.poll() is None:
+            time.sleep(0.001)
+        folder.rename(moved)
+        folder.symlink_to(other)
+        self.assertIn("File too large", process.communicate(timeout=60)[1])
+        self.assertEqual(process.returncode, FAILED)
+        self.assertEqual((other / "report.tar").read_text(), "somebody's")
+        self.assertEqual(list(moved.iterdir()), [])
 
 
 if __name__ == "__main__":
