@@ -142,6 +142,10 @@ void broker_release(struct broker *broker, struct lease *lease);
 void broker_ack(struct broker *broker, struct lease *lease);
 int broker_renew(struct broker *broker, struct lease *lease, const struct policy_subject *subject,
 		 uint64_t ttl_ms, struct cause *cause);
+/* Is there such a lease of this user's, and is this its token? */
+int broker_attach_check(struct broker *broker, const struct holder *holder,
+			const struct wire_attach *attach, struct lease **ret_lease,
+			struct cause *cause);
 int broker_attach(struct broker *broker, struct holder *holder, const struct wire_attach *attach,
 		  struct lease **ret_lease, struct cause *cause);
 

@@ -108,15 +108,29 @@ void broker_lease_move(struct broker *broker, struct lease *lease, struct holder
 		broker->ops->holder_idle(broker->data, before);
 }
 
-int broker_attach(struct broker *broker, struct holder *holder, const struct wire_attach *attach,
-		  struct lease **ret_lease, struct cause *cause)
+int broker_attach_check(struct broker *broker, const struct holder *holder,
+			const struct wire_attach *attach, struct lease **ret_lease,
+			struct cause *cause)
 {
 	struct lease *lease = lease_table_find(&broker->leases, attach->lease_id);
-	struct holder *before;
 
 	if (!lease || !token_is_same(lease->token, attach->token) ||
 	    lease->uid != holder->account->uid)
 		return broker_lease_missing(broker, attach->lease_id, cause);
+	*ret_lease = lease;
+	return 0;
+}
+
+int broker_attach(struct broker *broker, struct holder *holder, const struct wire_attach *attach,
+		  struct lease **ret_lease, struct cause *cause)
+{
+	struct lease *lease;
+	struct holder *before;
+	int r;
+
+	r = broker_attach_check(broker, holder, attach, &lease, cause);
+	if (r)
+		return r;
 	before = lease->holder;
 	if (before == holder) {
 		*ret_lease = lease;

@@ -3,13 +3,16 @@
  * Room: p2pd's descriptors as a whole.
  *
  * Users have a limit each, but somebody with a range of user namespaces' uids is as many users as they
- * like. So the table of descriptors has three parts, by number, since the lowest free one is always
+ * like. So the table of descriptors has four parts, by number, since the lowest free one is always
  * taken next:
  *
  *	0 ...        connections, holders that are watched, publications
  *	connection   no more connections of users: those that are there can still be granted leases
- *	holder       nothing of users any more: for administrators, who can end that, and for what
+ *	holder       nothing new of users: leases that are there can still be taken up
+ *	taken up     nothing of users any more: for administrators, who can end that, and for what
  *	             taking back needs, whoever's lease it is
+ *
+ * What waits to be sent has a place in it, too: beyond those of holders nothing of a user's waits.
  *
  * The kernel lets as many be in flight as the table has places. Of those, the last are for
  * administrators as well, and metrics, which anybody may ask for, are no more than half. What is in flight is
@@ -24,18 +27,20 @@
 #include "room.h"
 
 #define OF_CONNECTIONS 16 /* one of so many is for no connection */
-#define OF_HOLDERS     32 /* one of so many is for administrators */
+#define OF_HOLDERS     32 /* one of so many is for nothing new */
+#define OF_TAKEN_UP    64 /* one of so many is for administrators */
 #define LOOKED_AT      256
 
 static const char *const names[ROOM_NR_KINDS] = {
-	[ROOM_CONNECTION] = "connections",   [ROOM_HOLDER] = "holders",
-	[ROOM_PUBLICATION] = "publications", [ROOM_UNREAD] = "unread",
-	[ROOM_METRICS] = "metrics",
+	[ROOM_CONNECTION] = "connections", [ROOM_HOLDER] = "holders",
+	[ROOM_TAKEN_UP] = "taken-up",	   [ROOM_PUBLICATION] = "publications",
+	[ROOM_UNREAD] = "unread",	   [ROOM_METRICS] = "metrics",
 };
 
 static const char *const things[ROOM_NR_KINDS] = {
 	[ROOM_CONNECTION] = "for another connection",
 	[ROOM_HOLDER] = "to watch another holder of leases",
+	[ROOM_TAKEN_UP] = "to watch another holder of leases",
 	[ROOM_PUBLICATION] = "for another publication",
 	[ROOM_UNREAD] = "for another lease on its way",
 	[ROOM_METRICS] = "for more metrics on their way",
@@ -48,6 +53,7 @@ void room_init(struct room *room)
 	*room = (struct room){.nofile = INT_MAX,
 			      .connection = INT_MAX,
 			      .holder = INT_MAX,
+			      .taken_up = INT_MAX,
 			      .most_unread = UINT32_MAX,
 			      .most_texts = UINT32_MAX};
 	list_init(&room->unread);
@@ -56,6 +62,7 @@ void room_init(struct room *room)
 	room->nofile = (int)limit.rlim_cur;
 	room->connection = room->nofile - room->nofile / OF_CONNECTIONS;
 	room->holder = room->nofile - room->nofile / OF_HOLDERS;
+	room->taken_up = room->nofile - room->nofile / OF_TAKEN_UP;
 	room->most_unread = (uint32_t)room->holder;
 	room->most_texts = (uint32_t)room->nofile / 2;
 }
@@ -65,6 +72,8 @@ static uint32_t most_of(const struct room *room, enum room_kind kind)
 	switch (kind) {
 	case ROOM_CONNECTION:
 		return (uint32_t)room->connection;
+	case ROOM_TAKEN_UP:
+		return (uint32_t)room->taken_up;
 	case ROOM_UNREAD:
 		return room->most_unread;
 	case ROOM_METRICS:
@@ -76,9 +85,11 @@ static uint32_t most_of(const struct room *room, enum room_kind kind)
 
 int room_refuse(struct room *room, enum room_kind kind, struct cause *cause)
 {
+	bool is_worth_waiting = kind == ROOM_METRICS || kind == ROOM_TAKEN_UP;
+
 	room->nr_refused[kind]++;
-	/* Metrics are there again in a moment; what else there is stays. */
-	return cause_fail(cause, kind == ROOM_METRICS ? -EBUSY : -EDQUOT,
+	/* Metrics are there again in a moment, a lease for a while; what else there is stays. */
+	return cause_fail(cause, is_worth_waiting ? -EBUSY : -EDQUOT,
 			  "p2pd has no room %s: all users together have %u of its %d descriptors; "
 			  "its administrator can end some of that, or raise LimitNOFILE= of p2pd",
 			  things[kind], most_of(room, kind), room->nofile);

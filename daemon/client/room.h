@@ -13,7 +13,8 @@ struct client;
 /* What all users together may have of p2pd's descriptors; what each of them may is in its account. */
 enum room_kind {
 	ROOM_CONNECTION,
-	ROOM_HOLDER, /* a process that is watched */
+	ROOM_HOLDER,   /* a process that is watched */
+	ROOM_TAKEN_UP, /* the same, for leases that are there already */
 	ROOM_PUBLICATION,
 	ROOM_UNREAD,  /* a lease's descriptor on its way */
 	ROOM_METRICS, /* metrics on their way */
@@ -23,7 +24,8 @@ enum room_kind {
 struct room {
 	int nofile;	/* the size of p2pd's table */
 	int connection; /* numbers from there on are for no connection but administrators' */
-	int holder;	/* and from there on for nothing of anybody else */
+	int holder;	/* and from there on for nothing that is new */
+	int taken_up;	/* and from there on for nothing of anybody else */
 	uint32_t most_unread;
 	uint32_t most_texts;
 	uint32_t nr_unread; /* descriptors queued, or not known to be read */

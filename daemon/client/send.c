@@ -148,12 +148,26 @@ static void stall_begins(struct client *client)
 	client_deadlines_due(client->server);
 }
 
+/* A descriptor that waits keeps its place in p2pd's table. */
+static int check_room(struct client *client, int fd)
+{
+	struct server *server = client->server;
+	struct cause why;
+
+	if (fd < 0 || policy_is_admin(server->broker.policy, &client->holder->subject))
+		return 0;
+	return room_check_fd(&server->room, ROOM_UNREAD, fd, &why);
+}
+
 static int enqueue(struct client *client, const void *bytes, size_t size_bytes, int fd)
 {
 	struct server *server = client->server;
 	struct packet *packet;
 	int r;
 
+	r = check_room(client, fd);
+	if (r)
+		return r;
 	r = account_charge(&server->broker.accounts, account_of(client), ACCOUNT_UNREAD_BYTES,
 			   size_bytes);
 	if (r)

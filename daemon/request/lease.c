@@ -82,19 +82,19 @@ static int load_ranges(struct request *request, struct wire_range *ret_ranges)
 }
 
 /*
- * Whoever gets a lease is watched from before until after. One that is there already may be taken
- * up in any case.
+ * Whoever gets a lease is watched from before until after. For one that is there already there is
+ * more room.
  */
-static int watch_holder(struct request *request, bool is_new)
+static int watch_holder(struct request *request, enum room_kind kind)
 {
 	struct room *room = &request->server->room;
 	struct holder *holder = request->client->holder;
 	bool is_admin = policy_is_admin(request->server->broker.policy, &holder->subject);
-	int end_fd = is_admin || !is_new ? INT_MAX : room->holder;
+	int end_fd = is_admin ? INT_MAX : kind == ROOM_TAKEN_UP ? room->taken_up : room->holder;
 	int r = holder_watch(request->server, holder, request->client->fd, end_fd);
 
 	if (r == -EDQUOT)
-		return room_check_fd(room, ROOM_HOLDER, end_fd, &request->cause);
+		return room_check_fd(room, kind, end_fd, &request->cause);
 	if (r)
 		return cause_fail(&request->cause, r, "the process that connected %s",
 				  r == -ESRCH ? "has ended" : "can't be watched now");
@@ -125,7 +125,7 @@ static int acquire(struct request *request, struct lease **ret_lease, int *ret_f
 		asked.importer = &importer;
 	}
 	if (!r)
-		r = watch_holder(request, true);
+		r = watch_holder(request, ROOM_HOLDER);
 	if (r)
 		return r;
 	if (!wire->align_bytes)
@@ -165,13 +165,28 @@ void request_acquire(struct request *request)
 	client_reply(request->client, &request->header, &reply, sizeof(reply), fd);
 }
 
+/*
+ * Who only guesses at leases isn't watched, which would take a descriptor for as long as it is
+ * connected.
+ */
+static bool is_dead(struct request *request)
+{
+	return holder_watch(request->server, request->client->holder, request->client->fd, 0) ==
+	       -ESRCH;
+}
+
 void request_attach(struct request *request)
 {
 	struct wire_lease reply;
 	struct lease *lease;
 	int r;
 
-	r = watch_holder(request, false);
+	r = broker_attach_check(&request->server->broker, request->client->holder,
+				&request->body.attach, &lease, &request->cause);
+	if (!r)
+		r = watch_holder(request, ROOM_TAKEN_UP);
+	else if (is_dead(request))
+		r = cause_fail(&request->cause, -ESRCH, "the process that connected has ended");
 	if (!r)
 		r = broker_attach(&request->server->broker, request->client->holder,
 				  &request->body.attach, &lease, &request->cause);

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import signal
+import struct
 import time
 
 import daemon_case
@@ -102,6 +103,75 @@ class Holders(RoomCase):
         lease = client.attach(leases[0])
         self.assertEqual(lease.state, wire.ACTIVE)
         client.release(leases[0])
+
+
+class Crowd(RoomCase):
+    """So many connections that what else p2pd has for each of them could fill its table."""
+
+    POLICY = RoomCase.POLICY.replace("stall-time = 2s", "stall-time = 60s")
+
+    def crowd(self, count: int) -> list[wire.Client]:
+        """Of users with 50 each."""
+        clients = []
+        for number in range(count):
+            with daemon_case.user(FIRST_UID + number // 50):
+                clients.append(self.client())
+        return clients
+
+    def has_room(self) -> wire.Client:
+        """For administrators."""
+        admin = self.client(5)
+        self.assertTrue(admin.is_admin)
+        admin.release(admin.acquire())
+        # Its own are a connection, and itself.
+        self.assertLessEqual(len(self.daemon.fds()), MOST - MOST // 64 + 2)
+        return admin
+
+    def test_nothing_to_take_up(self) -> None:
+        """Who guesses at leases isn't watched."""
+        for client in self.crowd(180):
+            self.refused(errno.ENOENT, client.call, wire.ATTACH, struct.pack("<Q16s", 77, b"guess"))
+        self.has_room()
+
+    def test_all_taken_up(self) -> None:
+        """Leases of one process, taken up by one connection each."""
+        with daemon_case.user(FIRST_UID):
+            holder = self.client()
+        leases = [holder.acquire() for _ in range(180)]
+        for lease in leases:
+            os.close(lease.fd)
+        holder.close()
+        clients, refused = [], 0
+        for lease in leases:
+            with daemon_case.user(FIRST_UID):
+                clients.append(self.client())
+            self.until(lambda: self.status()[0] == len(clients))
+        for client, lease in zip(clients, leases):
+            try:
+                client.attach(lease)
+            except wire.Refused as reason:
+                # As when p2pd hasn't noticed yet that the connection was lost: worth another try.
+                self.assertEqual(reason.error, errno.EBUSY, reason.cause)
+                self.assertIn("no room to watch another holder", reason.cause)
+                refused += 1
+        self.assertTrue(refused)
+        admin = self.has_room()
+        self.assertEqual(admin.revoke(wire.SCOPE_ALL), (180, 0))
+
+    def test_queues(self) -> None:
+        """What waits to be sent is in p2pd's table."""
+        clients = self.crowd(130)
+        for client in (*clients[:4], *clients[50:54]):
+            try:
+                for serial in range(600):
+                    client.send_raw(wire.packet(wire.STATUS, b"", 1 + serial))
+                for serial in range(16):
+                    client.send_raw(wire.packet(wire.STATS, bytes(8), 1001 + serial))
+            except (BrokenPipeError, ConnectionResetError):
+                # There was no room for what it is to be sent.
+                pass
+        self.until(lambda: "it doesn't read its answers" in self.daemon.text())
+        self.has_room()
 
 
 class Publications(RoomCase):
