@@ -38,6 +38,15 @@ int wire_load(const struct message *message, void *ret_body, size_t known_bytes,
 	return 0;
 }
 
+/*
+ * What ends a line, or turns round how the rest of it is read: in a list or a log it would have
+ * what follows pass for something else.
+ */
+static int spoils_line(uint32_t code)
+{
+	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
 /* How many bytes the character takes, 0 where it is none. */
 static size_t character_bytes(const unsigned char *s, size_t left)
 {
@@ -58,7 +67,8 @@ static size_t character_bytes(const unsigned char *s, size_t left)
 		}
 		/* Not: overlong forms, surrogates, beyond Unicode, C0, DEL and C1. */
 		if (code < forms[bytes - 1].first || (code >= 0xd800 && code < 0xe000) ||
-		    code > 0x10ffff || code < 0x20 || (code >= 0x7f && code < 0xa0))
+		    code > 0x10ffff || code < 0x20 || (code >= 0x7f && code < 0xa0) ||
+		    spoils_line(code))
 			return 0;
 		return bytes;
 	}

@@ -27,8 +27,9 @@
  *  - A packet that is not a message (shorter than the header, size_bytes that
  *    isn't the packet's size, truncated, serial 0, more descriptors than the
  *    request takes) ends the connection. Every descriptor that came with it is closed.
- *  - Texts are NUL-terminated within their field and UTF-8 without control characters;
- *    the rest of the field is zero.
+ *  - Texts are NUL-terminated within their field and UTF-8 without control characters, nor such as
+ *    end a line or turn its direction (U+2028 to U+202E, U+2066 to U+2069); the rest of the field
+ *    is zero.
  *  - Times are CLOCK_MONOTONIC nanoseconds.
  *
  * A structure never changes once released, but may grow at its end.

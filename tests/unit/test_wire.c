@@ -90,6 +90,11 @@ static void text_is_sound_or_not(void **state)
 		{"\xe0\xa0\x80", 1},	 /* U+0800 */
 		{"\xed\x9f\xbf", 1},	 /* U+D7FF */
 		{"\xee\x80\x80", 1},	 /* U+E000 */
+		{"\xe2\x80\x8f", 1},	 /* U+200F, a mark, which turns nothing round */
+		{"\xe2\x80\xa7", 1},	 /* U+2027 */
+		{"\xe2\x80\xaf", 1},	 /* U+202F */
+		{"\xe2\x81\xa5", 1},	 /* U+2065 */
+		{"\xe2\x81\xaa", 1},	 /* U+206A */
 		{"\xf0\x90\x80\x80", 1}, /* U+10000 */
 		{"\xf4\x8f\xbf\xbf", 1}, /* U+10FFFF */
 		{"a\nb", 0},
@@ -99,6 +104,10 @@ static void text_is_sound_or_not(void **state)
 		{"\x7f", 0},
 		{"\xc2\x80", 0}, /* C1 */
 		{"\xc2\x9f", 0},
+		{"\xe2\x80\xa8", 0},  /* a line's end */
+		{"a\xe2\x80\xae", 0}, /* what follows is read from right to left */
+		{"\xe2\x81\xa6", 0},
+		{"\xe2\x81\xa9", 0},
 		{"\x80", 0}, /* begins nothing */
 		{"\xbf", 0},
 		{"\xc0\x80", 0}, /* overlong */
