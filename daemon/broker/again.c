@@ -8,7 +8,8 @@
  * That order bears a death at any point: the next repetition revokes what is there once more.
  *
  * Nonces are looked up in a hash whose key nobody outside knows. A nonce of
- * somebody else's says nothing: users are compared first.
+ * somebody else's says nothing: it is another one. Of a user's leases that are active one has a
+ * nonce, the first, so that there is one to look at, however many are asked for with the same.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,34 +19,48 @@
 #include "choose.h"
 #include "common/sys.h"
 
-static struct list *bucket_of(struct broker *broker, uint64_t nonce)
+static struct list *bucket_of(struct broker *broker, const struct account *account, uint64_t nonce)
 {
-	uint64_t hash = (nonce ^ broker->nonce_key[0]) * (broker->nonce_key[1] | 1);
+	const uint64_t *key = broker->nonce_key;
+	uint64_t hash = ((nonce ^ key[0]) * (key[1] | 1) + account->uid) * (key[0] | 1);
 
 	return &broker->by_nonce[(hash >> 40) & (BROKER_NONCES - 1)];
 }
 
+static struct lease *find(struct broker *broker, const struct account *account, uint64_t nonce)
+{
+	list_for_each_entry(lease, bucket_of(broker, account, nonce), struct lease, link_of_nonce)
+		if (lease->nonce == nonce && lease->account == account)
+			return lease;
+	return NULL;
+}
+
 void broker_nonce_set(struct broker *broker, struct lease *lease, uint64_t nonce)
 {
+	struct lease *before = nonce ? find(broker, lease->account, nonce) : NULL;
+
 	list_remove(&lease->link_of_nonce);
+	lease->nonce = 0;
+	if (!nonce || (before && before != lease && before->state == WIRE_LEASE_ACTIVE))
+		return;
+	if (before) {
+		list_remove(&before->link_of_nonce);
+		before->nonce = 0;
+	}
 	lease->nonce = nonce;
-	if (nonce)
-		list_append(bucket_of(broker, nonce), &lease->link_of_nonce);
+	list_append(bucket_of(broker, lease->account, nonce), &lease->link_of_nonce);
 }
 
 struct lease *broker_nonce_find(struct broker *broker, const struct acquire_request *request)
 {
 	const struct holder *holder = request->holder;
 	uint64_t nonce = request->wire->nonce;
+	struct lease *lease = nonce ? find(broker, holder->account, nonce) : NULL;
 
-	if (!nonce)
+	if (!lease || lease->state != WIRE_LEASE_ACTIVE ||
+	    (lease->holder != holder && broker_holder_is_there(broker, lease->holder)))
 		return NULL;
-	list_for_each_entry(lease, bucket_of(broker, nonce), struct lease, link_of_nonce)
-		if (lease->nonce == nonce && lease->account == holder->account &&
-		    lease->state == WIRE_LEASE_ACTIVE &&
-		    (lease->holder == holder || !broker_holder_is_there(broker, lease->holder)))
-			return lease;
-	return NULL;
+	return lease;
 }
 
 static bool is_same(const struct lease *lease, const struct acquire_request *request)

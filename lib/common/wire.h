@@ -174,7 +174,8 @@ struct wire_range {
  * A reply can be lost with its connection. Who says a random @nonce and repeats the
  * request with it on the next connection gets the lease that it had been granted, with a new
  * descriptor (what the first one exported is revoked), if it waits for its holder or is this
- * connection's; else a new one. -EINVAL: that lease was of other mode, access, flags or size.
+ * connection's; else a new one, which can't be had again as long as the other one is there.
+ * -EINVAL: that lease was of other mode, access, flags or size.
  *
  * Errors: -EACCES policy; -EBUSY held exclusively, draining, or no room; -EDQUOT;
  * -ENODEV nothing matches; -ESTALE old generation; -EOPNOTSUPP; -EINVAL.

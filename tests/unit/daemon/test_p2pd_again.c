@@ -121,6 +121,33 @@ static void again_while_broken_same_lease(void **state)
 	assert_nothing_held();
 }
 
+/* Nobody says a nonce twice but for the same request; who does would have so many looked at. */
+static void again_one_has_the_nonce(void **state)
+{
+	struct lease *first, *second;
+
+	(void)state;
+	wire.nonce = 7;
+	first = granted();
+	broker_lease_move(&fake.broker, first, &fake.other);
+	second = granted();
+	assert_ptr_not_equal(second, first);
+	assert_int_equal(first->nonce, 7);
+	assert_int_equal(second->nonce, 0);
+	broker_holder_lost(&fake.broker, &fake.other);
+	assert_ptr_equal(granted(), first);
+	assert_int_equal(fake.broker.leases.count, 2);
+	/* One that is being taken back is of no use to who repeats a request. */
+	lease_revoke(first, fake_now_ns, WIRE_REASON_ADMIN, 1000);
+	second = granted();
+	assert_int_equal(first->nonce, 0);
+	assert_int_equal(second->nonce, 7);
+	assert_ptr_equal(granted(), second);
+	broker_holder_died(&fake.broker, &fake.holder);
+	broker_holder_died(&fake.broker, &fake.other);
+	assert_nothing_held();
+}
+
 static void again_errors(void **state)
 {
 	struct lease *lease = lost(), *found;
@@ -157,6 +184,7 @@ int main(void)
 		CASE(attach_errors),
 		CASE(again_same_lease_exported_anew),
 		CASE(again_while_broken_same_lease),
+		CASE(again_one_has_the_nonce),
 		CASE(again_errors),
 	};
 
