@@ -240,7 +240,8 @@ struct p2pdma_publication;
 /**
  * struct p2pdma_publish_options - under which name and to whom
  * @size_bytes: sizeof(struct p2pdma_publish_options)
- * @flags:      zero or P2PDMA_BUFFER_READ_ONLY: what holders may do
+ * @flags:      zero or P2PDMA_BUFFER_READ_ONLY: what holders may do. They get the DMABUF's own
+ *              descriptor: only one that was exported for reading holds them to that
  * @mode:       enum p2pdma_lease_mode: SHARED for many holders, EXCLUSIVE for one at a time
  * @uid:        only this user, P2PDMA_PUBLISH_ANYONE: not limited
  * @gid:        or this group, P2PDMA_PUBLISH_ANYONE: not limited
