@@ -24,6 +24,7 @@
 #include "common/sys.h"
 #include "request/deferred.h"
 #include "discovery_state.h"
+#include "paths.h"
 #include "report/log.h"
 #include "source/export.h"
 #include "source/p2pmem.h"
@@ -157,6 +158,7 @@ static void look(struct discovery *discovery, const struct pci_address *address)
 	uint32_t backend;
 	int r;
 
+	paths_forget();
 	r = see(discovery, address, &function, &seen);
 	if (is_shortage(discovery, r))
 		return;
@@ -304,6 +306,7 @@ void discovery_free(struct server *server)
 	if (!discovery)
 		return;
 	server->discovery = NULL;
+	paths_forget();
 	list_for_each_entry_safe(device, &discovery->devices, struct device, link) {
 		list_for_each_entry_safe(provider, &device->providers, struct provider,
 					 link_of_device) {

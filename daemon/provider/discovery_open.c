@@ -219,6 +219,7 @@ int discovery_vfio_init(struct discovery *discovery)
 	discovery->vfio = (struct source_vfio_owner){
 		.base = discovery->server->base,
 		.broker = &discovery->server->broker,
+		.sysfs_fd = discovery->sysfs_fd,
 		.settled = on_settled,
 		.data = discovery,
 	};

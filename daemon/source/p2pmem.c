@@ -27,9 +27,9 @@
 
 #include "broker/broker.h"
 #include "common/cleanup.h"
-#include "common/path.h"
 #include "common/pci_memory.h"
 #include "common/sys.h"
+#include "provider/paths.h"
 #include "report/log.h"
 #include "p2pmem.h"
 
@@ -172,8 +172,8 @@ static int revoke_all(struct device *device)
 static int distance(struct device *device, const struct pci_address *importer,
 		    int32_t *ret_distance)
 {
-	return path_distance_query(p2pmem_of(device)->sysfs_fd, path_cpu_here(), &device->address,
-				   importer, ret_distance);
+	return paths_distance(p2pmem_of(device)->sysfs_fd, &device->address, importer,
+			      ret_distance);
 }
 
 static void close_device(struct device *device)

@@ -27,10 +27,9 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
-#include "common/cleanup.h"
-#include "common/path.h"
 #include "common/sys.h"
 #include "common/vfio_abi.h"
+#include "provider/paths.h"
 #include "report/log.h"
 #include "vfio_state.h"
 
@@ -271,12 +270,8 @@ static void close_device(struct device *device)
 static int distance(struct device *device, const struct pci_address *importer,
 		    int32_t *ret_distance)
 {
-	cleanup_fd int sysfs_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (sysfs_fd < 0)
-		return -errno;
-	return path_distance_query(sysfs_fd, path_cpu_here(), &device->address, importer,
-				   ret_distance);
+	return paths_distance(vfio_of(device)->owner->sysfs_fd, &device->address, importer,
+			      ret_distance);
 }
 
 static const struct source_ops ops = {

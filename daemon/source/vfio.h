@@ -13,6 +13,7 @@ struct source_vfio_owner {
 	struct event_base *base;
 	struct broker *broker;
 	struct vfio_jobs *jobs;
+	int sysfs_fd;
 	/* It has been opened or closed, or that failed; called from the loop. */
 	void (*settled)(void *data, struct device *device);
 	void *data;

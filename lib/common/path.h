@@ -82,9 +82,13 @@ int32_t path_place(const struct path *path);
 bool path_join(const struct path *other, struct path *path);
 
 /*
- * The distance alone; -1: it doesn't map. -ENODEV: no provider; -ENXIO: no importer; -EOPNOTSUPP: whether
- * it maps can't be seen; -EIO, -ENOMEM.
+ * The distance alone; -1: it doesn't map. -ENODEV: no provider; -ENXIO: no importer; -EOPNOTSUPP:
+ * whether it maps can't be seen; -EIO, -ENOMEM. Of what is in @tree already sysfs isn't asked.
  */
+int path_distance_in(struct pci_tree *tree, int sysfs_fd, enum path_answer cpu,
+		     const struct pci_address *provider, const struct pci_address *importer,
+		     int32_t *ret_distance);
+/* The same, by what sysfs says now. */
 int path_distance_query(int sysfs_fd, enum path_answer cpu, const struct pci_address *provider,
 			const struct pci_address *importer, int32_t *ret_distance);
 

@@ -361,6 +361,7 @@ int pci_tree_add(struct pci_tree *tree, int sysfs_fd, const struct pci_address *
 		return index;
 	if (tree->nodes[index].kind == PCI_KIND_FUNCTION && !tree->nodes[index].iommu)
 		tree->nodes[index].iommu = query_iommu(sysfs_fd, name);
+	tree->nodes[index].is_asked = true;
 	*ret_index = index;
 	return 0;
 }

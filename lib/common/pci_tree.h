@@ -41,6 +41,7 @@ struct pci_node {
 	int32_t parent; /* -1: a host bridge */
 	int32_t host;	/* its own index for a host bridge */
 	enum pci_kind kind;
+	bool is_asked;		  /* for, and not only above one that was */
 	struct pci_config config; /* not of a host bridge */
 	enum pci_iommu iommu;	  /* of functions that were asked for */
 	struct pci_root root;	  /* of a host bridge */

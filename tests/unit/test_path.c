@@ -313,6 +313,37 @@ static void distance_alone(void **state)
 	assert_int_equal(distance_of("0000:04:00.0", "0000:77:00.0", PATH_NO, -ENXIO), 77);
 }
 
+/* What is in the tree is taken from there, and also what was only above others until now. */
+static void distance_in_a_tree(void **state)
+{
+	struct pci_address from, to, port;
+	cleanup_fd int sysfs_fd = -1;
+	struct pci_tree kept;
+	char sysfs[80];
+	int32_t distance;
+
+	(void)state;
+	add_switch(UNLISTED);
+	snprintf(sysfs, sizeof(sysfs), "%s/sys", fake.root);
+	sysfs_fd = open(sysfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pci_address_parse("0000:04:00.0", &from);
+	pci_address_parse("0000:05:00.0", &to);
+	pci_address_parse("0000:03:00.0", &port);
+	pci_tree_init(&kept);
+	for (int i = 0; i < 2; i++) {
+		distance = 77;
+		assert_int_equal(path_distance_in(&kept, sysfs_fd, PATH_NO, &from, &to, &distance),
+				 0);
+		assert_int_equal(distance, 4);
+		fake_acs_set("0000:03:00.0", 0x0004);
+	}
+	assert_false(kept.nodes[pci_tree_find(&kept, &port)].is_asked);
+	path_distance_in(&kept, sysfs_fd, PATH_NO, &port, &to, &distance);
+	assert_true(kept.nodes[pci_tree_find(&kept, &port)].is_asked);
+	pci_tree_done(&kept);
+	assert_int_equal(distance_of("0000:04:00.0", "0000:05:00.0", PATH_NO, 0), -1);
+}
+
 static void cpu_by_vendor_and_family(void **state)
 {
 	(void)state;
@@ -396,6 +427,7 @@ int main(void)
 		CASE(server_pairs),
 		CASE(server_pairs_acs),
 		CASE(distance_alone),
+		CASE(distance_in_a_tree),
 		CASE(cpu_by_vendor_and_family),
 		CASE(chain_of_links),
 		CASE(tree_errors),
