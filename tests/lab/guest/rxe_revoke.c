@@ -45,11 +45,11 @@ static void atomics_fail(const struct dmabuf_mr *mr)
 
 static void test_idle(void)
 {
+	static const struct atomic_op add = {IBV_WR_ATOMIC_FETCH_AND_ADD, 0, 1};
 	static uint8_t marks[BUFFER_SIZE];
 	struct buffer buf = export_or_die(&source, O_RDWR, 0);
 	struct dmabuf_mr mr = reg_or_die(&rig, &buf);
 	struct dmabuf_mr other;
-	int got;
 
 	tap_is(write_to(&rig, &mr, buf.size), 0, "write_before_revoke");
 	tap_is(take_back(&buf), 0, "revoke");
@@ -64,8 +64,14 @@ static void test_idle(void)
 		      100),
 	       IBV_WC_WR_FLUSH_ERR, "write_from_after_revoke");
 	rig_connect(&rig);
-	got = rig_send(&rig, host_at(&rig, 0), (struct place){IOVA, mr.lkey}, 100);
-	tap_ok(got != IBV_WC_SUCCESS && got != NO_COMPLETION, "receive_after_revoke", got);
+	tap_is(rig_do(&rig, IBV_WR_RDMA_READ, (struct place){IOVA, mr.lkey}, host_at(&rig, 0), 100),
+	       IBV_WC_LOC_PROT_ERR, "read_into_after_revoke");
+	rig_connect(&rig);
+	tap_is(rig_atomic_to(&rig, &add, (struct place){IOVA, mr.lkey}, host_at(&rig, 0)),
+	       IBV_WC_LOC_PROT_ERR, "add_whose_result_goes_into_after_revoke");
+	rig_connect(&rig);
+	tap_is(rig_send(&rig, host_at(&rig, 0), (struct place){IOVA, mr.lkey}, 100),
+	       IBV_WC_REM_OP_ERR, "receive_after_revoke");
 	rig_connect(&rig);
 	atomics_fail(&mr);
 
