@@ -144,8 +144,8 @@ struct atomic_op {
  * An atomic operation; @local takes what was there before, except for an atomic write.
  * ibv_post_send() has no place for that, and librxe lets no other be misaligned there.
  */
-static inline int rig_atomic_to(struct rig *rig, const struct atomic_op *op, struct place local,
-				struct place remote)
+static inline void rig_post_atomic(struct rig *rig, const struct atomic_op *op, struct place local,
+				   struct place remote)
 {
 	struct ibv_qp_ex *qp = ibv_qp_to_qp_ex(rig->pair.qp[0]);
 
@@ -160,6 +160,12 @@ static inline int rig_atomic_to(struct rig *rig, const struct atomic_op *op, str
 	if (op->opcode != IBV_WR_ATOMIC_WRITE)
 		ibv_wr_set_sge(qp, local.key, local.address, sizeof(op->operand));
 	must(-abs(ibv_wr_complete(qp)), "posting an atomic operation");
+}
+
+static inline int rig_atomic_to(struct rig *rig, const struct atomic_op *op, struct place local,
+				struct place remote)
+{
+	rig_post_atomic(rig, op, local, remote);
 	return rig_wait(rig);
 }
 

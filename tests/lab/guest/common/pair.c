@@ -93,7 +93,7 @@ static int to_ready(struct pair *pair, struct ibv_qp *qp, struct ibv_qp *peer)
 	 */
 	attr = (struct ibv_qp_attr){
 		.qp_state = IBV_QPS_RTS,
-		.timeout = 20,
+		.timeout = pair->timeout ? pair->timeout : 20,
 		.retry_cnt = 6,
 		.rnr_retry = 7,
 		.max_rd_atomic = 4,
@@ -121,7 +121,7 @@ static struct ibv_qp *create_qp(struct pair *pair)
 	return ibv_create_qp_ex(pair->context, &init);
 }
 
-static int connect_pair(struct pair *pair)
+static int create_pair(struct pair *pair)
 {
 	int i, err = 0;
 
@@ -131,8 +131,20 @@ static int connect_pair(struct pair *pair)
 			return -errno;
 		err = err ? err : to_init(pair->qp[i]);
 	}
+	return err;
+}
+
+int pair_ready(struct pair *pair, int i)
+{
+	return to_ready(pair, pair->qp[i], pair->qp[!i]);
+}
+
+static int connect_pair(struct pair *pair)
+{
+	int i, err = create_pair(pair);
+
 	for (i = 0; i < 2 && !err; i++)
-		err = to_ready(pair, pair->qp[i], pair->qp[!i]);
+		err = pair_ready(pair, i);
 	return err;
 }
 
@@ -156,6 +168,21 @@ static int disconnect_pair(struct pair *pair)
 	while (pair->cq && ibv_poll_cq(pair->cq, 1, &wc) > 0)
 		;
 	return err;
+}
+
+int pair_renew(struct pair *pair)
+{
+	int err = disconnect_pair(pair);
+
+	return err ? err : create_pair(pair);
+}
+
+int pair_reset(struct pair *pair, int i)
+{
+	struct ibv_qp_attr attr = {.qp_state = IBV_QPS_RESET};
+	int err = -ibv_modify_qp(pair->qp[i], &attr, IBV_QP_STATE);
+
+	return err ? err : to_init(pair->qp[i]);
 }
 
 int pair_reconnect(struct pair *pair)

@@ -17,6 +17,7 @@ struct pair {
 	struct ibv_qp *qp[2];
 	union ibv_gid gid;
 	uint8_t gid_index;
+	uint8_t timeout; /* for an answer, 4096 ns << timeout; 0: 4 s */
 };
 
 int pair_open(const char *device, struct pair *ret_pair);
@@ -24,6 +25,11 @@ int pair_open(const char *device, struct pair *ret_pair);
 int pair_close(struct pair *pair);
 /* New queue pairs, after an error has spoilt these. */
 int pair_reconnect(struct pair *pair);
+/* Its steps: new ones that take nothing in yet; one that is connected to the other one. */
+int pair_renew(struct pair *pair);
+int pair_ready(struct pair *pair, int i);
+/* Back to where pair_renew() leaves it: the same queue pair, which remembers nothing. */
+int pair_reset(struct pair *pair, int i);
 
 struct transfer {
 	enum ibv_wr_opcode opcode;
