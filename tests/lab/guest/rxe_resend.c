@@ -4,14 +4,16 @@
  * sent again.
  *
  * Each must be done once and its asker told the truth, whichever got lost: the request, to
- * a peer that isn't ready yet; or the answer, to an asker that was reset and begins anew.
- * rxe's counters say that what is tested here has happened.
+ * a peer that isn't ready yet; the answer, to an asker that was reset and begins anew; the
+ * answer for good, from a peer that remembers the last four only. rxe's counters say that
+ * what is tested here has happened.
  */
 #include "rxe_buffer.h"
 
-#define IOVA	0x7000000000ULL
-#define FIRST	(2 * PAGE)
-#define TIMEOUT 16 /* for an answer, 0.27 s */
+#define IOVA	     0x7000000000ULL
+#define FIRST	     (2 * PAGE)
+#define TIMEOUT	     16 /* for an answer, 0.27 s */
+#define TIMEOUT_VAIN 12 /* 17 ms, where none comes */
 
 static struct rig rig;
 static struct buffer buf;
@@ -130,6 +132,40 @@ static void test_answer_lost(const struct dmabuf_mr *mr)
 	tap_is(counted("duplicate_request") - duplicates, NR_KINDS, "repeated_requests_are_known");
 }
 
+/*
+ * The peer has forgotten its answer and won't do it again, but acknowledges the write that
+ * follows. That mustn't pass for the answer.
+ */
+static void test_answer_forgotten(const struct dmabuf_mr *mr)
+{
+	struct transfer write = {.opcode = IBV_WR_RDMA_WRITE,
+				 .local = (uintptr_t)rig.host,
+				 .lkey = rig.host_mr->lkey,
+				 .remote = IOVA,
+				 .rkey = mr->rkey,
+				 .length = 8};
+	struct atomic_op add = {.opcode = IBV_WR_ATOMIC_FETCH_AND_ADD};
+	uint64_t before, after;
+	char title[80];
+
+	rig.pair.timeout = TIMEOUT_VAIN;
+	for (size_t i = 0; i < NR_KINDS; i++) {
+		struct atomic_op op = op_of(i, &after);
+
+		rig_connect(&rig);
+		must(-rig_atomic(&rig, &op, word_of(mr, i), &before), "the first time");
+		for (int later = 0; later < 4; later++)
+			must(-rig_atomic(&rig, &add, word_of(mr, 0), &before), "one of the next");
+		must(pair_reset(&rig.pair, 0), "resetting the asker");
+		must(pair_ready(&rig.pair, 0), "connecting the asker");
+
+		rig_post_atomic(&rig, &op, host_at(&rig, 0), word_of(mr, i));
+		must(pair_post(&rig.pair, &write), "the write that follows");
+		snprintf(title, sizeof(title), "%s_whose_answer_is_forgotten", kinds[i].name);
+		tap_is(rig_wait(&rig), IBV_WC_RETRY_EXC_ERR, title);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct mr_request range;
@@ -144,6 +180,7 @@ int main(int argc, char **argv)
 
 	test_request_lost(&mr);
 	test_answer_lost(&mr);
+	test_answer_forgotten(&mr);
 
 	rig_deregister(&rig, &mr);
 	rig_done(&rig);
