@@ -44,8 +44,12 @@ fi
 
 # This kernel's own soft-RoCE, which has none of our patches.
 if [ -e /lab/rdma_rxe.ko ]; then
-	ok "our soft-RoCE leaves" rmmod rdma_rxe
+	# A link may hold the module.
+	nic=$(bdf_of nic)
+	ok "the network card leaves" lose nic unbind
+	ok "so does our soft-RoCE" wait_for 5 rmmod rdma_rxe
 	ok "the distribution's comes" insmod /lab/rdma_rxe.ko
+	ok "with the network card" regain "$nic" unbind virtio-pci
 	ok "it comes up" rxe_up nic
 	TAP_LABEL=stock tap explain_register driver rxe0 "$exporter/2"
 else
