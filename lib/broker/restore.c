@@ -220,7 +220,7 @@ void broker_restore_reply(struct broker *broker, const struct message *reply)
 	} else if (opcode == WIRE_PUBLISH) {
 		if (!publish_reply(broker, reply))
 			return;
-	} else if (opcode == WIRE_MONITOR && !reply->header.error) {
+	} else if (opcode == WIRE_MONITOR && broker->monitor && !reply->header.error) {
 		is_up(broker);
 		broker_monitor_up(broker->monitor);
 		return;
