@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #: title = every cause that can be had here is what p2pdma_explain() says
 #: modules = p2pdma_export vfio_pci vfio_iommu_type1 dummy
-#: needs = explain_register explain_limits explain_node explain_end rdma_link
+#: needs = explain_register explain_limits explain_container explain_node explain_end rdma_link
 #: iommu = on
 #: timeout = 120
 exporter=$(bdf_of exporter)
@@ -16,8 +16,11 @@ done
 for part in export nic memory; do
 	TAP_LABEL=$part-node tap explain_node $part rxe0 "$exporter/2"
 done
-for limit in memlock open-files system-files mappings address-space privilege sandbox cgroup devices; do
+for limit in memlock open-files system-files mappings address-space privilege; do
 	TAP_LABEL=$limit tap explain_limits $limit rxe0 "$exporter/2"
+done
+for part in sandbox cgroup devices; do
+	TAP_LABEL=$part tap explain_container $part rxe0 "$exporter/2"
 done
 if can_inject; then
 	TAP_LABEL=memory tap explain_limits memory rxe0 "$exporter/2"

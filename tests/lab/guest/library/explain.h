@@ -88,6 +88,14 @@ static inline void ask_register(int fd)
 	request.provider = p2pdma_provider_name(lab.provider);
 }
 
+/* The same of memory by its address. */
+static inline void ask_memory(void *memory)
+{
+	ask_register(-1);
+	request.operation = P2PDMA_OPERATION_REGISTER_MEMORY;
+	request.iova = (uintptr_t)memory;
+}
+
 /* Makes the call that the request describes: 0 or -errno; what succeeds is undone. */
 static inline int try_register(enum mr_way way)
 {
