@@ -151,6 +151,16 @@ static inline struct p2pdma_buffer *new_buffer(struct p2pdma_provider *from, siz
 	return new_buffer_for(from, nr_ranges, 0);
 }
 
+/* What the kernel is asked for such a slice, but for the descriptor. */
+static inline struct ioas_map_file map_of_slice(void)
+{
+	return (struct ioas_map_file){.size = sizeof(struct ioas_map_file),
+				      .flags = MAP_ALL,
+				      .id = ioas,
+				      .length = SLICE,
+				      .iova = BAR_IOVA};
+}
+
 /* What the kernel says of a mapping that the library refuses by itself, and what that is called. */
 static inline void by_hand(struct p2pdma_buffer *buffer, struct ioas_map_file *map, int want,
 			   uint32_t cause, const char *name)

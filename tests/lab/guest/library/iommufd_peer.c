@@ -120,11 +120,7 @@ static void both_ways(struct p2pdma_buffer *buffer, unsigned int seed, const cha
 static void take_back(struct p2pdma_buffer *buffer, struct p2pdma_iommufd_mapping *mapping,
 		      unsigned int seed)
 {
-	struct ioas_map_file map = {.size = sizeof(map),
-				    .flags = MAP_ALL,
-				    .id = ioas,
-				    .length = SLICE,
-				    .iova = BAR_IOVA + SLICE};
+	struct ioas_map_file map = map_of_slice();
 	struct p2pdma_iommufd_mapping *again;
 	void *window;
 	int r;
@@ -138,6 +134,7 @@ static void take_back(struct p2pdma_buffer *buffer, struct p2pdma_iommufd_mappin
 	       "the_engine_reads_nothing_after_a_revoke", 0);
 	r = map_slice(buffer, P2PDMA_IOMMUFD_READ, NULL, &again);
 	tap_ok(r == -ESTALE, "a_revoked_buffer_is_refused", r);
+	map.iova += SLICE;
 	by_hand(buffer, &map, -ENODEV, P2PDMA_CAUSE_ENDED, "so_it_is_by_the_kernel");
 	r = p2pdma_iommufd_unmap(mapping);
 	tap_ok(!r, "a_revoked_mapping_is_unmapped", r);

@@ -47,11 +47,7 @@ static void ranges_and_rights(void)
 {
 	struct p2pdma_buffer *one = new_buffer(provider, 1);
 	struct p2pdma_buffer *read_only = new_buffer_for(provider, 1, P2PDMA_BUFFER_READ_ONLY);
-	struct ioas_map_file map = {.size = sizeof(map),
-				    .flags = MAP_ALL,
-				    .id = ioas,
-				    .length = SLICE,
-				    .iova = BAR_IOVA};
+	struct ioas_map_file map = map_of_slice();
 	struct p2pdma_iommufd_mapping *mapping;
 	int r;
 
@@ -76,11 +72,7 @@ static void ranges_and_rights(void)
 static void refusals(struct p2pdma_provider *other)
 {
 	struct p2pdma_buffer *two = new_buffer(provider, 2), *export = new_buffer(other, 1);
-	struct ioas_map_file map = {.size = sizeof(map),
-				    .flags = MAP_ALL,
-				    .id = ioas,
-				    .length = SLICE,
-				    .iova = BAR_IOVA};
+	struct ioas_map_file map = map_of_slice();
 	struct p2pdma_iommufd_mapping *mapping;
 	int r;
 
